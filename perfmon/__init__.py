@@ -1,0 +1,117 @@
+"""perfmon: the performance monitor for LLM agents. These are its public names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS
+from perfmon.errors import (
+    ConfigError,
+    DeliveryError,
+    InvalidRun,
+    PerfmonError,
+    PluginError,
+    StorageError,
+)
+from perfmon.hookspecs import hookimpl
+from perfmon.records import (
+    AccuracyMeasurement,
+    AgentPerformance,
+    AgentRun,
+    AlertLevel,
+    CellKey,
+    MetricType,
+    PerformanceAlert,
+    PerformanceMetrics,
+    Point,
+    Receipt,
+    Recommendation,
+    Rejection,
+    Scope,
+    Series,
+    Trend,
+    jsonable,
+)
+from perfmon.roles import Clock, KnownAgent, Storage, Stored
+from perfmon.scores import wilson
+
+if TYPE_CHECKING:
+    from perfmon.config import Config, Secret
+    from perfmon.monitor import (
+        PerformanceMonitor,
+        get_performance_monitor,
+        init_performance_monitor,
+    )
+    from perfmon.orchestrator import MonitoredOrchestrator
+    from perfmon.render import render_report
+    from perfmon.scores import wilson
+    from perfmon.window.batch import Batch
+    from perfmon.window.cells import HOUR, Cells, PackedCell
+
+# What needs numpy, or the whole monitor, is imported at its first use.
+_LATER = {
+    "Batch": "perfmon.window.batch",
+    "Cells": "perfmon.window.cells",
+    "Config": "perfmon.config",
+    "HOUR": "perfmon.window.cells",
+    "MonitoredOrchestrator": "perfmon.orchestrator",
+    "PackedCell": "perfmon.window.cells",
+    "PerformanceMonitor": "perfmon.monitor",
+    "Secret": "perfmon.config",
+    "get_performance_monitor": "perfmon.monitor",
+    "init_performance_monitor": "perfmon.monitor",
+    "render_report": "perfmon.render",
+    "wilson": "perfmon.scores",
+}
+
+__all__ = [
+    "HOUR",
+    "MEASUREMENT_FIELDS",
+    "RUN_FIELDS",
+    "AccuracyMeasurement",
+    "AgentPerformance",
+    "AgentRun",
+    "AlertLevel",
+    "Batch",
+    "CellKey",
+    "Cells",
+    "Clock",
+    "Config",
+    "ConfigError",
+    "DeliveryError",
+    "InvalidRun",
+    "KnownAgent",
+    "MetricType",
+    "MonitoredOrchestrator",
+    "PackedCell",
+    "PerfmonError",
+    "PerformanceAlert",
+    "PerformanceMetrics",
+    "PerformanceMonitor",
+    "PluginError",
+    "Point",
+    "Receipt",
+    "Recommendation",
+    "Rejection",
+    "Scope",
+    "Secret",
+    "Series",
+    "Storage",
+    "StorageError",
+    "Stored",
+    "Trend",
+    "get_performance_monitor",
+    "hookimpl",
+    "init_performance_monitor",
+    "jsonable",
+    "render_report",
+    "wilson",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'perfmon' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)

@@ -1,0 +1,185 @@
+"""An agent as an orchestrator sees it: a type, a name, something to call, and how a call ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import attrs
+
+from perfmon.errors import PerfmonError
+
+# What an agent may say about its own run, beside its output.
+REPLY_FIELDS = (
+    "tokens_used", "input_tokens", "output_tokens", "cached_tokens", "cost", "memory_mb",
+    "cpu_ms", "quality_score", "confidence", "api_calls", "model", "task_type", "error_type",
+    "metadata",
+)  # fmt: skip
+_STATUSES = {
+    "success": "success", "partial": "partial", "failure": "failure", "failed": "failure",
+    "error": "failure", "timeout": "failure",
+}  # fmt: skip
+
+
+@attrs.frozen
+class Agent:
+    """An agent by name and type, and the function that runs it."""
+
+    agent_type: str
+    name: str
+    function: Callable[..., Any]
+
+    @classmethod
+    def of(cls, agent_type: str, given: Any) -> Agent:
+        """From a callable, an object with `.run`, or a pair of a name and one of these."""
+        name = f"{agent_type}_agent"
+        if isinstance(given, tuple) and len(given) == 2:
+            name, given = given
+        function = given if callable(given) else getattr(given, "run", None)
+        if not callable(function) or not isinstance(name, str):
+            raise PerfmonError(
+                f"agents[{agent_type!r}] = {given!r}: must be a callable, an object with run(),"
+                " or (name, one of these)"
+            )
+        return cls(agent_type, name, function)
+
+    @property
+    def is_async(self) -> bool:
+        call = getattr(self.function, "__call__", None)  # noqa: B004 - looked at, not called
+        return inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(call)
+
+    def bound(self, task: Any, context: Mapping[str, Any]) -> Callable[[], Any]:
+        """The call, with the arguments the function has parameters for."""
+        args, kwargs = _arguments(self.function, {"task": task, "context": context, **context})
+        return lambda: self.function(*args, **kwargs)
+
+
+def _arguments(
+    function: Callable[..., Any], known: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """By name where all names are known, else the task and the context by position."""
+    positional = (known["task"], known["context"])
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return positional, {}
+    plain = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    by_name = all(p.name in known or p.default is not p.empty for p in plain)
+    if any(p.kind == p.VAR_KEYWORD for p in parameters) and by_name:
+        return (), dict(known)
+    if plain and by_name and not any(p.kind == p.POSITIONAL_ONLY for p in plain):
+        return (), {p.name: known[p.name] for p in plain if p.name in known}
+    if any(p.kind == p.VAR_POSITIONAL for p in parameters):
+        return positional, {}
+    places = [p for p in plain if p.kind != p.KEYWORD_ONLY]
+    return positional[: len(places)], {}
+
+
+@attrs.frozen
+class Ending:
+    """How a call ended: its value or its exception, and what it took."""
+
+    value: Any = None
+    problem: BaseException | None = None
+    duration_ms: float = 0.0
+    cpu_ms: float | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        return isinstance(self.problem, TimeoutError) or self._says() == "timeout"
+
+    @property
+    def status(self) -> str:
+        if self.problem is not None:
+            return "failure"
+        return _STATUSES.get(self._says(), "success")
+
+    @property
+    def output(self) -> Any:
+        """What the agent gave: `output` of a reply, else the whole value."""
+        return self.value.get("output") if self._is_reply() else self.value
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the agent said about its run, and its error class where it ended badly."""
+        said = self.value if self._is_reply() else {}
+        fields = {key: said[key] for key in REPLY_FIELDS if said.get(key) is not None}
+        if self.problem is not None:
+            fields["error_type"] = type(self.problem).__name__
+        elif self.status == "failure" and isinstance(said.get("error"), str) and said["error"]:
+            fields.setdefault("error_type", said["error"])
+        return fields
+
+    @property
+    def error(self) -> str | None:
+        """One line on what went wrong, or None."""
+        if self.problem is not None:
+            text = str(self.problem)
+            return f"{type(self.problem).__name__}: {text}" if text else type(self.problem).__name__
+        if self.status != "failure":
+            return None
+        return str(self.details.get("error_type") or "the agent said that it failed")
+
+    def _says(self) -> str:
+        said = self.value.get("status") if isinstance(self.value, dict) else None
+        return said.lower() if isinstance(said, str) else ""
+
+    def _is_reply(self) -> bool:
+        return isinstance(self.value, dict) and (
+            "output" in self.value or self._says() in _STATUSES
+        )
+
+
+Caller = Callable[[Agent, Callable[[], Any]], Awaitable[Ending]]
+
+
+def measured(call: Callable[[], Any]) -> Ending:
+    """Call here and now; whatever is raised is part of the ending."""
+    started, cpu = time.perf_counter(), time.thread_time()
+    value, problem = None, None
+    try:
+        value = call()
+    except BaseException as raised:
+        problem = raised
+    took = (time.perf_counter() - started) * 1000
+    return Ending(value, problem, took, (time.thread_time() - cpu) * 1000)
+
+
+async def measured_async(value: Awaitable[Any], limit: float | None) -> Ending:
+    """Await within a time limit in seconds."""
+    started = time.perf_counter()
+    result, problem = None, None
+    try:
+        result = await asyncio.wait_for(value, limit)
+    except BaseException as raised:
+        problem = raised
+    return Ending(result, problem, (time.perf_counter() - started) * 1000)
+
+
+def in_thread(call: Callable[[], Any]) -> Future[Ending]:
+    """Call in a daemon thread: one that hangs holds up neither its caller nor the exit."""
+    future: Future[Ending] = Future()
+    future.set_running_or_notify_cancel()
+    inside = contextvars.copy_context()
+    threading.Thread(
+        target=lambda: future.set_result(inside.run(measured, call)),
+        name="perfmon-agent",
+        daemon=True,
+    ).start()
+    return future
+
+
+def late(limit: float) -> Ending:
+    """The ending of a call that is still under way when its time is up."""
+    return Ending(None, TimeoutError(f"no answer within {limit:g} s"), limit * 1000)
+
+
+def joined(first: Ending, rest: Ending) -> Ending:
+    """A call that returned an awaitable, and what came of awaiting it."""
+    return attrs.evolve(rest, duration_ms=first.duration_ms + rest.duration_ms)

@@ -1,0 +1,278 @@
+"""Tells the plugins what happened and asks them; what one of them does reaches no other."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from perfmon import hookspecs
+from perfmon.errors import PerfmonError, PluginError
+from perfmon.hooks import EVENTS, INPUTS, Hooks
+from perfmon.limits import did_you_mean
+from perfmon.worker import Account, Batch, Check, Implementation, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Errors = type[Exception] | tuple[type[Exception], ...]
+
+MONITOR = "monitor"
+"""The monitor's own name on the bus; its refusals reach who calls an input hook."""
+
+# Opening a large old storage may take minutes, and so may the monitor's own work.
+_UNHURRIED = INPUTS | {"open_storage", "add_routes", "add_commands"}
+_RAISED = (Exception, SystemExit)
+
+
+class Bus:
+    """Calls each plugin's implementations apart: in its own `try`, and events on its own thread.
+
+    The last registered is called first; `tryfirst` and `trylast` of pluggy are honoured.
+    Events (`publish`) are queued for each plugin and never wait; questions (`ask`) are answered
+    in the caller's thread, or with a deadline on the plugins' threads (`ask_guarded`).
+
+    Args:
+        capacity: how many runs or other things may wait for one plugin.
+        deadline: a call that takes longer, in seconds, takes its plugin out of service.
+    """
+
+    def __init__(self, capacity: int = 20_000, deadline: float = 30.0) -> None:
+        self._manager = pluggy.PluginManager("perfmon")
+        self._manager.add_hookspecs(hookspecs)
+        self._capacity = capacity
+        self._deadline = deadline
+        self._accounts: dict[str, Account] = {}
+        # A plugin's events and its questions do not wait for one another.
+        self._workers: dict[str, tuple[Worker, Worker]] = {}
+        self._table: dict[str, tuple[Implementation, ...]] = {}
+        self._listed: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
+        self._changing = threading.Lock()
+        self.arguments = {hook: spec.argnames for hook, spec in _specs(self._manager)}
+        self.first_answer = frozenset(
+            hook for hook, spec in _specs(self._manager) if spec.opts.get("firstresult")
+        )
+        self.hook = Hooks(self)
+        self._rebuild()
+
+    def register(self, plugin: object, name: str) -> list[str]:
+        """Add a plugin; returns the hooks it implements. Raises `PluginError` in one line."""
+        hooks = self._checked(plugin, name)
+        with self._changing:
+            if self._manager.has_plugin(name) or self._manager.is_registered(plugin):
+                raise PluginError(f"plugin {name!r} is registered already")
+            self._manager.register(plugin, name)
+            account = self._accounts[name] = Account(name)
+            self._workers[name] = (self._worker(account), self._worker(account))
+        self._rebuild()
+        return hooks
+
+    def unregister(self, name: str) -> None:
+        """Remove a plugin; what already waits for it is still delivered. Its accounts stay."""
+        with self._changing:
+            self._manager.unregister(name=name)
+        self._rebuild()
+
+    def implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+        """Who implements a hook, in the order of calling; each takes the hook's keywords."""
+        return self._listed[hook]
+
+    def ask(
+        self,
+        hook: str,
+        /,
+        *,
+        check: Check | None = None,
+        propagate: Errors = (),
+        **arguments: Any,
+    ) -> Any:
+        """The first answer that is not None; see `ask_named`."""
+        answer = self.ask_named(hook, check=check, propagate=propagate, **arguments)
+        return None if answer is None else answer[1]
+
+    def ask_named(
+        self,
+        hook: str,
+        /,
+        *,
+        check: Check | None = None,
+        propagate: Errors = (),
+        **arguments: Any,
+    ) -> tuple[str, Any] | None:
+        """The first plugin with an answer, and the answer, or None.
+
+        A plugin that raises is counted and passed over, and so is one whose answer `check`
+        raises for; `check` returns the answer as it shall be. Errors of the classes `propagate`
+        reach the caller.
+        """
+        for implementation in self._table[hook]:
+            answer = self._inline(implementation, arguments, check, propagate)
+            if answer is not None:
+                return implementation.plugin, answer
+        return None
+
+    def ask_all(self, hook: str, /, *, check: Check | None = None, **arguments: Any) -> list[Any]:
+        """Every answer that is not None."""
+        answers = [self._inline(i, arguments, check, ()) for i in self._table[hook]]
+        return [answer for answer in answers if answer is not None]
+
+    def ask_guarded(
+        self, hook: str, deadline: float, items: Sequence[Any], *, check: Check | None = None
+    ) -> list[Any]:
+        """The first answer for each item, asked on the plugins' threads.
+
+        No plugin holds this up for longer than `deadline` seconds. One that hangs is taken out
+        of service, and so is one that is too slow three times in a row; what it did not answer
+        goes to the next, or is None.
+        """
+        answers: list[Any] = [None] * len(items)
+        argument = self.arguments[hook][0]
+        for implementation in self._table[hook]:
+            open_places = [place for place, answer in enumerate(answers) if answer is None]
+            if not open_places:
+                break
+            asked = [{argument: items[place]} for place in open_places]
+            batch = Batch(implementation, asked, check)
+            found = implementation.worker.ask(batch, deadline)
+            for place, answer in zip(open_places, found, strict=True):
+                answers[place] = answer
+        return answers
+
+    def publish(self, hook: str, /, **arguments: Any) -> None:
+        """Tell every plugin that implements the hook, each on its own thread; never waits."""
+        for implementation in self._table[hook]:
+            # A list of its own, so that a plugin that changes it changes no other's.
+            own = {k: list(v) if type(v) is list else v for k, v in arguments.items()}
+            implementation.worker.tell(implementation, own)
+
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        """Calls, failures, dropped, slow, in_service, last_error and seconds of each plugin."""
+        for workers in list(self._workers.values()):
+            for worker in workers:
+                worker.retire_if_hung()
+            self._retire_if_stuck(workers[0].account)
+        return {name: account.summary() for name, account in list(self._accounts.items())}
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Let the plugins finish what was published, up to `timeout` seconds in all.
+
+        What then still waits is dropped and counted. Publishing again starts their threads
+        again.
+        """
+        until = time.monotonic() + timeout
+        for workers in list(self._workers.values()):
+            for worker in workers:
+                worker.close(until)
+
+    def enter(self, hook: str, arguments: Mapping[str, Any]) -> None:
+        """An input: the monitor's at once, with its refusals; then everybody else is told."""
+        others = []
+        for implementation in self._table[hook]:
+            if implementation.plugin == MONITOR:
+                self._inline(implementation, arguments, None, PerfmonError)
+            else:
+                others.append(implementation)
+        for implementation in others:
+            implementation.worker.tell(implementation, arguments)
+
+    def _inline(
+        self,
+        implementation: Implementation,
+        arguments: Mapping[str, Any],
+        check: Check | None,
+        propagate: Errors,
+    ) -> Any:
+        if implementation.is_async:
+            batch = Batch(implementation, [arguments], check)
+            return implementation.worker.ask(batch, self._deadline)[0]
+        account = implementation.account
+        if account.under_way and not self._retire_if_stuck(account):
+            return None
+        call = object()
+        started = time.monotonic()
+        if implementation.hook not in _UNHURRIED:
+            account.under_way[call] = started
+        try:
+            answer = implementation(**arguments)
+            return answer if answer is None or check is None else check(answer)
+        except propagate:
+            raise
+        except _RAISED as problem:
+            account.failed(implementation.hook, problem)
+            return None
+        finally:
+            account.under_way.pop(call, None)
+            account.called(time.monotonic() - started)
+
+    def _retire_if_stuck(self, account: Account) -> bool:
+        """Whether a plugin is in service, after a look at its calls in callers' threads."""
+        if account.longest_call() >= self._deadline:
+            self._retire(account, f"a call took longer than {self._deadline:g} s")
+        return account.in_service
+
+    def _retire(self, account: Account, reason: str) -> None:
+        if account.retire(reason):
+            self._rebuild()
+            for worker in self._workers[account.plugin]:
+                worker.drop_all()
+
+    def _worker(self, account: Account) -> Worker:
+        return Worker(
+            account, self._capacity, self._deadline, lambda reason: self._retire(account, reason)
+        )
+
+    def _rebuild(self) -> None:
+        with self._changing:
+            table = {hook: tuple(self._implementations_of(hook)) for hook in self.arguments}
+            self._listed = {
+                hook: [(implementation.plugin, implementation) for implementation in found]
+                for hook, found in table.items()
+            }
+            self._table = table
+
+    def _implementations_of(self, hook: str) -> Iterator[Implementation]:
+        for found in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            name = found.plugin_name
+            events, questions = self._workers[name]
+            if events.account.in_service:
+                yield Implementation(
+                    plugin=name,
+                    hook=hook,
+                    function=found.function,
+                    argnames=found.argnames,
+                    account=events.account,
+                    worker=events if hook in EVENTS | INPUTS else questions,
+                    is_async=inspect.iscoroutinefunction(found.function),
+                )
+
+    def _checked(self, plugin: object, name: str) -> list[str]:
+        hooks = []
+        for function in dir(plugin):
+            marks = self._manager.parse_hookimpl_opts(plugin, function)
+            if marks is None:
+                continue
+            hook = marks.get("specname") or function
+            if hook not in self.arguments:
+                hint = did_you_mean(hook, self.arguments)
+                raise PluginError(f"plugin {name!r}: there is no hook {hook!r}{hint}")
+            if marks.get("wrapper") or marks.get("hookwrapper"):
+                raise PluginError(f"plugin {name!r}: {hook} cannot be a wrapper")
+            self._check_arguments(name, hook, getattr(plugin, function))
+            hooks.append(hook)
+        return sorted(hooks)
+
+    def _check_arguments(self, name: str, hook: str, function: Callable[..., Any]) -> None:
+        known = self.arguments[hook]
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.default is parameter.empty and parameter.name not in known:
+                raise PluginError(
+                    f"plugin {name!r}: hook {hook} has no argument {parameter.name!r};"
+                    f" it has {', '.join(known)}"
+                )
+
+
+def _specs(manager: pluggy.PluginManager) -> Iterator[tuple[str, Any]]:
+    return ((hook, caller.spec) for hook, caller in vars(manager.hook).items() if caller.spec)

@@ -1,0 +1,259 @@
+"""What a run and a measurement may contain: every field checked, or refused with its reason."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from perfmon.errors import InvalidRun
+
+# The order of a run's row, from the journal to storage. The five keys of a cell come in one
+# piece (row[1:6]), so that finding a run's cell is one slice.
+RUN_FIELDS = (
+    "run_id", "tenant", "agent_name", "agent_type", "model", "task_type",
+    "timestamp", "status", "duration_ms", "tokens_used", "input_tokens", "output_tokens",
+    "cached_tokens", "cost", "memory_mb", "cpu_ms", "quality_score", "confidence",
+    "api_calls", "retries", "timed_out", "error_type", "task_id", "metadata",
+)  # fmt: skip
+MEASUREMENT_FIELDS = (
+    "measurement_id", "tenant", "agent_name", "agent_type", "model", "task_type",
+    "timestamp", "task_id", "predicted_outcome", "actual_outcome", "accuracy_score",
+    "feedback_source", "scorer", "confidence", "metadata",
+)  # fmt: skip
+
+STATUS_CODES = {"success": 0, "failure": 1, "partial": 2}
+MAX_ID = 512
+MAX_NAME = 256
+MAX_ERROR = 200
+MAX_JSON = 65_536
+MAX_AHEAD_US = 5 * 60 * 1_000_000
+# Datetime's own range, a day inside it: 0001-01-02 to 9999-12-30.
+MIN_STAMP_US = -62_135_510_400_000_000
+MAX_STAMP_US = 253_402_214_400_000_000
+
+
+def text(field: str, value: Any, longest: int = MAX_NAME) -> str:
+    if (
+        isinstance(value, str)
+        and 0 < len(value) <= longest
+        and "\0" not in value
+        and value.strip()
+        and not any("\ud800" <= char <= "\udfff" for char in value)
+    ):
+        return str(value)
+    raise InvalidRun(field, value, f"text of 1 to {longest} characters, without NUL")
+
+
+def optional_text(field: str, value: Any, longest: int = MAX_NAME) -> str | None:
+    return None if value is None else text(field, value, longest)
+
+
+def _number(field: str, value: Any, allowed: str) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        # Decimal, the type of money, is deliberately not a numbers.Real.
+        if type(value).__name__ != "Decimal":
+            raise InvalidRun(field, value, allowed)
+        value = float(value)
+    try:
+        plain: float | int = int(value) if isinstance(value, numbers.Integral) else float(value)
+        finite = math.isfinite(plain)
+    except (OverflowError, ValueError):
+        raise InvalidRun(field, value, allowed) from None
+    if not finite:
+        raise InvalidRun(field, value, allowed)
+    return plain
+
+
+def amount(field: str, value: Any) -> float | int | None:
+    if value is None:
+        return None
+    allowed = "a finite number of at least 0"
+    number = _number(field, value, allowed)
+    if not 0 <= number <= 1e15:
+        raise InvalidRun(field, value, allowed if number < 0 else "at most 1e15")
+    return number
+
+
+def share(field: str, value: Any) -> float | int | None:
+    if value is None:
+        return None
+    number = _number(field, value, "a number in [0, 1]")
+    if not 0 <= number <= 1:
+        raise InvalidRun(field, value, "a number in [0, 1]")
+    return number
+
+
+def count(field: str, value: Any) -> int:
+    allowed = "a whole number of at least 0"
+    number = _number(field, value, allowed)
+    if number != int(number) or not 0 <= number <= 2**31 - 1:
+        raise InvalidRun(field, value, allowed)
+    return int(number)
+
+
+def flag(field: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InvalidRun(field, value, "true or false")
+
+
+def status_code(field: str, value: Any) -> int:
+    code = STATUS_CODES.get(value) if isinstance(value, str) else None
+    if code is None:
+        raise InvalidRun(field, value, "success, failure or partial")
+    return code
+
+
+def stamp(field: str, value: Any, now_us: int | None) -> int:
+    """Microseconds of an aware datetime, ISO 8601 text or epoch seconds; up to 5 min ahead is now.
+
+    `now_us=None` leaves out the comparison with the clock.
+    """
+    allowed = "an aware datetime, ISO 8601 with a zone, or epoch seconds"
+    if value is None:
+        return now_us or 0
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise InvalidRun(field, value, allowed) from None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidRun(field, value, allowed)
+        delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+        micros = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    else:
+        seconds = _number(field, value, allowed)
+        if not MIN_STAMP_US < seconds * 1e6 < MAX_STAMP_US:
+            raise InvalidRun(field, value, "a time of the years 1 to 9999, in seconds")
+        micros = round(seconds * 1_000_000)
+    if now_us is None or micros <= now_us:
+        return micros
+    if micros > now_us + MAX_AHEAD_US:
+        raise InvalidRun(field, value, "at most 5 minutes ahead of the clock")
+    return now_us
+
+
+def json_text(field: str, value: Any, longest: int = MAX_JSON) -> str:
+    """Any JSON value as text, of bounded length."""
+    try:
+        encoded = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise InvalidRun(field, value, f"a JSON value ({problem})") from None
+    if len(encoded) > longest:
+        raise InvalidRun(field, value, f"at most {longest} bytes as JSON, not {len(encoded)}")
+    return encoded
+
+
+def metadata_text(field: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidRun(field, value, "a dictionary with text keys")
+    try:
+        return json_text(field, dict(value))
+    except InvalidRun:
+        # What JSON has no form for (a path, an exception, a NaN) is kept as its text.
+        return json_text(field, _plain(dict(value), 0))
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if depth > 50:
+        return repr(value)[:200]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, depth + 1) for item in value]
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def error_text(field: str, value: Any) -> str | None:
+    # Callers pass str(exception) here; the head is what tells classes apart.
+    return None if value is None else text(field, value, 1_000_000)[:MAX_ERROR]
+
+
+_AMOUNTS = (
+    "duration_ms", "tokens_used", "input_tokens", "output_tokens", "cached_tokens",
+    "cost", "memory_mb", "cpu_ms",
+)  # fmt: skip
+_RUN_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "run_id": lambda field, value: text(field, value, MAX_ID),
+    "tenant": text,
+    "agent_name": text,
+    "agent_type": optional_text,
+    "model": optional_text,
+    "status": status_code,
+    **dict.fromkeys(_AMOUNTS, amount),
+    "quality_score": share,
+    "confidence": share,
+    "api_calls": count,
+    "retries": count,
+    "timed_out": flag,
+    "error_type": error_text,
+    "task_id": lambda field, value: optional_text(field, value, MAX_ID),
+    "metadata": metadata_text,
+}
+_RUN_DEFAULTS = {"tenant": "default", "api_calls": 1, "retries": 0, "timed_out": False}
+_RUN_KNOWN = frozenset(RUN_FIELDS)
+
+
+def checked_run(fields: Mapping[str, Any], now_us: int | None) -> tuple[Any, ...]:
+    """The row of a run, in the order of `RUN_FIELDS`, or `InvalidRun` for its first bad field."""
+    for name in fields:
+        if name not in _RUN_KNOWN:
+            raise InvalidRun(str(name), fields[name], f"one of the fields {', '.join(RUN_FIELDS)}")
+    row: dict[str, Any] = {}
+    for name, check in _RUN_CHECKS.items():
+        value = fields.get(name)
+        row[name] = check(name, _RUN_DEFAULTS.get(name) if value is None else value)
+    row["timestamp"] = stamp("timestamp", fields.get("timestamp"), now_us)
+    row["task_type"] = _task_type(fields)
+    if row["tokens_used"] is None and (row["input_tokens"], row["output_tokens"]) != (None, None):
+        row["tokens_used"] = (row["input_tokens"] or 0) + (row["output_tokens"] or 0)
+    return tuple(row[name] for name in RUN_FIELDS)
+
+
+def _task_type(fields: Mapping[str, Any]) -> str | None:
+    given = fields.get("task_type")
+    if given is not None:
+        return text("task_type", given)
+    metadata = fields.get("metadata")
+    found = metadata.get("task_type") if isinstance(metadata, Mapping) else None
+    if found is None:
+        return None
+    if isinstance(found, str) and not found.strip():
+        return None
+    return text("metadata.task_type", found if isinstance(found, str) else str(found))
+
+
+def checked_measurement(fields: Mapping[str, Any], now_us: int | None) -> tuple[Any, ...]:
+    """The row of a measurement, in the order of `MEASUREMENT_FIELDS`, or `InvalidRun`."""
+    score = share("accuracy_score", fields["accuracy_score"])
+    if score is None:
+        raise InvalidRun("accuracy_score", None, "a number in [0, 1]")
+    source = fields.get("feedback_source")
+    return (
+        text("measurement_id", fields["measurement_id"], MAX_ID),
+        text("tenant", fields.get("tenant") or "default"),
+        text("agent_name", fields["agent_name"]),
+        None,
+        optional_text("model", fields.get("model")),
+        _task_type(fields),
+        stamp("timestamp", fields.get("timestamp"), now_us),
+        text("task_id", fields["task_id"], MAX_ID),
+        json_text("predicted_outcome", fields["predicted_outcome"], 1_048_576),
+        json_text("actual_outcome", fields["actual_outcome"], 1_048_576),
+        float(score),
+        text("feedback_source", "user" if source is None else source),
+        optional_text("scorer", fields.get("scorer")),
+        share("confidence", fields.get("confidence")),
+        metadata_text("metadata", fields.get("metadata")),
+    )

@@ -1,0 +1,132 @@
+"""`perfmon demo`: a made-up team of agents at work, served."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfmon.cli.root import complain
+from perfmon.demo import Simulation
+from perfmon.errors import PerfmonError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from perfmon.monitor import PerformanceMonitor
+
+_BATCH = 2_000
+_TICK = 1.0
+
+_EPILOG = """\b
+Examples:
+  perfmon demo
+  perfmon demo --seed 1 --hours 72 --storage sqlite:///demo.db
+"""
+
+
+@click.command(name="demo", epilog=_EPILOG)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8787, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True, help="The same, the same story.")
+@click.option("--hours", type=click.FloatRange(0.1, 24 * 31), default=24.0, show_default=True,
+              help="How long a history to make up.")  # fmt: skip
+@click.option("--no-live", is_flag=True, help="The history only, without live traffic.")
+@click.option("--storage", metavar="URL",
+              help="Keep it there; else in a temporary SQLite file, removed at the end.")  # fmt: skip
+def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str | None) -> None:
+    """Serve a simulated team of agents: a day of runs with incidents in it, then live traffic."""
+    from perfmon.cli.serving import serve
+
+    with _storage(storage) as url, _monitor(url, hours) as monitor:
+        now = time.time()
+        simulation = Simulation(seed, since=now - hours * 3600, incidents=now)
+        runs = _record_history(monitor, simulation, now, hours)
+        click.echo(f"{runs:,} runs of {hours:g} hours are in {url}")
+        with _live_traffic(monitor, simulation, on=not no_live):
+            serve(monitor, "127.0.0.1", port, lambda url: _welcome(url, live=not no_live))
+
+
+def _welcome(url: str, *, live: bool) -> None:
+    click.echo(f"perfmon demo is at {url}")
+    click.echo(f"{'Live traffic goes on' if live else 'It stays'} until Ctrl-C.")
+
+
+@contextmanager
+def _storage(url: str | None) -> Iterator[str]:
+    if url is not None:
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="perfmon-demo-") as folder:
+        yield f"sqlite:///{Path(folder).as_posix()}/demo.db"
+
+
+def _monitor(url: str, hours: float) -> PerformanceMonitor:
+    from perfmon.cli.serving import serving_monitor
+    from perfmon.config import Config
+
+    settings = {"storage": url, "retention_hours": max(24, round(hours + 1))}
+    return serving_monitor(Config.from_mapping({"monitor": settings}, source="perfmon demo"))
+
+
+def _record_history(
+    monitor: PerformanceMonitor, simulation: Simulation, until: float, hours: float
+) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    since, runs = until - hours * 3600, 0
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("making up a history", total=until - since)
+        events = simulation.advance(until)
+        while batch := list(islice(events, _BATCH)):
+            reached = batch[-1]["timestamp"]
+            runs += record(monitor, batch)
+            bar.update(task, completed=reached - since)
+    return runs
+
+
+def record(monitor: PerformanceMonitor, events: Iterable[dict[str, Any]]) -> int:
+    """Records simulated events; returns how many of them were runs."""
+    runs, measurements = [], []
+    for event in events:
+        (runs if event.pop("type") == "run" else measurements).append(event)
+    monitor.record_agent_runs(runs, wait=False)
+    monitor.record_accuracies(measurements, wait=False)
+    return len(runs)
+
+
+@contextmanager
+def _live_traffic(
+    monitor: PerformanceMonitor, simulation: Simulation, *, on: bool
+) -> Iterator[None]:
+    over = threading.Event()
+    live = threading.Thread(target=_live, args=(monitor, simulation, over.wait), daemon=True)
+    if on:
+        live.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if on:
+            live.join(2 * _TICK)
+
+
+def _live(
+    monitor: PerformanceMonitor, simulation: Simulation, over: Callable[[float], bool]
+) -> None:
+    while not over(_TICK):
+        try:
+            record(monitor, simulation.advance(time.time()))
+        except PerfmonError as problem:
+            complain(str(problem))
+        except Exception:  # the page stays up without traffic
+            sys.excepthook(*sys.exc_info())
+            return

@@ -1,0 +1,168 @@
+"""`perfmon import`: runs and measurements of files into storage."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from perfmon.cli.opening import open_monitor, storage_option
+from perfmon.cli.root import INTERRUPTED, complain, config_option
+from perfmon.errors import PerfmonError
+from perfmon.importing import Columns, FileImport, Source, Tally, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.progress import Progress
+
+    from perfmon.importing.recording import Recorder
+
+
+class Moment(click.ParamType):
+    """Epoch seconds of ISO 8601 text (a date alone is its midnight UTC), or of `now`."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if value == "now":
+            return time.time()
+        try:
+            return moment(str(value))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time: ISO 8601 such as 2026-01-31T12:00Z, or now", param, ctx)
+
+
+def _pairs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    mapping = {}
+    for value in values:
+        field, equals, column = value.partition("=")
+        if not (field and equals and column):
+            raise click.BadParameter(f"{value!r} must be FIELD=COLUMN", param=param)
+        mapping[field] = column
+    return mapping
+
+
+_EPILOG = """\b
+Examples:
+  perfmon import runs.csv.gz
+  perfmon import old.csv --map agent_name=bot --map timestamp=finished
+  perfmon import runs.jsonl --default-time 2026-01-31 --storage postgresql+psycopg://...
+
+JSON lines are {"type": "run" or "accuracy", ...} with the fields of record_agent_run and
+record_accuracy. CSV columns are taken by name; started_at plus duration_ms is the stamp, cost_usd
+the cost, meta_x goes to metadata, and a blank cell is unknown. Repeating an import adds nothing
+twice.
+"""
+
+
+@click.command(name="import", epilog=_EPILOG)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True,
+                type=click.Path(path_type=Path))  # fmt: skip
+@click.option("--map", "mapping", metavar="FIELD=COLUMN", multiple=True, callback=_pairs,
+              help="A column (or key) that is not named like its field; repeatable.")  # fmt: skip
+@click.option("--default-time", type=Moment(),
+              help="When rows without a clock ended: ISO 8601 or now. Else they are refused.")  # fmt: skip
+@click.option("--tenant", help="The tenant of rows that name none.")
+@storage_option
+@config_option
+@click.pass_context
+def import_command(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    mapping: dict[str, str],
+    default_time: float | None,
+    tenant: str | None,
+    storage: str | None,
+) -> None:
+    """Import runs and measurements from JSON lines or CSV, gzipped or not."""
+    columns = Columns(mapping, default_time=default_time, tenant=tenant)
+    with ExitStack() as stack:
+        sources = [stack.enter_context(closing(Source(path, columns))) for path in files]
+        monitor = stack.enter_context(open_monitor(ctx, storage))
+        interrupted = stack.enter_context(_interruptible())
+        tallies = [
+            _import(monitor, source, interrupted) for source in sources if not interrupted()
+        ]
+        if interrupted():
+            complain("interrupted; what was counted is stored, repeat the import for the rest")
+            ctx.exit(INTERRUPTED)
+    if any(tally.rejected for tally in tallies) and not any(
+        tally.accepted + tally.duplicates for tally in tallies
+    ):
+        raise PerfmonError("every line was refused")
+
+
+def _import(monitor: Recorder, source: Source, interrupted: Callable[[], bool]) -> Tally:
+    began = time.perf_counter()
+    with _bar() as bar:
+        task = bar.add_task(source.path.name, total=source.size)
+        importing = FileImport(
+            monitor,
+            source,
+            progress=lambda read: bar.update(task, completed=read),
+            interrupted=interrupted,
+        )
+        try:
+            importing.run()
+        finally:
+            bar.stop()
+            _tell(source, importing.tally, time.perf_counter() - began)
+    return importing.tally
+
+
+def _tell(source: Source, tally: Tally, seconds: float) -> None:
+    lines = tally.accepted + tally.duplicates + tally.rejected
+    click.echo(
+        f"{source.path}: {tally.accepted:,} accepted, {tally.duplicates:,} duplicate, "
+        f"{tally.rejected:,} rejected ({seconds:.1f} s, {lines / max(seconds, 1e-9):,.0f} a second)"
+    )
+    for refused in tally.first:
+        click.echo(f"  line {refused.line:,}: {refused.reason}")
+    if tally.rejected > len(tally.first):
+        click.echo(f"  and {tally.rejected - len(tally.first):,} more")
+    if source.left_out:
+        click.echo(f"  left out, as no field takes them: {', '.join(source.left_out)}")
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks for an end after the batch in hand; a second one does not wait for it."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

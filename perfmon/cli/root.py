@@ -1,0 +1,150 @@
+"""The command `perfmon` itself: its options, its subcommands, and how it fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from perfmon.errors import PerfmonError
+
+if TYPE_CHECKING:
+    from perfmon.config import Config
+
+INTERRUPTED = 130
+_CONFIG = "perfmon.config"
+_USUAL = Path("monitor.toml")
+# A subcommand's module is imported when it is called, so that --help stays quick.
+_COMMANDS = {
+    "serve": "perfmon.cli.serving",
+    "import": "perfmon.cli.importing",
+    "report": "perfmon.cli.reporting",
+    "check": "perfmon.cli.checking",
+    "plugins": "perfmon.cli.checking",
+    "init": "perfmon.cli.starting",
+    "demo": "perfmon.cli.demonstration",
+}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Perfmon(click.Group):
+    """The built-in subcommands, and those that enabled plugins add."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._add_plugins(ctx)
+        return [*_COMMANDS, *sorted(self.commands.keys() - _COMMANDS.keys())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS:
+            module = import_module(_COMMANDS[cmd_name])
+            return cast("click.Command", getattr(module, f"{cmd_name}_command"))
+        self._add_plugins(ctx)
+        return super().get_command(ctx, cmd_name)
+
+    def _add_plugins(self, ctx: click.Context) -> None:
+        from perfmon.cli.extending import add_commands
+
+        if not ctx.meta.get("perfmon.extended"):
+            ctx.meta["perfmon.extended"] = True
+            add_commands(self, ctx)
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """As click's, but what is expected to fail is one line, whatever its source."""
+        if not options.pop("standalone_mode", True):
+            return super().main(args, *rest, standalone_mode=False, **options)
+        try:
+            code = super().main(args, *rest, standalone_mode=False, **options)
+        except (click.exceptions.NoArgsIsHelpError, click.ClickException) as problem:
+            code = _usage(problem)
+        except (click.Abort, KeyboardInterrupt):
+            code = INTERRUPTED
+        except BrokenPipeError:
+            # The reader of a pipe had enough; a flush at exit must not complain either.
+            sys.stdout = cast("Any", click.get_text_stream("stderr"))
+            code = 1
+        except (PerfmonError, OSError) as problem:
+            complain(str(problem) if isinstance(problem, PerfmonError) else _os_words(problem))
+            code = 1
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def complain(message: str) -> None:
+    """Each line of a message on stderr, with the program's name."""
+    for line in message.splitlines() or [""]:
+        click.echo(f"perfmon: {line}", err=True)
+
+
+def _usage(problem: click.ClickException) -> int:
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        problem.show()
+    else:
+        ctx = getattr(problem, "ctx", None)
+        hint = f" (see {ctx.command_path} --help)" if ctx else ""
+        complain(f"{problem.format_message()}{hint}")
+    return problem.exit_code
+
+
+def _os_words(problem: OSError) -> str:
+    words = problem.strerror or str(problem)
+    return f"{problem.filename}: {words}" if problem.filename else words
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.meta[_CONFIG] = value
+
+
+def config_option(command: Command) -> Command:
+    """Adds `--config`; it may stand before the subcommand or after it."""
+    return click.option(
+        "--config",
+        "-c",
+        type=click.Path(path_type=Path, dir_okay=False),
+        expose_value=False,
+        is_eager=True,
+        callback=_remember,
+        help="The configuration; else ./monitor.toml, else the defaults.",
+    )(command)
+
+
+def config_path(ctx: click.Context) -> Path | None:
+    """The configuration asked for, or `./monitor.toml` where there is one."""
+    given = cast("Path | None", ctx.meta.get(_CONFIG))
+    if given is None:
+        return _USUAL if _USUAL.is_file() else None
+    if not given.is_file():
+        raise PerfmonError(f"{given}: no such file (perfmon init {given} writes one)")
+    return given
+
+
+def load_config(ctx: click.Context) -> Config:
+    """The configuration this call works with."""
+    from perfmon.config import Config
+
+    path = config_path(ctx)
+    return Config.from_mapping({}, source="the defaults") if path is None else Config.load(path)
+
+
+_EXAMPLES = """\b
+Examples:
+  perfmon demo                              a team of agents at work, to look at
+  perfmon init && perfmon serve             a monitor of your own
+  perfmon import runs.csv.gz                runs you already have
+  perfmon report --window-minutes 1440      what happened since yesterday
+"""
+
+
+@click.group(cls=Perfmon, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="agent-perfmon", prog_name="perfmon")
+@config_option
+def cli() -> None:
+    """The performance monitor for LLM agents: do they succeed, what do they cost, are they
+    right, and when did that change."""  # noqa: D209
+
+
+cli.epilog = _EXAMPLES

@@ -1,0 +1,235 @@
+"""monitor.toml as values; every mistake in it at once, with its place and a hint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from perfmon.errors import ConfigError
+from perfmon.limits import Duration, did_you_mean, shown, whole
+from perfmon.secret import SOURCES, Secret, redacted
+from perfmon.sections import (
+    AgentTable,
+    AlertsTable,
+    MonitorTable,
+    ScoresTable,
+    Thresholds,
+    check_url,
+)
+from perfmon.tables import Mistake, Mistakes, Reader, literal_secrets
+
+__all__ = ["Config", "Duration", "Secret"]
+
+T = TypeVar("T")
+
+_PASSWORD = re.compile(r"://[^/@:]*:[^/@]+@")
+
+
+@attrs.frozen(kw_only=True)
+class _Document:
+    """The whole file, as far as the core knows it."""
+
+    monitor: MonitorTable = attrs.Factory(MonitorTable)
+    alerts: AlertsTable = attrs.Factory(AlertsTable)
+    scores: ScoresTable = attrs.Factory(ScoresTable)
+    agents: dict[str, AgentTable] = attrs.Factory(dict)
+    plugins: dict[str, Any] = attrs.Factory(dict)
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """A whole configuration; `Config()` is the defaults.
+
+    Attributes:
+        agents: the tables `[agents.<name>]`.
+        plugins: each plugin's raw table, by its name.
+        plugin_paths: folders of plain .py files, absolute or relative to the process.
+        path: the file it came from.
+        warnings: what is allowed and still unwise, one line each.
+    """
+
+    monitor: MonitorTable = attrs.Factory(MonitorTable)
+    alerts: AlertsTable = attrs.Factory(AlertsTable)
+    scores: ScoresTable = attrs.Factory(ScoresTable)
+    agents: dict[str, AgentTable] = attrs.Factory(dict)
+    plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict, repr=False)
+    plugin_paths: list[str] = attrs.Factory(list)
+    path: Path | None = None
+    warnings: list[str] = attrs.field(factory=list, eq=False)
+    _reader: Reader = attrs.field(factory=Reader, repr=False, eq=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """The configuration in a file; `ConfigError` with all its mistakes."""
+        file = Path(path)
+        text = _text_of(file)
+        reader = Reader(str(file), text, file.parent)
+        return cls._read(_parsed(str(file), text), reader, file)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], source: str = "configuration") -> Config:
+        """The configuration in a mapping of the file's form; `source` names it in messages."""
+        return cls._read(mapping, Reader(source), None)
+
+    @classmethod
+    def _read(cls, raw: Mapping[str, Any], reader: Reader, path: Path | None) -> Config:
+        tables = raw.get("plugins", {})
+        mistakes = list(_plugin_mistakes(tables)) if isinstance(tables, Mapping) else []
+        mistakes += _strays(raw)
+        document = _Document()
+        try:
+            document = reader.read(_Document, _without_strays(raw))
+        except Mistakes as found:
+            mistakes += found.mistakes
+        if mistakes:
+            raise reader.error(mistakes)
+        tables = dict(document.plugins)
+        folders = [str(reader.folder / folder) for folder in tables.pop("paths", [])]
+        return cls(
+            monitor=document.monitor,
+            alerts=document.alerts,
+            scores=document.scores,
+            agents=document.agents,
+            plugins=tables,
+            plugin_paths=folders,
+            path=path,
+            warnings=list(_warnings(raw, reader)),
+            reader=reader,
+        )
+
+    @property
+    def specialties(self) -> dict[str, list[str]]:
+        """The configured specialties, by agent."""
+        return {name: agent.specialties for name, agent in self.agents.items()}
+
+    def table(self, name: str, cls: type[T]) -> T:
+        """A plugin's own table as its attrs class; `ConfigError` with all its mistakes.
+
+        A field's type and validator say what it may be; `Duration` and `Secret` are types too.
+        """
+        raw = dict(self.plugins.get(name, {}))
+        if "enabled" not in (field.name for field in attrs.fields(cls)):  # type: ignore[arg-type]
+            raw.pop("enabled", None)
+        made = self._reader.table(cls, raw, ("plugins", name))
+        for path in literal_secrets(made, ("plugins", name)):
+            warning = f"{self._reader.place(path, is_table=False)}: a secret; safer is {_SAFER}"
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+        return made
+
+    def plugin_enabled(self, name: str) -> bool | None:
+        """Whether a plugin's table turns it on (by being there) or off; None if not named."""
+        table = self.plugins.get(name)
+        return None if table is None else bool(table.get("enabled", True))
+
+    def place(self, *path: str) -> str:
+        """Where a table is: `monitor.toml:12: [plugins.slack]`."""
+        return self._reader.place(path, is_table=True)
+
+    def with_overrides(
+        self,
+        window_size_minutes: int | None = None,
+        alert_thresholds: Mapping[str, float] | None = None,
+        storage_url: str | None = None,
+        enable_auto_alerts: bool | None = None,
+    ) -> Config:
+        """The same with some values replaced; None leaves one; checked like a file."""
+        given = {
+            "window_size_minutes": window_size_minutes,
+            "alert_thresholds": alert_thresholds,
+            "storage_url": storage_url,
+            "enable_auto_alerts": enable_auto_alerts,
+        }
+        given = {key: value for key, value in given.items() if value is not None}
+        checked = Reader("arguments").table(_Overrides, given)
+        monitor = {
+            "window_size_minutes": checked.window_size_minutes,
+            "storage": checked.storage_url,
+        }
+        thresholds = attrs.evolve(self.alerts.thresholds, **(alert_thresholds or {}))
+        alerts = {"enabled": checked.enable_auto_alerts, "thresholds": thresholds}
+        return attrs.evolve(
+            self,
+            monitor=attrs.evolve(self.monitor, **_given(monitor)),
+            alerts=attrs.evolve(self.alerts, **_given(alerts)),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class _Overrides:
+    window_size_minutes: int | None = attrs.field(default=None, validator=whole(1, 527_040))
+    alert_thresholds: Thresholds = attrs.Factory(Thresholds)
+    storage_url: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(check_url)
+    )
+    enable_auto_alerts: bool | None = None
+
+
+_SAFER = SOURCES.removeprefix("text, ")
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except OSError as problem:
+        raise ConfigError([f"{file}: cannot be read: {problem.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"{file}: is not UTF-8 text"]) from None
+
+
+def _parsed(source: str, text: str) -> dict[str, Any]:
+    import tomli
+
+    try:
+        return tomli.loads(text)
+    except (tomli.TOMLDecodeError, RecursionError) as problem:
+        number = re.search(r"\(at line (\d+)", str(problem))
+        place = f"{source}:{number[1]}" if number else source
+        raise ConfigError([f"{place}: is not TOML: {redacted(problem)}"]) from None
+
+
+def _plugin_mistakes(tables: Mapping[str, Any]) -> Iterator[Mistake]:
+    """`paths` is a list of folders, everything else a plugin's table."""
+    for name, table in tables.items():
+        path = ("plugins", str(name))
+        if name == "paths":
+            if not isinstance(table, list) or not all(isinstance(item, str) for item in table):
+                yield Mistake(path, "must be a list of folders", shown(table))
+        elif not isinstance(table, Mapping):
+            hint = did_you_mean(str(name), ["paths"])
+            yield Mistake(path, f"must be a table [plugins.{name}], or paths = [...]{hint}")
+        elif not isinstance(table.get("enabled", True), bool):
+            yield Mistake((*path, "enabled"), "must be true or false", shown(table["enabled"]))
+
+
+def _strays(raw: Mapping[str, Any]) -> list[Mistake]:
+    """Keys of [monitor] that stand before its header, or lack it."""
+    return [
+        Mistake((key,), "belongs below the header [monitor]")
+        for key, value in raw.items()
+        if not isinstance(value, Mapping) and _is_monitor_key(key)
+    ]
+
+
+def _without_strays(raw: Mapping[str, Any]) -> dict[str, Any]:
+    strays = {stray.path[0] for stray in _strays(raw)}
+    return {key: value for key, value in raw.items() if key not in strays}
+
+
+def _is_monitor_key(key: str) -> bool:
+    return key in attrs.fields_dict(MonitorTable)
+
+
+def _warnings(raw: Mapping[str, Any], reader: Reader) -> Iterator[str]:
+    storage = raw.get("monitor", {}).get("storage")
+    if isinstance(storage, str) and _PASSWORD.search(storage):
+        place = reader.place(("monitor", "storage"), is_table=False)
+        yield f"{place}: holds a password; safer is {_SAFER}"

@@ -1,0 +1,50 @@
+"""Predictions of each kind, with what really happened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from random import Random
+
+_LABELS = ("refund", "delivery", "password", "complaint", "praise", "other")
+_CLAUSES = ("liability", "term", "notice", "payment", "warranty", "venue", "secrecy", "renewal")
+_SUPPLIERS = ("Birch & Sons", "Copperfield", "Dunmore Ltd", "Elm Street Foods")
+
+
+def outcome(rng: Random, kind: str, *, right: bool) -> tuple[Any, Any]:
+    """A predicted and an actual outcome; they agree where `right`, else they differ in part."""
+    predicted, actual = _KINDS[kind](rng, right)
+    return predicted, actual
+
+
+def _number(rng: Random, right: bool) -> tuple[float, float]:
+    actual = round(rng.lognormvariate(4.5, 0.6), 1)
+    error = rng.gauss(0, 0.03 if right else 0.35)
+    return round(max(0.0, actual * (1 + error)), 1), actual
+
+
+def _label(rng: Random, right: bool) -> tuple[str, str]:
+    actual, other = rng.sample(_LABELS, 2)
+    return actual if right else other, actual
+
+
+def _fields(rng: Random, right: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    actual = {
+        "supplier": rng.choice(_SUPPLIERS),
+        "total": round(rng.lognormvariate(5, 1), 2),
+        "currency": rng.choice(("EUR", "USD", "GBP")),
+    }
+    if right:
+        return dict(actual), actual
+    wrong = {**actual, "total": round(actual["total"] * rng.uniform(0.1, 0.9), 2)}
+    wrong.pop(rng.choice(("supplier", "currency")))
+    return wrong, actual
+
+
+def _items(rng: Random, right: bool) -> tuple[list[str], list[str]]:
+    actual = rng.sample(_CLAUSES, rng.randint(2, 5))
+    return list(actual) if right else actual[: len(actual) // 2], actual
+
+
+_KINDS = {"number": _number, "label": _label, "fields": _fields, "items": _items}

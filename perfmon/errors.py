@@ -1,0 +1,52 @@
+"""The one family of errors perfmon raises on purpose; each is one clear line at the edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PerfmonError(Exception):
+    """The root: whatever perfmon refuses to do, and says why."""
+
+
+class InvalidRun(PerfmonError, ValueError):  # noqa: N818 - the public name of the contract
+    """A run, measurement or query has a field with a value that is not allowed.
+
+    Attributes:
+        field: the field's name.
+        value: what was found.
+        allowed: what would have been accepted, in words.
+    """
+
+    def __init__(self, field: str, value: Any, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{field} = {shown}: must be {allowed}")
+
+
+class ConfigError(PerfmonError):
+    """The configuration has mistakes; `mistakes` lists all of them, one line each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        super().__init__("\n".join(mistakes))
+
+
+class PluginError(PerfmonError):
+    """A plugin cannot be found, imported or registered."""
+
+
+class StorageError(PerfmonError):
+    """Storage cannot be opened, or refuses a transaction for now; what was recorded waits."""
+
+
+class DeliveryError(PerfmonError):
+    """A sink could not deliver. `permanent` says that trying again is of no use."""
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        self.permanent = permanent
+        super().__init__(message)

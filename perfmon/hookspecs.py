@@ -1,0 +1,133 @@
+"""Every hook a plugin can implement, on one screen.
+
+A past participle tells what happened; a verb asks a question. An implementation may take fewer
+arguments than its hook has. `from perfmon import hookimpl`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+    from aiohttp import web
+
+    from perfmon.monitor import PerformanceMonitor
+    from perfmon.records import (
+        AccuracyMeasurement,
+        AgentRun,
+        PerformanceAlert,
+        Point,
+        Recommendation,
+        Series,
+        Trend,
+    )
+    from perfmon.roles import Storage
+
+hookspec = pluggy.HookspecMarker("perfmon")
+hookimpl = pluggy.HookimplMarker("perfmon")
+"""Marks a function of a plugin as the implementation of the hook of its name."""
+
+
+@hookspec
+def monitor_started(monitor: PerformanceMonitor) -> None:
+    """The monitor runs: its storage is open and its history loaded."""
+
+
+@hookspec
+def monitor_stopping(monitor: PerformanceMonitor) -> None:
+    """The monitor is about to stop; what was recorded is stored after this returns."""
+
+
+@hookspec
+def run_started(
+    run_id: str, agent_name: str, agent_type: str | None, metadata: dict[str, Any] | None
+) -> None:
+    """An orchestrator says that a run begins."""
+
+
+@hookspec
+def run_finished(run: AgentRun) -> None:
+    """An orchestrator records a run: the same in effect as `record_agent_run`."""
+
+
+@hookspec
+def outcome_known(measurement: AccuracyMeasurement) -> None:
+    """An orchestrator records a measurement whose score it already has."""
+
+
+@hookspec
+def runs_recorded(runs: list[AgentRun]) -> None:
+    """These runs were accepted, in this order; called in batches, behind the recording path."""
+
+
+@hookspec
+def accuracy_recorded(measurements: list[AccuracyMeasurement]) -> None:
+    """These measurements were accepted, in this order."""
+
+
+@hookspec(firstresult=True)
+def score_outcome(predicted: Any, actual: Any) -> float | None:
+    """A score in [0, 1] for a prediction and what really happened, or None to pass."""
+
+
+@hookspec(firstresult=True)
+def classify_error(run: AgentRun) -> str | None:
+    """The error class of a run that did not succeed, or None to pass."""
+
+
+@hookspec(firstresult=True)
+def price_run(run: AgentRun) -> float | None:
+    """The cost in dollars of a run recorded without one, or None to pass."""
+
+
+@hookspec
+def alert_raised(alert: PerformanceAlert) -> None:
+    """An alert began to fire, or rose to a higher level."""
+
+
+@hookspec
+def alert_resolved(alert: PerformanceAlert) -> None:
+    """An alert is over."""
+
+
+@hookspec
+def deliver_alert(alert: PerformanceAlert) -> None:
+    """A sink sends an alert outside; may be slow; raises `DeliveryError(permanent=)`."""
+
+
+@hookspec(firstresult=True)
+def detect_trend(series: Series) -> Trend | None:
+    """How a metric moved between the last two windows of a series, or None to pass."""
+
+
+@hookspec
+def detect_anomalies(series: Series) -> list[tuple[Point, float]]:
+    """The anomalous points of a series, each with its score."""
+
+
+@hookspec(firstresult=True)
+def forecast(series: Series, horizon: int) -> list[tuple[float, float, float]] | None:
+    """The next `horizon` values as (low, value, high), or None to pass."""
+
+
+@hookspec
+def recommend(report: dict[str, Any]) -> list[Recommendation]:
+    """What to do about a report, each with its reason and expected effect."""
+
+
+@hookspec(firstresult=True)
+def open_storage(url: str) -> Storage | None:
+    """A storage for this URL's scheme, or None to pass."""
+
+
+@hookspec
+def add_routes(app: web.Application) -> None:
+    """Add routes to the server before it starts; `app["monitor"]` is the monitor."""
+
+
+@hookspec
+def add_commands(cli: click.Group) -> None:
+    """Add subcommands to the command line."""

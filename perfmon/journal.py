@@ -1,0 +1,249 @@
+"""What was recorded and not yet stored, in memory-mapped files that outlive the process.
+
+A record is its length (4 bytes), its kind (1 byte), a checksum (4 bytes) and its payload. Copying
+it into the mapping is enough to survive `kill -9`: the pages belong to the kernel. Files are
+allocated before they are mapped, since writing to a hole on a full disk kills the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import threading
+import uuid
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+try:
+    import fcntl
+except ImportError:  # Windows: journals of dead processes are told by name only
+    fcntl = None  # type: ignore[assignment]
+
+_FRAME = struct.Struct("<IBI")
+_MAGIC = b"perfmon1"
+_START = 16
+SEGMENT = 8 * 1024 * 1024
+
+
+class JournalFull(Exception):
+    """The journal has reached its bound."""
+
+
+class Record(NamedTuple):
+    """A kind and its payload."""
+
+    kind: int
+    payload: bytes
+
+
+class _Segment:
+    """One preallocated, mapped file; records follow one another up to a zero length."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        self.size = size
+        self.end = _START
+        self._file = path.open("x+b")
+        try:
+            _allocate(self._file, size)
+            self.map = mmap.mmap(self._file.fileno(), size)
+        except OSError:
+            self._file.close()
+            path.unlink(missing_ok=True)
+            raise
+        self.map[: len(_MAGIC)] = _MAGIC
+
+    def close(self) -> None:
+        with contextlib.suppress(BufferError):
+            self.map.close()
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _allocate(file: IO[bytes], size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for _ in range(0, size, 1 << 20):
+        file.write(bytes(1 << 20))
+    file.flush()
+
+
+class Journal:
+    """Appends from any thread (the caller holds the recorder's lock), forgets from the front.
+
+    Attributes:
+        folder: where its files are; others' journals in the same folder are left alone while
+            their process lives, and recovered after its end.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = folder
+        self._max_segments = max(max_bytes // SEGMENT, 2)
+        self._name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._number = 0
+        self._dropped = 0  # files already forgotten
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock_path = folder / f"{self._name}.lock"
+        self._lock_file = self._lock_path.open("w")
+        if fcntl is not None:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._guard = threading.Lock()
+        self._spare: _Segment | None = self._new_segment()
+        self._segments: list[_Segment] = []
+        self._next_segment(0)
+
+    def _new_segment(self, at_least: int = 0) -> _Segment:
+        self._number += 1
+        size = max(SEGMENT, -(-(at_least + 64) // 4096) * 4096)
+        return _Segment(self.folder / f"{self._name}-{self._number:08d}.log", size)
+
+    def _next_segment(self, at_least: int) -> _Segment:
+        with self._guard:
+            if len(self._segments) >= self._max_segments:
+                raise JournalFull
+            spare, self._spare = self._spare, None
+            if spare is None or at_least > spare.size - 64:
+                self._spare = spare
+                spare = self._new_segment(at_least)
+            self._segments.append(spare)
+            self._map, self._end, self._room = spare.map, _START, spare.size - 16
+            return spare
+
+    def prepare(self) -> None:
+        """Allocate the next file ahead of its need; called behind the recording path."""
+        with self._guard:
+            if self._spare is None and len(self._segments) < self._max_segments:
+                self._spare = self._new_segment()
+
+    def append(self, kind: int, payload: bytes) -> None:
+        """Write a record. Raises `JournalFull` or `OSError`; then nothing was written."""
+        length = len(payload)
+        start = self._end
+        end = start + 9 + length
+        if end > self._room:
+            self._segments[-1].end = start
+            self._next_segment(length + 32)
+            start = self._end
+            end = start + 9 + length
+        # The length goes in last: a record torn by a kill has length zero and ends the file.
+        view = self._map
+        view[start + 9 : end] = payload
+        view[start : start + 9] = _FRAME.pack(length, kind, zlib.crc32(payload))
+        self._end = end
+
+    def position(self) -> tuple[int, int]:
+        """Where the next record will be: file number in line, offset."""
+        with self._guard:
+            return self._dropped + len(self._segments) - 1, self._end
+
+    def read(self, position: tuple[int, int], limit: int) -> tuple[list[Record], tuple[int, int]]:
+        """Up to `limit` records from a position on, and the position after them."""
+        records: list[Record] = []
+        number, offset = position
+        with self._guard:
+            segments = list(self._segments)
+            dropped, last_end = self._dropped, self._end
+        while len(records) < limit and number - dropped < len(segments):
+            segment = segments[number - dropped]
+            is_last = number - dropped == len(segments) - 1
+            end = last_end if is_last else segment.end
+            while offset < end and len(records) < limit:
+                length, kind, _ = _FRAME.unpack_from(segment.map, offset)
+                records.append(Record(kind, segment.map[offset + 9 : offset + 9 + length]))
+                offset += 9 + length
+            if offset < end or is_last:
+                break
+            number, offset = number + 1, _START
+        return records, (number, offset)
+
+    def forget(self, position: tuple[int, int]) -> None:
+        """All before the position is stored: remove the files that only hold such records."""
+        with self._guard:
+            while self._dropped < position[0] and len(self._segments) > 1:
+                self._segments.pop(0).close()
+                self._dropped += 1
+
+    def close(self, *, keep: bool) -> None:
+        """Release; `keep` leaves the files for the next start to recover."""
+        with self._guard:
+            if self._spare is not None:
+                self._spare.close()
+                self._spare = None
+            for segment in self._segments:
+                if keep:
+                    segment.map.flush()
+                    segment.map.close()
+                else:
+                    segment.close()
+            self._segments.clear()
+            self._room = 0
+        if not self._lock_file.closed:
+            self._lock_file.close()
+            if not keep:
+                self._lock_path.unlink(missing_ok=True)
+
+
+class Orphan(NamedTuple):
+    """The journal a dead process left: its files, in order."""
+
+    lock: IO[str]
+    lock_path: Path
+    files: list[Path]
+
+    def records(self) -> Iterator[Record | None]:
+        """Its records; None for the place where a file is damaged."""
+        for path in self.files:
+            yield from _read_file(path)
+
+    def remove(self) -> None:
+        for path in self.files:
+            path.unlink(missing_ok=True)
+        self.lock.close()
+        self.lock_path.unlink(missing_ok=True)
+
+
+def _read_file(path: Path) -> Iterator[Record | None]:
+    content = path.read_bytes()
+    if content[: len(_MAGIC)] != _MAGIC:
+        if content.strip(b"\0"):
+            yield None
+        return
+    offset = _START
+    while offset + 9 <= len(content):
+        length, kind, checksum = _FRAME.unpack_from(content, offset)
+        if length == 0:
+            if kind or checksum:
+                yield None
+            return
+        payload = content[offset + 9 : offset + 9 + length]
+        offset += 9 + length
+        yield Record(kind, payload) if zlib.crc32(payload) == checksum else None
+
+
+def orphans(folder: Path) -> Iterator[Orphan]:
+    """Journals in the folder whose process has ended."""
+    for lock_path in sorted(folder.glob("*.lock")):
+        try:
+            lock = lock_path.open("r+")
+        except OSError:
+            continue
+        if not _is_free(lock):
+            lock.close()
+            continue
+        files = sorted(folder.glob(f"{lock_path.stem}-*.log"))
+        yield Orphan(lock, lock_path, files)
+
+
+def _is_free(lock: IO[str]) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,268 @@
+"""What a report says, in which order: sections of facts, tables and sentences, for any format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perfmon.render import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+
+@attrs.frozen
+class Table:
+    """Rows of cells below their names; the columns in `left` are text, the others numbers.
+
+    The columns in `extra` are left out where there is little room.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: frozenset[str] = frozenset()
+    extra: frozenset[str] = frozenset()
+
+    def without(self, names: Collection[str]) -> Table:
+        """The table less these columns."""
+        kept = [place for place, name in enumerate(self.names) if name not in names]
+        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
+        return Table(tuple(self.names[place] for place in kept), rows, self.left, self.extra)
+
+
+@attrs.frozen
+class Section:
+    """A title and what stands below it; a fact is a name, a figure and a remark."""
+
+    title: str
+    facts: tuple[tuple[str, str, str], ...] = ()
+    table: Table | None = None
+    items: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Outline:
+    """The whole report; `status` is the health's word, `score` its figure."""
+
+    title: str
+    range: str
+    generated: str
+    score: str
+    status: str
+    sections: tuple[Section, ...]
+
+
+def outline(report: dict[str, Any]) -> Outline:
+    """The outline of the dictionary that `generate_report()` gives."""
+    health = report.get("health_score")
+    sections = (
+        _runs(report),
+        _errors(report),
+        _agents(report),
+        _trends(report),
+        _alerts(report),
+        _anomalies(report),
+        _recommendations(report),
+    )
+    return Outline(
+        title="perfmon report",
+        range=_range(report),
+        generated=figures.moment(report.get("generated_at")),
+        score=figures.UNKNOWN if health is None else f"{health:.1f}",
+        status=str(report.get("health_status") or "no_data").replace("_", " "),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def _range(report: dict[str, Any]) -> str:
+    metrics = report.get("system_metrics") or {}
+    since = report.get("since") or metrics.get("window_start")
+    until = report.get("until") or metrics.get("window_end")
+    if since and until:
+        return f"{figures.moment(since)} to {figures.moment(until)}"
+    return f"the last {figures.number(report.get('time_window_minutes'))} minutes"
+
+
+def _runs(report: dict[str, Any]) -> Section:
+    metrics = report.get("system_metrics") or {}
+    facts = [*_outcomes(metrics), *_latencies(metrics), *_spending(metrics), *_resources(metrics)]
+    return Section("Runs", facts=tuple(facts))
+
+
+def _outcomes(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    get = metrics.get
+    yield "Runs", figures.count(get("total_tasks")), _per_minute(get("runs_per_minute"))
+    yield "Successful", figures.count(get("successful_tasks")), ""
+    yield "Failed", figures.count(get("failed_tasks")), ""
+    if get("partial_tasks"):
+        yield "Partial", figures.count(get("partial_tasks")), ""
+    bounds = figures.interval(get("success_rate_interval"))
+    yield "Success rate", figures.percent(get("success_rate")), bounds
+    yield "Error rate", figures.percent(get("error_rate")), ""
+    yield "Timeout rate", figures.percent(get("timeout_rate")), ""
+    yield "Retry rate", figures.percent(get("retry_rate")), ""
+
+
+def _per_minute(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:.3g} a minute"
+
+
+def _latencies(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    known, total = metrics.get("latency_count"), metrics.get("total_tasks")
+    for name, field in (
+        ("Latency, mean", "avg_latency_ms"),
+        ("Latency, p50", "p50_latency_ms"),
+        ("Latency, p95", "p95_latency_ms"),
+        ("Latency, p99", "p99_latency_ms"),
+        ("Latency, longest", "max_latency_ms"),
+    ):
+        value = metrics.get(field)
+        yield name, figures.milliseconds(value), "" if value is None else figures.span(value)
+    if known is not None and known != total:
+        yield "Runs with a latency", figures.count(known), ""
+
+
+def _spending(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    get = metrics.get
+    if get("tokens_count"):
+        runs = f"from {figures.count(get('tokens_count'))} runs"
+        yield "Tokens", figures.count(get("total_tokens")), runs
+        yield "Tokens a run", figures.number(get("tokens_per_task"), 1), ""
+    if get("cost_count"):
+        runs = f"from {figures.count(get('cost_count'))} runs"
+        yield "Cost", figures.dollars(get("total_cost")), runs
+        yield "Cost a run", figures.dollars(get("cost_per_task")), ""
+    yield "API calls", figures.count(get("total_api_calls")), ""
+
+
+def _resources(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    get = metrics.get
+    measured = f"from {figures.count(get('accuracy_count'))} outcomes"
+    optional = (
+        ("Accuracy", "avg_accuracy", figures.percent, measured),
+        ("Quality, mean", "avg_quality_score", figures.number, ""),
+        ("Confidence, mean", "avg_confidence", figures.number, ""),
+        ("Memory, mean MiB", "avg_memory_mb", figures.number, ""),
+        ("Memory, largest MiB", "max_memory_mb", figures.number, ""),
+        ("CPU, mean", "avg_cpu_ms", figures.milliseconds, ""),
+    )
+    for name, field, shown, remark in optional:
+        if get(field) is not None:
+            yield name, shown(get(field)), remark
+
+
+def _errors(report: dict[str, Any]) -> Section | None:
+    patterns = report.get("error_patterns") or []
+    rows = tuple(
+        (
+            str(pattern.get("error_type")),
+            figures.count(pattern.get("count")),
+            figures.percent(pattern.get("share")),
+            figures.count(_how_many(pattern.get("agents"))),
+        )
+        for pattern in patterns
+    )
+    names = ("Error class", "Runs", "Share", "Agents")
+    return Section("Errors", table=Table(names, rows, frozenset(names[:1]))) if rows else None
+
+
+def _how_many(agents: Any) -> float | None:
+    return len(agents) if isinstance(agents, (list, dict)) else agents
+
+
+def _agents(report: dict[str, Any]) -> Section | None:
+    agents = report.get("agent_metrics") or {}
+    if not agents:
+        return None
+    rows = tuple(_agent(name, agent) for name, agent in sorted(agents.items(), key=_busiest))
+    table = Table(_AGENT, rows, frozenset(_AGENT[:1]), frozenset(_AGENT[-3:]))
+    empty = [
+        name
+        for place, name in enumerate(_AGENT)
+        if all(row[place] == figures.UNKNOWN for row in rows)
+    ]
+    return Section(f"Agents ({len(rows)})", table=table.without(empty))
+
+
+_AGENT = (
+    "Agent", "Runs", "Success", "p95", "Tokens", "Cost", "Accuracy",
+    "p50", "Efficiency", "Specialization",
+)  # fmt: skip
+
+
+def _busiest(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
+    name, agent = item
+    return -((agent.get("metrics") or {}).get("total_tasks") or 0), name
+
+
+def _agent(name: str, agent: dict[str, Any]) -> tuple[str, ...]:
+    get = (agent.get("metrics") or {}).get
+    scores = agent.get("scores") or {}
+    return (
+        name,
+        figures.count(get("total_tasks")),
+        figures.percent(get("success_rate")),
+        figures.span(get("p95_latency_ms")),
+        figures.brief_count(get("total_tokens") if get("tokens_count") else None),
+        figures.brief_dollars(get("total_cost") if get("cost_count") else None),
+        figures.percent(get("avg_accuracy")),
+        figures.span(get("p50_latency_ms")),
+        figures.score(scores.get("efficiency")),
+        figures.score(scores.get("specialization")),
+    )
+
+
+def _trends(report: dict[str, Any]) -> Section | None:
+    trends = report.get("trends") or {}
+    rows = tuple(
+        (
+            metric.replace("_", " "),
+            str(trend.get("direction")).replace("_", " "),
+            figures.change(trend.get("change")),
+            figures.number(trend.get("previous")),
+            figures.number(trend.get("current")),
+        )
+        for metric, trend in trends.items()
+    )
+    names = ("Metric", "Direction", "Change", "Before", "Now")
+    return Section("Trends", table=Table(names, rows, frozenset(names[:2]))) if rows else None
+
+
+def _alerts(report: dict[str, Any]) -> Section | None:
+    alerts = report.get("recent_alerts") or []
+    rows = tuple(
+        (
+            figures.moment(alert.get("timestamp")),
+            str(alert.get("level")),
+            str(alert.get("state")),
+            str(alert.get("message")),
+        )
+        for alert in alerts
+    )
+    names = ("Time", "Level", "State", "Alert")
+    return Section("Alerts", table=Table(names, rows, frozenset(names))) if rows else None
+
+
+def _anomalies(report: dict[str, Any]) -> Section | None:
+    found = report.get("anomalies") or []
+    return Section("Anomalies", items=tuple(_sentence(item) for item in found)) if found else None
+
+
+def _sentence(item: Any) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    return ", ".join(f"{name} {value}" for name, value in item.items() if value is not None)
+
+
+def _recommendations(report: dict[str, Any]) -> Section | None:
+    texts = [str(text) for text in report.get("recommendations") or []]
+    details = report.get("recommendation_details") or []
+    reasons = {item.get("text"): _because(item) for item in details if isinstance(item, dict)}
+    items = tuple(f"{text}{reasons.get(text, '')}" for text in texts)
+    return Section("Recommendations", items=items) if items else None
+
+
+def _because(detail: dict[str, Any]) -> str:
+    parts = [str(detail[key]) for key in ("reason", "expected_effect") if detail.get(key)]
+    return f" ({'; '.join(parts)})" if parts else ""

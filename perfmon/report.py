@@ -1,0 +1,84 @@
+"""The report: one dictionary of JSON values that says how things went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from perfmon.records import (
+    AgentPerformance,
+    PerformanceMetrics,
+    Recommendation,
+    Trend,
+    from_micros,
+    jsonable,
+)
+from perfmon.scores import health_score, health_word
+
+
+def build_report(
+    *,
+    generated_at: int,
+    window: tuple[int, int],
+    metrics: PerformanceMetrics,
+    agents: dict[str, AgentPerformance] | None,
+    trends: dict[str, Trend],
+    error_patterns: list[dict[str, Any]],
+    thresholds: dict[str, float],
+    alerts: list[Any],
+) -> dict[str, Any]:
+    """Everything but the recommendations, which are made from it."""
+    score = health_score(metrics, thresholds["latency_p95_max_ms"])
+    report: dict[str, Any] = {
+        "generated_at": from_micros(generated_at),
+        "time_window_minutes": round((window[1] - window[0]) / 60e6, 3),
+        "since": from_micros(window[0]),
+        "until": from_micros(window[1]),
+        "health_score": None if score is None else round(score, 1),
+        "health_status": health_word(score),
+        "system_metrics": metrics,
+        "agent_metrics": {},
+        "trends": trends,
+        "recent_alerts": alerts,
+        "error_patterns": error_patterns,
+        "anomalies": [],
+        "forecasts": {},
+        "thresholds": thresholds,
+    }
+    if agents is not None:
+        report["agent_metrics"] = {name: agent_json(agent) for name, agent in agents.items()}
+    plain: dict[str, Any] = jsonable(report)
+    return plain
+
+
+def agent_json(agent: AgentPerformance) -> dict[str, Any]:
+    """An agent as REST and reports show it."""
+    plain: dict[str, Any] = jsonable(
+        {
+            "agent_name": agent.agent_name,
+            "agent_type": agent.agent_type,
+            "status": agent.status,
+            "last_run": agent.last_run,
+            "metrics": agent.metrics,
+            "scores": {
+                "specialization": agent.specialization_score,
+                "reliability": agent.reliability_score,
+                "efficiency": agent.efficiency_score,
+            },
+        }
+    )
+    return plain
+
+
+def add_recommendations(report: dict[str, Any], found: list[Recommendation]) -> None:
+    """Sentences for people, and each with its reason and expected effect."""
+    report["recommendations"] = [item.text for item in found]
+    report["recommendation_details"] = [jsonable(attrs.asdict(item)) for item in found]
+    if not found:
+        quiet = (
+            "All is well: nothing needs to be done."
+            if report["system_metrics"]["total_tasks"]
+            else "No runs in this window: nothing to recommend."
+        )
+        report["recommendations"] = [quiet]

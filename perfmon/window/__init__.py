@@ -1,0 +1,1 @@
+"""The rolling window: runs become columns, columns become cells, cells answer for any slice."""

@@ -1,0 +1,60 @@
+"""A batch on its way: rows for storage, columns for the window, and the cells of what was new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from perfmon.window.cells import Cells
+from perfmon.window.columns import MeasurementColumns, RunColumns
+from perfmon.window.vocabulary import Vocabulary
+
+Row = tuple[Any, ...]
+
+
+class Batch:
+    """Runs and measurements that travel together and are stored in one transaction.
+
+    Attributes:
+        runs: rows in the order of `RUN_FIELDS`.
+        measurements: rows in the order of `MEASUREMENT_FIELDS`.
+        vocabulary: what the numbers in its columns and cells stand for.
+    """
+
+    def __init__(
+        self, runs: Sequence[Row], measurements: Sequence[Row], vocabulary: Vocabulary
+    ) -> None:
+        self.runs = runs
+        self.measurements = measurements
+        self.vocabulary = vocabulary
+
+    def __len__(self) -> int:
+        return len(self.runs) + len(self.measurements)
+
+    @cached_property
+    def run_columns(self) -> RunColumns:
+        return RunColumns.of_rows(self.runs, self.vocabulary)
+
+    @cached_property
+    def measurement_columns(self) -> MeasurementColumns:
+        return MeasurementColumns.of_rows(self.measurements, self.vocabulary)
+
+    def cells(
+        self,
+        width: int,
+        new_runs: npt.NDArray[np.bool_] | None = None,
+        new_measurements: npt.NDArray[np.bool_] | None = None,
+    ) -> Cells:
+        """The cells of what was new (None: all of it), in slices of `width` microseconds."""
+        runs, measurements = self.run_columns, self.measurement_columns
+        if new_runs is not None and not new_runs.all():
+            runs = runs.take(np.flatnonzero(new_runs))
+        if new_measurements is not None and not new_measurements.all():
+            measurements = measurements.take(np.flatnonzero(new_measurements))
+        parts = [runs.cells(width), measurements.cells(width)]
+        joined = Cells.joined(parts, self.vocabulary)
+        return joined.merged() if len(parts[0]) and len(parts[1]) else joined

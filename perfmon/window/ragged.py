@@ -1,0 +1,77 @@
+"""Rows of different length in three flat arrays: labels with counts (sketches, error classes)."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@attrs.frozen(eq=False)
+class Ragged:
+    """Row i holds `labels[starts[i]:starts[i + 1]]`, each with its count."""
+
+    starts: Ints
+    labels: Floats
+    counts: Floats
+
+    @classmethod
+    def empty(cls, rows: int) -> Ragged:
+        return cls(np.zeros(rows + 1, np.int64), np.zeros(0), np.zeros(0))
+
+    @classmethod
+    def of_sorted(cls, owner: Ints, labels: Floats, counts: Floats, rows: int) -> Ragged:
+        """From entries that are already sorted by the row that owns them."""
+        starts = np.zeros(rows + 1, np.int64)
+        np.cumsum(np.bincount(owner, minlength=rows), out=starts[1:])
+        return cls(starts, labels, counts)
+
+    @classmethod
+    def joined(cls, parts: list[Ragged]) -> Ragged:
+        """All rows of all parts, one after the other."""
+        lengths = [np.diff(part.starts) for part in parts]
+        starts = np.zeros(sum(map(len, lengths)) + 1, np.int64)
+        np.cumsum(np.concatenate(lengths), out=starts[1:])
+        return cls(
+            starts,
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.counts for part in parts]),
+        )
+
+    def owners(self) -> Ints:
+        """For each entry the row it belongs to."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+    def take(self, rows: Ints) -> Ragged:
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        starts = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(lengths, out=starts[1:])
+        where = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], lengths)
+        return Ragged(starts, self.labels[where], self.counts[where])
+
+    def row(self, index: int) -> tuple[Floats, Floats]:
+        part = slice(self.starts[index], self.starts[index + 1])
+        return self.labels[part], self.counts[part]
+
+    def regrouped(self, new_row: Ints, rows: int) -> tuple[Ints, Floats, Floats]:
+        """Entries ordered by the new row their old row goes to; equal labels are not merged."""
+        owner = new_row[self.owners()]
+        order = np.argsort(owner, kind="stable")
+        del rows
+        return owner[order], self.labels[order], self.counts[order]
+
+
+def merge_labels(owner: Ints, labels: Floats, counts: Floats, rows: int) -> Ragged:
+    """Add up the counts of equal labels within each row; labels are small whole numbers."""
+    if not len(labels):
+        return Ragged.empty(rows)
+    low = labels.min()
+    span = int(labels.max() - low) + 1
+    code, inverse = np.unique(
+        owner * span + (labels - low).astype(np.int64), return_inverse=True
+    )
+    total = np.bincount(inverse, weights=counts, minlength=len(code))
+    return Ragged.of_sorted(code // span, (code % span) + low, total, rows)

@@ -1,0 +1,117 @@
+"""The newest rows as they came, in chunks of columns: what makes the edges of a window exact."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+import attrs
+import numpy as np
+
+from perfmon.window.columns import MeasurementColumns, RunColumns
+from perfmon.window.ragged import Ints
+
+CHUNK = 16_384
+_REMOVED = -1  # as a key number
+
+Columns = TypeVar("Columns", RunColumns, MeasurementColumns)
+
+
+@attrs.define(eq=False)
+class _Chunk(Generic[Columns]):
+    columns: Columns
+    first: int
+    used: int = 0
+    low: int = 2**62
+    high: int = -(2**62)
+
+    def room(self) -> int:
+        return len(self.columns) - self.used
+
+    def append(self, columns: Columns) -> None:
+        end = self.used + len(columns)
+        for field in attrs.fields(type(columns))[1:]:
+            getattr(self.columns, field.name)[self.used : end] = getattr(columns, field.name)
+        self.used = end
+        self.low = min(self.low, int(columns.at.min()))
+        self.high = max(self.high, int(columns.at.max()))
+
+
+class Recent(Generic[Columns]):
+    """At most `limit` rows (and one chunk); the first to come leave first."""
+
+    def __init__(self, empty: Columns, limit: int) -> None:
+        self._empty = empty
+        self._limit = limit
+        self._chunks: deque[_Chunk[Columns]] = deque()
+        self._next = 0
+
+    def __len__(self) -> int:
+        return sum(chunk.used for chunk in self._chunks)
+
+    def add(self, columns: Columns) -> int:
+        """Append rows; returns the sequence number of the first."""
+        first, done = self._next, 0
+        while done < len(columns):
+            if not self._chunks or not self._chunks[-1].room():
+                self._grow()
+            chunk = self._chunks[-1]
+            piece = slice(done, done + chunk.room())
+            chunk.append(columns.take(piece))
+            done = piece.stop
+        self._next += len(columns)
+        self._trim()
+        return first
+
+    def _grow(self) -> None:
+        fields = attrs.fields(type(self._empty))[1:]
+        first = self._chunks[-1].first + self._chunks[-1].used if self._chunks else self._next
+        arrays = {
+            field.name: np.empty(
+                (CHUNK, *getattr(self._empty, field.name).shape[1:]),
+                getattr(self._empty, field.name).dtype,
+            )
+            for field in fields
+        }
+        self._chunks.append(_Chunk(attrs.evolve(self._empty, **arrays), first))
+
+    def _trim(self) -> None:
+        held = len(self)
+        while self._chunks and held - self._chunks[0].used >= self._limit:
+            held -= self._chunks.popleft().used
+
+    def forget_before(self, floor: int) -> None:
+        while self._chunks and self._chunks[0].high < floor:
+            self._chunks.popleft()
+
+    def between(self, since: int, until: int) -> Columns:
+        """The rows with `since <= at < until`."""
+        parts = []
+        for chunk in self._chunks:
+            if chunk.low < until and chunk.high >= since:
+                at = chunk.columns.at[: chunk.used]
+                inside = (at >= since) & (at < until) & (chunk.columns.keys[: chunk.used] >= 0)
+                parts.append(chunk.columns.take(np.flatnonzero(inside)))
+        return _joined(parts, self._empty)
+
+    def remove(self, numbers: Ints) -> set[int]:
+        """Take back rows by sequence number; returns the times of those that were still here."""
+        times: set[int] = set()
+        for chunk in self._chunks:
+            inside = numbers[(numbers >= chunk.first) & (numbers < chunk.first + chunk.used)]
+            rows = inside - chunk.first
+            chunk.columns.keys[rows] = _REMOVED
+            times.update(chunk.columns.at[rows].tolist())
+        return times
+
+
+def _joined(parts: list[Columns], empty: Columns) -> Columns:
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return empty
+    arrays = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in attrs.fields(type(empty))[1:]
+    }
+    return attrs.evolve(empty, **arrays)

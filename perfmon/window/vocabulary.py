@@ -1,0 +1,71 @@
+"""Small numbers for repeated words: the keys of cells and the classes of errors."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+
+from perfmon.records import CellKey
+
+OTHER = "other"
+
+
+Word = TypeVar("Word", bound=Hashable)
+
+
+class Interned(Generic[Word]):
+    """Numbers words 0, 1, 2, ... in order of arrival."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Word, int] = {}
+        self.values: list[Word] = []
+
+    def add(self, word: Word) -> int:
+        self.values.append(word)
+        self.numbers[word] = len(self.values) - 1
+        return len(self.values) - 1
+
+
+class Vocabulary:
+    """The words of one monitor, bounded so that no caller can grow its memory without end.
+
+    An agent with more than `keys_per_agent` combinations of type, model and task type has the
+    further ones folded into `other`; so have error classes beyond `error_classes`. Tenant and
+    agent are kept.
+    """
+
+    def __init__(self, keys_per_agent: int = 200, error_classes: int = 1000) -> None:
+        self.keys: Interned[CellKey] = Interned()
+        self.errors: Interned[str] = Interned()
+        self.folded = 0
+        self._keys_per_agent = keys_per_agent
+        self._error_classes = error_classes
+        self._combinations: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def key_number(self, key: tuple[Any, ...]) -> int:
+        number = self.keys.numbers.get(key)  # type: ignore[call-overload]
+        return self._new_key(CellKey(*key)) if number is None else number
+
+    def _new_key(self, key: CellKey) -> int:
+        with self._lock:
+            agent = key[:2]
+            if self._combinations.get(agent, 0) >= self._keys_per_agent:
+                self.folded += 1
+                key = CellKey(*agent, OTHER, OTHER, OTHER)
+            known = self.keys.numbers.get(key)
+            if known is not None:
+                return known
+            self._combinations[agent] = self._combinations.get(agent, 0) + 1
+            return self.keys.add(key)
+
+    def error_number(self, name: str) -> int:
+        number = self.errors.numbers.get(name)
+        if number is not None:
+            return number
+        with self._lock:
+            if len(self.errors.values) >= self._error_classes:
+                name = OTHER
+            known = self.errors.numbers.get(name)
+            return self.errors.add(name) if known is None else known

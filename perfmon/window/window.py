@@ -1,0 +1,324 @@
+"""What happened lately, held in memory, answered for any slice of it at a bounded cost.
+
+Minutes hold cells; an hour's cells are made from its minutes when first asked for. A window is
+whole hours where it can be, minutes around them, and the raw runs of the two minutes it cuts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from perfmon.records import Scope
+from perfmon.window.batch import Batch
+from perfmon.window.cells import HOUR, MINUTE, STATS, Cells, Stat
+from perfmon.window.columns import NUMBERS, MeasurementColumns, RunColumns
+from perfmon.window.ragged import Ints
+from perfmon.window.recent import Recent
+from perfmon.window.vocabulary import Vocabulary
+
+_PARTS = 16
+Mask = npt.NDArray[np.bool_]
+StatRow = npt.NDArray[np.float64]
+
+
+class Block:
+    """The cells of one minute or hour; parts are merged when somebody looks."""
+
+    __slots__ = ("_parts", "_total")
+
+    def __init__(self, cells: Cells) -> None:
+        self._parts = [cells]
+        self._total: Cells | None = None
+
+    def add(self, cells: Cells) -> None:
+        self._parts.append(cells)
+        self._total = None
+        if len(self._parts) > _PARTS:
+            self.cells()
+
+    def cells(self) -> Cells:
+        """One cell a key, sorted by key."""
+        if len(self._parts) > 1:
+            self._parts = [Cells.joined(self._parts, self._parts[0].vocabulary).merged()]
+        return self._parts[0]
+
+    def total(self) -> Cells:
+        if self._total is None:
+            self._total = self.cells().total()
+        return self._total
+
+    def counts(self) -> tuple[int, int]:
+        """Runs and measurements."""
+        both = self.total().stats[:, [Stat.RUNS, Stat.ACCURACY_N]].sum(axis=0)
+        return int(both[0]), int(both[1])
+
+
+class Answer(NamedTuple):
+    """Cells that together are what happened in `[since, until)`, UTC microseconds."""
+
+    cells: Cells
+    since: int
+    until: int
+
+
+class Receipted(NamedTuple):
+    """Where a batch lies in the window, so that storage's verdict can be carried out."""
+
+    runs_first: int
+    runs_kept: Ints
+    measurements_first: int
+    measurements_kept: Ints
+
+
+class Window:
+    """Runs and measurements of the last `retention` microseconds, at most `max_runs` of them raw.
+
+    Not thread-safe: its owner holds a lock. `floor` is the oldest time it answers for.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, retention: int, max_runs: int) -> None:
+        self.vocabulary = vocabulary
+        self.retention = retention
+        self.floor = -(2**62)
+        self._last_runs = np.zeros(64, np.int64)
+        self._minutes: dict[int, Block] = {}
+        self._hours: dict[int, Block] = {}
+        nothing = np.zeros(0, np.int64)
+        narrow = np.zeros(0, np.int32)
+        self._runs = Recent(
+            RunColumns(
+                vocabulary, nothing, narrow, np.zeros(0, np.uint8),
+                np.zeros((0, len(NUMBERS))), narrow,
+            ),
+            max_runs,
+        )  # fmt: skip
+        self._measurements = Recent(
+            MeasurementColumns(vocabulary, nothing, narrow, np.zeros(0)), max_runs
+        )
+
+    def __len__(self) -> int:
+        """How many runs are held raw."""
+        return len(self._runs)
+
+    def add(self, batch: Batch, now: int, runs_in: Mask, measurements_in: Mask) -> Receipted:
+        """Take in the rows of these masks that are not older than the retention."""
+        self.expire(now)
+        runs, measurements = batch.run_columns, batch.measurement_columns
+        self._note_last_runs(runs)
+        runs_kept = np.flatnonzero(runs_in & (runs.at >= self.floor))
+        measurements_kept = np.flatnonzero(measurements_in & (measurements.at >= self.floor))
+        if len(runs_kept) < len(runs):
+            runs = runs.take(runs_kept)
+        if len(measurements_kept) < len(measurements):
+            measurements = measurements.take(measurements_kept)
+        runs_first = self._runs.add(runs)
+        measurements_first = self._measurements.add(measurements)
+        for cells in (runs.cells(MINUTE), measurements.cells(MINUTE)):
+            self._add_cells(cells)
+        return Receipted(runs_first, runs_kept, measurements_first, measurements_kept)
+
+    def _note_last_runs(self, runs: RunColumns) -> None:
+        known = len(self.vocabulary.keys.values)
+        if known > len(self._last_runs):
+            grown = np.zeros(2 * known, np.int64)
+            grown[: len(self._last_runs)] = self._last_runs
+            self._last_runs = grown
+        np.maximum.at(self._last_runs, runs.keys, runs.at)
+
+    def last_runs(self) -> list[int | None]:
+        """For each key of the vocabulary when its last run ended, of any age."""
+        return [at or None for at in self._last_runs[: len(self.vocabulary.keys.values)].tolist()]
+
+    def _add_cells(self, cells: Cells) -> None:
+        if not len(cells):
+            return
+        # Cells come sorted by slice: each minute's are neighbours.
+        bounds = np.flatnonzero(np.diff(cells.slices, prepend=cells.slices[0] - 1))
+        for start, end in zip(bounds, [*bounds[1:], len(cells)], strict=True):
+            whole = len(bounds) == 1
+            part = cells if whole else cells.take(np.arange(start, end))
+            self._put(int(cells.slices[start]), part)
+
+    def _put(self, minute: int, cells: Cells) -> None:
+        block = self._minutes.get(minute)
+        if block is None:
+            self._minutes[minute] = Block(cells)
+        else:
+            block.add(cells)
+        self._hours.pop(minute // HOUR * HOUR, None)
+
+    def retract(
+        self, where: Receipted, old_runs: Ints, old_measurements: Ints
+    ) -> None:
+        """Take back rows (by their place in the batch) that storage already had."""
+        places = np.searchsorted(where.runs_kept, old_runs[np.isin(old_runs, where.runs_kept)])
+        times = self._runs.remove(where.runs_first + places)
+        places = np.searchsorted(
+            where.measurements_kept,
+            old_measurements[np.isin(old_measurements, where.measurements_kept)],
+        )
+        times |= self._measurements.remove(where.measurements_first + places)
+        for minute in {time // MINUTE * MINUTE for time in times}:
+            self._rebuild(minute)
+
+    def _rebuild(self, minute: int) -> None:
+        self._minutes.pop(minute, None)
+        self._hours.pop(minute // HOUR * HOUR, None)
+        for columns in (self._runs, self._measurements):
+            self._add_cells(columns.between(minute, minute + MINUTE).cells(MINUTE))
+
+    def expire(self, now: int) -> None:
+        """Forget what is older than the retention."""
+        floor = now - self.retention
+        if floor <= self.floor:
+            return
+        first = floor // MINUTE * MINUTE
+        if first > self.floor:
+            for minute in [minute for minute in self._minutes if minute < first]:
+                del self._minutes[minute]
+            for hour in [hour for hour in self._hours if hour + HOUR <= first]:
+                del self._hours[hour]
+            self._hours.pop(first // HOUR * HOUR, None)
+            self._runs.forget_before(first)
+            self._measurements.forget_before(first)
+        self.floor = floor
+
+    def answer(self, since: int, until: int, scope: Scope) -> Answer:
+        """The cells of `[since, until)` that match, whole totals where everything does."""
+        blocks, edges, since, until = self._blocks(since, until)
+        if scope.is_everything:
+            parts = [block.total() for block in blocks]
+            parts += [edge.total() for edge in edges]
+            return Answer(Cells.joined(parts, self.vocabulary), since, until)
+        wanted = self._wanted(scope)
+        parts = [_select(block.cells(), wanted) for block in blocks]
+        parts += [_select(edge, wanted) for edge in edges]
+        return Answer(Cells.joined(parts, self.vocabulary), since, until)
+
+    def by_key(self, since: int, until: int, scope: Scope) -> Answer:
+        """The same, never totals: each cell keeps its key."""
+        blocks, edges, since, until = self._blocks(since, until)
+        joined = Cells.joined([block.cells() for block in blocks] + edges, self.vocabulary)
+        if not scope.is_everything:
+            wanted = np.isin(joined.keys, self._wanted(scope))
+            joined = joined.take(np.flatnonzero(wanted))
+        return Answer(joined, since, until)
+
+    def stats(self, since: int, until: int, scope: Scope) -> StatRow:
+        """Only counts, sums and extremes, in one row: quicker, for trends."""
+        blocks, edges, _, _ = self._blocks(since, until)
+        if scope.is_everything:
+            rows = [block.total().stats for block in blocks] + [edge.stats for edge in edges]
+        else:
+            wanted = self._wanted(scope)
+            rows = [cells.stats[_rows(cells, wanted)] for cells in self._each(blocks, edges)]
+        return add_up(np.concatenate(rows) if rows else np.zeros((0, STATS)))
+
+    @staticmethod
+    def _each(blocks: list[Block], edges: list[Cells]) -> Iterator[Cells]:
+        yield from (block.cells() for block in blocks)
+        yield from edges
+
+    def _wanted(self, scope: Scope) -> Ints:
+        keys = self.vocabulary.keys.values
+        return np.array([n for n, key in enumerate(keys) if scope.matches(key)], np.int64)
+
+    def _blocks(self, since: int, until: int) -> tuple[list[Block], list[Cells], int, int]:
+        """Blocks that lie inside, cells of the cut minutes, and the range they really cover."""
+        edges: list[Cells] = []
+        blocks: list[Block] = []
+        first, last = -(-since // MINUTE) * MINUTE, until // MINUTE * MINUTE
+        if first > last:  # both cuts in one minute
+            cells, since, until = self._cut(since // MINUTE * MINUTE, since, until)
+            return blocks, [cells] if len(cells) else [], since, until
+        if since < first:
+            cells, since, _ = self._cut(first - MINUTE, since, first)
+            edges.append(cells)
+        if until > last:
+            cells, _, until = self._cut(last, last, until)
+            edges.append(cells)
+        blocks.extend(self._whole(first, last))
+        return blocks, [edge for edge in edges if len(edge)], since, until
+
+    def _whole(self, first: int, last: int) -> Iterator[Block]:
+        """Blocks of whole minutes, in whole hours where they fit."""
+        if (last - first) // MINUTE > 2 * len(self._minutes) + 120:
+            first, last = self._clipped(first, last)
+        moment = first
+        while moment < last:
+            if moment % HOUR == 0 and moment + HOUR <= last:
+                hour = self._hour(moment)
+                if hour is not None:
+                    yield hour
+                moment += HOUR
+            else:
+                minute = self._minutes.get(moment)
+                if minute is not None:
+                    yield minute
+                moment += MINUTE
+
+    def _clipped(self, first: int, last: int) -> tuple[int, int]:
+        # Nobody walks the empty minutes of a hundred years.
+        if not self._minutes:
+            return first, first
+        return max(first, min(self._minutes)), min(last, max(self._minutes) + MINUTE)
+
+    def _hour(self, start: int) -> Block | None:
+        block = self._hours.get(start)
+        if block is None:
+            minutes = [
+                self._minutes[minute].cells()
+                for minute in range(start, start + HOUR, MINUTE)
+                if minute in self._minutes
+            ]
+            if not minutes:
+                return None
+            block = self._hours[start] = Block(
+                Cells.joined(minutes, self.vocabulary).merged(HOUR)
+            )
+        return block
+
+    def _cut(self, minute: int, since: int, until: int) -> tuple[Cells, int, int]:
+        """The part of a minute: exact where its runs are still here raw, else all of it."""
+        block = self._minutes.get(minute)
+        if block is None:
+            return Cells.empty(self.vocabulary), since, until
+        runs = self._runs.between(minute, minute + MINUTE)
+        measurements = self._measurements.between(minute, minute + MINUTE)
+        if (len(runs), len(measurements)) != block.counts():
+            return block.cells(), minute, minute + MINUTE
+        batch = Cells.joined(
+            [
+                columns.take((columns.at >= since) & (columns.at < until)).cells(MINUTE)
+                for columns in (runs, measurements)
+            ],
+            self.vocabulary,
+        )
+        return batch.merged(), since, until
+
+
+def add_up(stats: StatRow) -> StatRow:
+    """One row of statistics from many: sums of counts and sums, the largest of extremes."""
+    extremes = int(Stat.LATENCY_MAX)
+    total = np.full(STATS, -np.inf)
+    total[:extremes] = stats[:, :extremes].sum(axis=0)
+    if len(stats):
+        total[extremes:] = stats[:, extremes:].max(axis=0)
+    return total
+
+
+def _rows(cells: Cells, wanted: Ints) -> Ints:
+    """Where the wanted keys are; cells are sorted by key."""
+    if not len(wanted) or not len(cells):
+        return np.zeros(0, np.int64)
+    places = np.minimum(np.searchsorted(cells.keys, wanted), len(cells) - 1)
+    return places[cells.keys[places] == wanted]
+
+
+def _select(cells: Cells, wanted: Ints) -> Cells:
+    rows = _rows(cells, wanted)
+    return cells.take(rows) if len(rows) < len(cells) else cells

@@ -1,0 +1,89 @@
+"""The one background thread: takes in, stores in batches, keeps house."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from perfmon.errors import StorageError
+from perfmon.intake import Intake
+
+_log = logging.getLogger("perfmon")
+_LINGER = 0.1  # seconds: what comes within them shares a transaction
+_IDLE = 1.0
+_LONGEST_WAIT = 5.0
+
+
+class Writer:
+    """Stores what was recorded until it is stopped.
+
+    `chores` are called about every second, also when nothing is recorded; they are quick.
+    """
+
+    def __init__(self, intake: Intake, chores: Callable[[], None]) -> None:
+        self._intake = intake
+        self._chores = chores
+        self._urgent = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="perfmon-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def hurry(self) -> None:
+        """Store now rather than when the linger is over."""
+        self._urgent.set()
+        self._intake.recorder.wake.set()
+
+    def stop(self, timeout: float) -> None:
+        """Store what is there, as far as storage answers, and end."""
+        self._stopping.set()
+        self.hurry()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        wake = self._intake.recorder.wake
+        wait, next_chores = 0.0, time.monotonic() + _IDLE
+        while not self._stopping.is_set():
+            if wait:
+                self._stopping.wait(wait)
+            elif wake.wait(_IDLE):
+                self._urgent.wait(_LINGER)
+            self._urgent.clear()
+            wake.clear()
+            wait = self._round(wait)
+            if time.monotonic() >= next_chores:
+                self._guarded(self._chores)
+                next_chores = time.monotonic() + _IDLE
+        self._round(0.0)
+
+    def _round(self, waited: float) -> float:
+        """Take in and store; returns how long to wait before the next try."""
+        try:
+            self._intake.take_in()
+            while self._intake.unstored:
+                self._intake.store_all()
+                self._intake.take_in()
+            if self._intake.recorder.journal is not None:
+                self._intake.recorder.journal.prepare()
+        except (StorageError, OSError) as problem:
+            if not waited:
+                _log.warning("storage is away, what is recorded waits: %s", problem)
+            return min(max(waited * 2, 0.1), _LONGEST_WAIT)
+        except Exception:
+            _log.exception("the writer met a bug; it goes on")
+            return _LONGEST_WAIT
+        return 0.0
+
+    @staticmethod
+    def _guarded(chores: Callable[[], None]) -> None:
+        try:
+            chores()
+        except Exception:
+            _log.exception("a chore failed; it is tried again")

@@ -1,0 +1,127 @@
+"""What the rules look at: a report's figures, and how a sentence shows them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perfmon import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENOUGH = 20
+_LIMITS = {
+    "success_rate_min": 0.80,
+    "latency_p95_max_ms": 5000.0,
+    "cost_per_task_max": 1.0,
+    "accuracy_min": 0.70,
+    "memory_max_mb": 1024.0,
+    "token_per_task_max": 5000.0,
+}
+# How much a run that is affected matters, next to one that failed.
+
+
+class Figures:
+    """The metrics of the system or an agent; what was not measured is NaN, and never compares."""
+
+    def __init__(self, metrics: Mapping[str, Any] | None) -> None:
+        self._metrics = metrics or {}
+
+    def __getitem__(self, field: str) -> float:
+        value = self._metrics.get(field)
+        return float(value) if isinstance(value, (int, float)) else math.nan
+
+    def count(self, field: str) -> int:
+        value = self[field]
+        return 0 if math.isnan(value) else round(value)
+
+    def runs_at(self, rate: str) -> int:
+        """How many runs a rate stands for."""
+        share = self[rate]
+        return 0 if math.isnan(share) else round(share * self.count("total_tasks"))
+
+    @property
+    def errors(self) -> dict[str, int]:
+        return dict(self._metrics.get("errors") or {})
+
+    @property
+    def worst_error(self) -> tuple[str, int]:
+        """The most frequent error class, with its count."""
+        return max(self.errors.items(), key=lambda item: item[1], default=("", 0))
+
+
+@attrs.frozen
+class View:
+    """What the rules look at."""
+
+    system: Figures
+    agents: dict[str, Figures]
+    trends: Mapping[str, Any]
+    limits: Mapping[str, float]
+
+    @classmethod
+    def of_report(cls, report: Mapping[str, Any]) -> View:
+        agents = report.get("agent_metrics") or {}
+        return cls(
+            Figures(report.get("system_metrics")),
+            {name: Figures(agent.get("metrics")) for name, agent in agents.items()},
+            report.get("trends") or {},
+            _LIMITS | {key: x for key, x in (report.get("thresholds") or {}).items() if x},
+        )
+
+    @property
+    def runs(self) -> int:
+        return self.system.count("total_tasks")
+
+    def failing(self) -> list[tuple[str, Figures, float]]:
+        """Agents that surely fail more than the others, with the share they would have there."""
+        worse = []
+        for name, agent in self.agents.items():
+            runs, failures = agent.count("total_tasks"), agent.count("failed_tasks")
+            others = self.runs - runs
+            their_failures = max(0, self.system.count("failed_tasks") - failures)
+            if failures < 3 or others < ENOUGH:
+                continue
+            if wilson(failures, runs)[0] > wilson(their_failures, others)[1]:
+                worse.append((name, agent, their_failures / others))
+        return worse
+
+    def most(self, field: str) -> str:
+        """The agent with the largest value of a metric, as part of a sentence."""
+        known = {n: agent[field] for n, agent in self.agents.items() if agent[field] > 0}
+        return f"agent {max(known, key=known.__getitem__)!r} first" if known else "the agents"
+
+
+def percent(share: float) -> str:
+    shown = round(100 * share, 1)
+    return f"{min(shown, 99.9) if share < 1 else shown:g} %"
+
+
+def figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def share_of(part: int, whole: int, noun: str = "runs") -> str:
+    return f"{part:,} of {whole:,} {noun} ({percent(part / whole)})"
+
+
+def interval(part: int, whole: int) -> str:
+    low, high = wilson(part, whole)
+    return f"{percent(low)} to {percent(high)}"
+
+
+def duration(milliseconds: float) -> str:
+    if math.isnan(milliseconds):
+        return "unknown"
+    if milliseconds < 1000:
+        return f"{milliseconds:.3g} ms"
+    return f"{milliseconds / 1000:,.1f} s"
+
+
+def moved(trend: Mapping[str, Any]) -> str:
+    before, now = (figure(trend[key]) for key in ("previous", "current"))
+    change = trend.get("change")
+    return f"from {before} to {now}" + ("" if change is None else f" ({100 * change:+.0f} %)")

@@ -1,0 +1,216 @@
+"""The rules: each looks for one thing that is worth doing, and says it in figures.
+
+Shares count only where the 95 % interval (Wilson) supports them, so that three unlucky runs
+send nobody looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perfmon import Recommendation, wilson
+from perfmon_recommend.figures import View, duration, figure, interval, moved, percent, share_of
+
+# How much a run that is affected matters, next to one that failed.
+_TIMEOUT, _MONEY, _SLOW, _RETRY, _HABIT = 0.9, 0.5, 0.4, 0.4, 0.3
+
+Found = Iterator[tuple[float, Recommendation]]
+
+
+def advice(
+    weight: float, text: str, reason: str, expected_effect: str, agent_name: str | None = None
+) -> tuple[float, Recommendation]:
+    """A recommendation with its weight: the share of the runs that it would help."""
+    return weight, Recommendation(
+        text=text, reason=reason, expected_effect=expected_effect, agent_name=agent_name
+    )
+
+
+def _failing_agents(view: View) -> Found:
+    for name, agent, usual in view.failing():
+        runs, failures = agent.count("total_tasks"), agent.count("failed_tasks")
+        avoidable = failures - runs * usual
+        error, count = agent.worst_error
+        now = view.system["success_rate"]
+        yield advice(
+            avoidable / view.runs,
+            text=f"Look at agent {name!r}: it fails in {share_of(failures, runs)}, the others in"
+            f" {percent(usual)}" + (f"; {error} stands behind {count:,}" if count else ""),
+            reason=f"95 % interval {interval(failures, runs)}, beyond that of all other agents",
+            expected_effect="failing no more than the others, it would lift the success rate from"
+            f" {percent(now)} to {percent(now + avoidable / view.runs)}",
+            agent_name=name,
+        )
+
+
+def _dominant_error(view: View) -> Found:
+    error, count = view.system.worst_error
+    total = sum(view.system.errors.values())
+    if count < 5 or wilson(count, total)[0] < 0.4:
+        return
+    by_agent = {name: agent.errors.get(error, 0) for name, agent in view.agents.items()}
+    name, most = max(by_agent.items(), key=lambda item: item[1], default=("", 0))
+    if most > 0.8 * count and any(name == failing for failing, *_ in view.failing()):
+        return  # said of that agent
+    failures = view.system.count("failed_tasks")
+    yield advice(
+        count / view.runs,
+        text=f"Deal with {error}: it makes {share_of(count, total, 'errors')}"
+        + (f", {most:,} of them in agent {name!r}" if most else ""),
+        reason="one class makes most of the errors, so one remedy goes a long way",
+        expected_effect=f"without it the error rate, now {percent(view.system['error_rate'])},"
+        f" could fall to {percent(max(0, failures - count) / view.runs)}",
+        agent_name=name if most > 0.8 * count else None,
+    )
+
+
+def _low_success(view: View) -> Found:
+    runs, won = view.runs, view.system.count("successful_tasks")
+    least = view.limits["success_rate_min"]
+    if runs < 10 or wilson(won, runs)[1] >= least:
+        return
+    yield advice(
+        least - won / runs,
+        text=f"Bring the success rate back to {percent(least)}: it is {share_of(won, runs)}",
+        reason=f"even the upper end of its 95 % interval ({interval(won, runs)}) is below",
+        expected_effect=f"about {least * runs - won:,.0f} more successes in as many runs",
+    )
+
+
+def _timeouts(view: View) -> Found:
+    rate = view.system["timeout_rate"]
+    hit = view.system.runs_at("timeout_rate")
+    if (
+        hit < 3
+        or wilson(hit, view.runs)[0] < 0.05
+        or "timeout" in view.system.worst_error[0].lower()
+    ):
+        return
+    yield advice(
+        _TIMEOUT * rate,
+        text="Give long runs more time or less to do: a time limit ended"
+        f" {share_of(hit, view.runs)}",
+        reason=f"p95 is {duration(view.system['p95_latency_ms'])}, the longest run"
+        f" {duration(view.system['max_latency_ms'])}",
+        expected_effect=f"up to {percent(rate)} of the runs could end well instead",
+    )
+
+
+def _retries(view: View) -> Found:
+    rate = view.system["retry_rate"]
+    again = view.system.runs_at("retry_rate")
+    if again < 3 or wilson(again, view.runs)[0] < 0.10:
+        return
+    yield advice(
+        _RETRY * rate,
+        text=f"Find out what is retried: {share_of(again, view.runs)} needed more than one try",
+        reason="each further try costs its tokens and its time again"
+        + (f"; {view.most('retry_rate')}" if view.agents else ""),
+        expected_effect=f"shorter and cheaper runs in {percent(rate)} of the cases",
+    )
+
+
+def _slow(view: View) -> Found:
+    p95, limit = view.system["p95_latency_ms"], view.limits["latency_p95_max_ms"]
+    # With fewer runs than 59 nothing certain can be said about a 95th percentile (Wilks).
+    if view.system.count("latency_count") < 59 or not p95 > limit:
+        return
+    yield advice(
+        _SLOW * (1 - limit / p95),
+        text=f"Make runs faster: p95 latency is {duration(p95)}, {duration(limit)} is the limit",
+        reason=f"one run in twenty takes longer than that; look at {view.most('p95_latency_ms')}",
+        expected_effect="users stop waiting, and the latency part of the health score recovers",
+    )
+
+
+def _tail(view: View) -> Found:
+    p50, p99 = view.system["p50_latency_ms"], view.system["p99_latency_ms"]
+    if view.system.count("latency_count") < 299 or not (p99 > 10 * p50 and p99 > 1000):
+        return
+    yield advice(
+        _SLOW * 0.1,
+        text=f"Cut the tail of the latencies: p99 is {duration(p99)}, {p99 / max(p50, 1e-3):,.0f}"
+        f" times the median of {duration(p50)}",
+        reason="so wide a gap comes from waiting (limits, queues, retries) more than from work;"
+        f" look at {view.most('p99_latency_ms')}",
+        expected_effect=f"a time limit near {duration(p99)} would touch one run in a hundred",
+    )
+
+
+def _wasted_cost(view: View) -> Found:
+    total = view.system["total_cost"]
+    for name, agent in view.agents.items():
+        cost, runs, won = agent["total_cost"], agent.count("total_tasks"), agent["success_rate"]
+        if len(view.agents) < 2 or agent.count("cost_count") < 10 or not cost > 0.5 * total:
+            continue
+        if wilson(agent.count("successful_tasks"), runs)[1] >= view.limits["success_rate_min"]:
+            continue
+        yield advice(
+            _MONEY * cost / total * (1 - won),
+            text=f"Stop paying for failures of agent {name!r}: it takes {percent(cost / total)} of"
+            f" all cost (${cost:,.2f}) and succeeds in {percent(won)} of its runs",
+            reason=f"{runs:,} runs, ${figure(agent['cost_per_task'])} each",
+            expected_effect=f"about ${cost * (1 - won):,.2f} went into runs without success",
+            agent_name=name,
+        )
+
+
+def _beyond_limits(view: View) -> Found:
+    for field, counted, limit, words, unit in (
+        ("cost_per_task", "cost_count", "cost_per_task_max", "a cheaper model or fewer calls", "$"),
+        ("tokens_per_task", "tokens_count", "token_per_task_max", "shorter prompts", ""),
+        ("max_memory_mb", "total_tasks", "memory_max_mb", "smaller working sets", ""),
+    ):
+        value, most = view.system[field], view.limits[limit]
+        if view.system.count(counted) < 10 or not value > most:
+            continue
+        name = field.replace("_", " ")
+        yield advice(
+            _HABIT * (1 - most / value),
+            text=f"Try {words}: {name} is {unit}{figure(value)}, {unit}{figure(most)} is the limit",
+            reason=f"from {view.system.count(counted):,} runs; look at {view.most(field)}",
+            expected_effect=f"{percent(1 - most / value)} less brings it back to the limit",
+        )
+
+
+def _accuracy(view: View) -> Found:
+    accuracy, outcomes = view.system["avg_accuracy"], view.system.count("accuracy_count")
+    sure, least = view.system["avg_confidence"], view.limits["accuracy_min"]
+    if outcomes < 10:
+        return
+    highest = wilson(accuracy * outcomes, outcomes)[1]
+    if highest < least:
+        yield advice(
+            least - accuracy,
+            text=f"Check what the agents claim: accuracy is {percent(accuracy)},"
+            f" {percent(least)} is the limit",
+            reason=f"{outcomes:,} outcomes are known; look at the least accurate task types",
+            expected_effect="decisions that rest on these answers stop going wrong",
+        )
+    if sure - accuracy > 0.15 and highest < sure:
+        yield advice(
+            _HABIT * (sure - accuracy),
+            text=f"Trust stated confidence less: it is {percent(sure)} on average, and"
+            f" {percent(accuracy)} turned out right",
+            reason=f"{outcomes:,} outcomes are known, too many for chance to explain the gap",
+            expected_effect="calibrated confidence tells which answers need a second look",
+        )
+
+
+def _degrading(view: View) -> Found:
+    worse = {m: t for m, t in view.trends.items() if t.get("direction") == "degrading"}
+    if not worse:
+        return
+    moves = ", ".join(f"{name.replace('_', ' ')} {moved(trend)}" for name, trend in worse.items())
+    yield advice(
+        _HABIT * len(worse) / 4,
+        text=f"Find out what changed since the window before: {moves}",
+        reason="beyond the usual 5 %, with enough samples on both sides",
+        expected_effect="the sooner a change is found, the easier it is to take back",
+    )
+
+
+RULES = (
+    _failing_agents, _dominant_error, _low_success, _timeouts, _retries, _slow, _tail,
+    _wasted_cost, _beyond_limits, _accuracy, _degrading,
+)  # fmt: skip

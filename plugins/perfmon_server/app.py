@@ -1,0 +1,157 @@
+"""The application, assembled in one place: routes, guards, and what lives as long as it does."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from perfmon import StorageError
+from perfmon_server import page, reading, recording, shapes
+from perfmon_server.desk import Desk
+from perfmon_server.guards import host_guard, key_guard
+from perfmon_server.openapi import document
+from perfmon_server.reading import PREFIX, now
+from perfmon_server.refusals import Refusal, encoded, refusals
+from perfmon_server.route import DESK, Question, Reply, Route
+from perfmon_server.settings import ServerConfig
+from perfmon_server.stream import Stream
+
+if TYPE_CHECKING:
+    from perfmon import PerformanceMonitor
+
+MONITOR: web.AppKey[PerformanceMonitor] = web.AppKey("MONITOR")  # type: ignore[type-arg, unused-ignore]
+STREAM = web.AppKey("STREAM", Stream)
+_PROBE_SECONDS = 2.0
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+async def alive(question: Question) -> Any:
+    del question
+    return {"status": "alive"}
+
+
+async def ready(question: Question) -> Any:
+    """Whether storage answers, and nothing was dropped within the last minute."""
+    problems = []
+    desk = question.desk
+    try:
+        await desk.probes.run(desk.monitor.storage.check, seconds=_PROBE_SECONDS)
+    except (StorageError, Refusal):
+        problems.append("storage does not answer")
+    if desk.dropped_lately(desk.monitor.get_stats()["dropped"]):
+        problems.append("runs were dropped within the last minute")
+    if problems:
+        return Reply(status=503, value={"status": "not_ready", "problems": problems})
+    return {"status": "ready", "problems": []}
+
+
+async def stream(question: Question) -> web.StreamResponse:
+    return await question.request.app[STREAM].listen(question.request)
+
+
+async def openapi(question: Question) -> Any:
+    del question
+    return web.Response(body=_DOCUMENT, content_type="application/json")
+
+
+def tick(monitor: PerformanceMonitor) -> dict[str, Any]:
+    """What each event of the stream holds."""
+    return {
+        "health": monitor.get_health(),
+        "metrics": monitor.get_system_metrics(),
+        "alerts": monitor.get_alerts(state="firing", limit=50),
+        "generated_at": now(monitor),
+    }
+
+
+ROUTES = (
+    *reading.ROUTES,
+    *recording.ROUTES,
+    Route(
+        method="GET",
+        path=f"{PREFIX}/stream",
+        summary="Server-sent events: one `tick` a second, its data as the component Tick",
+        answer=stream,
+        contents={"text/event-stream": "Events until the client leaves."},
+    ),
+    *page.ROUTES,
+    Route(
+        method="GET",
+        path="/healthz",
+        summary="Whether the process answers",
+        answer=alive,
+        shape=shapes.Alive,
+        is_open=True,
+    ),
+    Route(
+        method="GET",
+        path="/readyz",
+        summary="Whether storage answers and nothing was dropped lately",
+        answer=ready,
+        shape=shapes.Ready,
+        also={503: shapes.Ready},
+        is_open=True,
+    ),
+    Route(
+        method="GET",
+        path="/api/openapi.json",
+        summary="This document",
+        answer=openapi,
+        shape=dict,
+        is_open=True,
+    ),
+)
+_DOCUMENT = encoded(document(ROUTES))
+
+
+def make_app(monitor: PerformanceMonitor, config: ServerConfig) -> web.Application:
+    """The whole server for a monitor, with what plugins add by `add_routes`."""
+    open_paths = frozenset(route.path for route in ROUTES if route.is_open)
+    app = web.Application(
+        client_max_size=round(config.max_body_mb * 1e6),
+        middlewares=[refusals, host_guard(config), key_guard(config, open_paths)],
+    )
+    app[MONITOR] = monitor
+    with warnings.catch_warnings():
+        # Plugins cannot import an AppKey from one another, so that theirs is a word.
+        warnings.simplefilter("ignore", web.NotAppKeyWarning)
+        app["monitor"] = monitor
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.respond)
+    monitor.bus.ask_all("add_routes", app=app)
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(_close_stream)
+    app.cleanup_ctx.append(partial(_open, monitor=monitor, config=config))
+    return app
+
+
+async def _open(
+    app: web.Application, *, monitor: PerformanceMonitor, config: ServerConfig
+) -> AsyncIterator[None]:
+    desk = Desk(monitor, config)
+    app[DESK] = desk
+
+    async def make_tick() -> dict[str, Any]:
+        return await desk.readers.run(tick, monitor, seconds=desk.seconds)
+
+    app[STREAM] = Stream(make_tick, config.max_streams)
+    yield
+    desk.close()
+
+
+async def _close_stream(app: web.Application) -> None:
+    await app[STREAM].close()
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    del request
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)

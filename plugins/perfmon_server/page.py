@@ -1,0 +1,208 @@
+"""The first page: health, firing alerts, and a table of agents; no script, all text escaped."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from aiohttp import web
+
+from perfmon import AgentPerformance, PerformanceAlert, PerformanceMetrics
+from perfmon_server import figures
+from perfmon_server.reading import PREFIX, now
+from perfmon_server.route import Question, Route
+from perfmon_server.style import STYLE
+
+if TYPE_CHECKING:
+    from perfmon import PerformanceMonitor
+
+MOST_AGENTS = 200
+MOST_ALERTS = 20
+_MARKS = {"improving": "▲ improving", "degrading": "▼ degrading", "stable": "stable"}
+_TONES = {"healthy": "good", "degraded": "fair", "unhealthy": "poor", "no_data": "soft"}
+_HEADINGS = (
+    "Agent", "Runs", "Success", "p95", "Cost", "Cost per run", "Accuracy", "Last run"
+)  # fmt: skip
+
+
+@attrs.frozen
+class Facts:
+    """What the page tells, asked for in one go."""
+
+    health: dict[str, Any]
+    metrics: PerformanceMetrics
+    agents: dict[str, AgentPerformance]
+    alerts: list[PerformanceAlert]
+    minutes: float
+    now: datetime
+
+
+def gather(monitor: PerformanceMonitor) -> Facts:
+    return Facts(
+        monitor.get_health(),
+        monitor.get_system_metrics(),
+        monitor.get_all_agent_metrics(),
+        monitor.get_alerts(state="firing", limit=MOST_ALERTS),
+        monitor.window_size_minutes,
+        now(monitor),
+    )
+
+
+async def first_page(question: Question) -> web.Response:
+    facts = await question.read(gather, question.monitor)
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'"
+    )
+    return web.Response(
+        text=rendered(facts, nonce),
+        content_type="text/html",
+        headers={"Content-Security-Policy": policy},
+    )
+
+
+def rendered(facts: Facts, nonce: str) -> str:
+    """The page as HTML."""
+    made = f"{facts.now:%Y-%m-%d %H:%M:%S} UTC"
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="30">
+<link rel="icon" href="data:,">
+<title>{_title(facts)}</title>
+<style nonce="{nonce}">{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>perfmon</h1>
+<nav><a href="{PREFIX}/report">Report</a> <a href="{PREFIX}/stats">Accounts</a>
+<a href="/api/openapi.json">API</a></nav>
+</header>
+<main>
+{_tiles(facts)}
+{_alerts(facts)}
+{_agents(facts)}
+</main>
+<footer>The last {facts.minutes:g} minutes, at {made}. Refreshes every 30 seconds.</footer>
+</body>
+</html>
+"""
+
+
+def _title(facts: Facts) -> str:
+    firing = f"({len(facts.alerts)}) " if facts.alerts else ""
+    return f"{firing}perfmon: {escape(_words(facts.health['status']))}"
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
+
+
+def _tiles(facts: Facts) -> str:
+    health, metrics = facts.health, facts.metrics
+    tone = _TONES.get(health["status"], "soft")
+    low, high = metrics.success_rate_interval
+    likely = f"{low * 100:.1f} to {high * 100:.1f} %" if metrics.total_tasks else ""
+    rate = metrics.runs_per_minute if metrics.total_tasks else float("nan")
+    tiles = [
+        _tile("Health", figures.score(health["health_score"]), _words(health["status"]), tone),
+        _tile("Runs", figures.count(metrics.total_tasks), f"{figures.count(rate)} a minute"),
+        _tile("Success", figures.percent(metrics.success_rate), likely,
+              trend=metrics.success_rate_trend),
+        _tile("p95 latency", figures.milliseconds(metrics.p95_latency_ms),
+              f"median {figures.milliseconds(metrics.p50_latency_ms)}",
+              trend=metrics.latency_trend),
+        _tile("Cost", figures.dollars(metrics.total_cost),
+              f"{figures.dollars(metrics.cost_per_task)} a run", trend=metrics.cost_trend),
+        _tile("Accuracy", figures.percent(metrics.avg_accuracy),
+              f"{figures.count(metrics.accuracy_count)} measured", trend=metrics.accuracy_trend),
+    ]  # fmt: skip
+    return f'<section class="tiles">{"".join(tiles)}</section>'
+
+
+def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "") -> str:
+    mark = _MARKS.get(trend, "")
+    shown = f'<p class="trend {escape(trend)}">{escape(mark)}</p>' if mark else ""
+    return (
+        f'<div class="tile"><h2>{escape(name)}</h2><p class="value {tone}">{escape(value)}</p>'
+        f'<p class="soft">{escape(remark)}</p>{shown}</div>'
+    )
+
+
+def _alerts(facts: Facts) -> str:
+    if not facts.alerts:
+        return '<section><h2>Alerts</h2><p class="soft">None is firing.</p></section>'
+    items = "".join(_alert(alert, facts.now) for alert in facts.alerts)
+    return f'<section><h2>Alerts</h2><ul class="alerts">{items}</ul></section>'
+
+
+def _alert(alert: PerformanceAlert, at: datetime) -> str:
+    level = escape(str(alert.level.value))
+    advice = f'<p class="soft">{escape(alert.recommendation)}</p>' if alert.recommendation else ""
+    since = figures.age(alert.timestamp, at)
+    return (
+        f'<li class="{level}"><strong>{level}</strong> {escape(alert.message)}'
+        f' <span class="soft">{escape(since)}</span>{advice}</li>'
+    )
+
+
+def _agents(facts: Facts) -> str:
+    if not facts.agents:
+        return f"<section><h2>Agents</h2>{_WELCOME}</section>"
+    ranked = sorted(facts.agents.values(), key=lambda agent: -agent.metrics.total_tasks)
+    head = "".join(f'<th scope="col">{name}</th>' for name in _HEADINGS)
+    rows = "".join(_row(agent, facts.now) for agent in ranked[:MOST_AGENTS])
+    more = len(ranked) - MOST_AGENTS
+    rest = f'<p class="soft">and {more} more with fewer runs</p>' if more > 0 else ""
+    return (
+        f'<section><h2>Agents</h2><div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{rest}</section>"
+    )
+
+
+def _row(agent: AgentPerformance, at: datetime) -> str:
+    metrics = agent.metrics
+    kind = f' <span class="soft">{escape(agent.agent_type)}</span>' if agent.agent_type else ""
+    last = figures.age(agent.last_run, at)
+    exact = f' title="{agent.last_run:%Y-%m-%d %H:%M:%S} UTC"' if agent.last_run else ""
+    cost = metrics.total_cost if metrics.cost_count else float("nan")
+    cells = (
+        figures.count(metrics.total_tasks),
+        figures.percent(metrics.success_rate),
+        figures.milliseconds(metrics.p95_latency_ms),
+        figures.dollars(cost),
+        figures.dollars(metrics.cost_per_task),
+        figures.percent(metrics.avg_accuracy),
+    )
+    idle = ' class="idle"' if agent.status != "active" else ""
+    return (
+        f'<tr{idle}><th scope="row">{escape(agent.agent_name)}{kind}</th>'
+        f"{_cells(cells)}<td{exact}>{escape(last)}</td></tr>"
+    )
+
+
+def _cells(values: Iterable[str]) -> str:
+    return "".join(f"<td>{escape(value)}</td>" for value in values)
+
+
+_WELCOME = f"""<p>No run was recorded yet. Record one:</p>
+<pre><code>curl -X POST http://localhost:8787{PREFIX}/runs \\
+  -d '{{"run_id": "1", "agent_name": "my-agent", "status": "success", "duration_ms": 820}}'
+</code></pre>"""
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/",
+        summary="The first page, for people",
+        answer=first_page,
+        contents={"text/html": "Health, firing alerts and a table of agents."},
+    ),
+)

@@ -1,0 +1,123 @@
+"""The server as a plugin: its configuration, and its life from the first request to a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+from aiohttp import web
+
+from perfmon import Config, ConfigError, PerfmonError
+from perfmon_server.app import make_app
+from perfmon_server.settings import ServerConfig
+
+if TYPE_CHECKING:
+    from perfmon import PerformanceMonitor
+
+_GOODBYE_SECONDS = 1.0
+_REASONS = {
+    errno.EADDRINUSE: "is in use already",
+    errno.EACCES: "may not be used by this account",
+    errno.EADDRNOTAVAIL: "is not an address of this machine",
+}
+
+
+class ServerPlugin:
+    """REST, the first page and the stream, as `[plugins.server]` says.
+
+    Raises:
+        ConfigError: the table has mistakes, or opens a door without a key.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.settings = config.table("server", ServerConfig)
+        self.settings.refuse_open_door()
+
+    def run(
+        self,
+        monitor: PerformanceMonitor,
+        host: str | None = None,
+        port: int | None = None,
+        ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Serve until SIGINT or SIGTERM; `ready` is called with the URL once it answers.
+
+        Raises:
+            ConfigError: the host is not loopback and there is no api_key.
+            PerfmonError: it cannot listen there.
+        """
+        settings = self.settings
+        if host is not None:
+            settings = attrs.evolve(settings, host=host)
+        if port is not None:
+            settings = attrs.evolve(settings, port=_checked_port(port))
+        settings.refuse_open_door()
+        asyncio.run(_serve(monitor, settings, ready))
+
+
+def _checked_port(port: int) -> int:
+    if not 0 <= port <= 65_535:
+        raise ConfigError([f"[plugins.server] port = {port}: must be a port, 0 to 65535"])
+    return port
+
+
+async def _serve(
+    monitor: PerformanceMonitor, settings: ServerConfig, ready: Callable[[str], None] | None
+) -> None:
+    stop = asyncio.Event()
+    with _signals(stop):
+        async with serving(monitor, settings) as url:
+            if ready is not None:
+                ready(url)
+            await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def serving(monitor: PerformanceMonitor, settings: ServerConfig) -> AsyncIterator[str]:
+    """The server's URL while it runs; requests and streams are open for a second more at most."""
+    runner = web.AppRunner(
+        make_app(monitor, settings), access_log=None, shutdown_timeout=_GOODBYE_SECONDS
+    )
+    await runner.setup()
+    try:
+        await _listen(runner, settings)
+        yield _url(settings.host, runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: ServerConfig) -> None:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as problem:
+        reason = _REASONS.get(problem.errno or 0, f"cannot be listened on ({problem.strerror})")
+        raise PerfmonError(
+            f"server: {settings.host}:{settings.port} {reason};"
+            " choose another with --host, --port or in [plugins.server]"
+        ) from None
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - shown only
+    return f"http://[{shown}]:{port}" if ":" in shown and "[" not in shown else f"http://{shown}:{port}"
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set the event at SIGINT or SIGTERM, where this thread and system can hear them."""
+    loop = asyncio.get_running_loop()
+    heard = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, stop.set)
+            heard.append(number)
+    try:
+        yield
+    finally:
+        for number in heard:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,337 @@
+"""The routes that read: each asks the monitor and puts the answer into its JSON."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from aiohttp import web
+
+from perfmon import AgentPerformance, AlertLevel, PerformanceMetrics, jsonable, render_report
+from perfmon_server import shapes
+from perfmon_server.params import (
+    AGENT,
+    FLAG,
+    INTEGER,
+    MOMENT,
+    SCOPE,
+    STEP,
+    WINDOW,
+    Kind,
+    Param,
+    read_moment,
+)
+from perfmon_server.refusals import Refusal
+from perfmon_server.route import Question, Route
+
+if TYPE_CHECKING:
+    from perfmon import PerformanceMonitor
+
+PREFIX = "/api/performance"
+METRICS = tuple(
+    field.name for field in attrs.fields(PerformanceMetrics) if str(field.type) in ("int", "float")
+)
+MOST_ALERTS = 10_000
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def now(monitor: PerformanceMonitor) -> datetime:
+    """The monitor's own time."""
+    return datetime.fromtimestamp(monitor.now_us() / 1e6, UTC)
+
+
+async def health(question: Question) -> Any:
+    return await question.read(partial(question.monitor.get_health, **question.query))
+
+
+async def system_metrics(question: Question) -> Any:
+    call = partial(question.monitor.get_system_metrics, **question.query)
+    return {"metrics": await question.read(call), "generated_at": now(question.monitor)}
+
+
+def agent_answer(agent: AgentPerformance, at: datetime) -> dict[str, Any]:
+    return {
+        "agent_name": agent.agent_name,
+        "agent_type": agent.agent_type,
+        "status": agent.status,
+        "last_run": agent.last_run,
+        "metrics": agent.metrics,
+        "scores": {
+            "specialization": agent.specialization_score,
+            "reliability": agent.reliability_score,
+            "efficiency": agent.efficiency_score,
+        },
+        "generated_at": at,
+    }
+
+
+async def agent_metrics(question: Question) -> Any:
+    name = question.name("name")
+    call = partial(question.monitor.get_agent_metrics, name, **question.query)
+    agent = await question.read(call)
+    if agent.status == "unknown":
+        raise Refusal(404, "not_found", f"no run of agent {name!r} was ever recorded", field="name")
+    return agent_answer(agent, now(question.monitor))
+
+
+async def all_agents(question: Question) -> Any:
+    call = partial(question.monitor.get_all_agent_metrics, **question.query)
+    agents = await question.read(call)
+    at = now(question.monitor)
+    answers = {name: agent_answer(agent, at) for name, agent in agents.items()}
+    return {"agents": answers, "total_agents": len(answers), "generated_at": at}
+
+
+async def alerts(question: Question) -> Any:
+    query = dict(question.query)
+    limit = query.pop("limit", 50)
+    least = query.pop("min_level", None)
+    call = partial(question.monitor.get_alerts, limit=MOST_ALERTS, **query)
+    found = await question.read(call)
+    if least is not None:
+        levels = list(AlertLevel)
+        urgent = levels[levels.index(AlertLevel(least)) :]
+        found = [alert for alert in found if alert.level in urgent]
+    return {"alerts": found[:limit], "total_count": len(found)}
+
+
+async def report(question: Question) -> Any:
+    made = await question.read(partial(question.monitor.generate_report, **question.query))
+    form = _form(question.request.headers.get("Accept", ""))
+    if form is None:
+        return {"report": made}
+    text = await question.read(render_report, made, form)
+    return web.Response(
+        text=text,
+        content_type=f"text/{form}",
+        headers={"Content-Security-Policy": REPORT_POLICY},
+    )
+
+
+def _form(accept: str) -> str | None:
+    """The form of a report that a client likes best; None is JSON, also for one that likes all."""
+    best, form = 0.0, None
+    offers = {"text/html": "html", "text/markdown": "markdown", "application/json": None}
+    for entry in accept.split(","):
+        name, *options = [part.strip().lower() for part in entry.split(";")]
+        if name in offers and (weight := _weight(options)) > best:
+            best, form = weight, offers[name]
+    return form
+
+
+def _weight(options: list[str]) -> float:
+    found = [option[2:] for option in options if option.startswith("q=")]
+    return float(found[0]) if found and re.fullmatch(r"[01](\.\d{0,3})?", found[0]) else 1.0
+
+
+async def trends(question: Question) -> Any:
+    found = await question.read(partial(question.monitor.get_trends, **question.query))
+    return {"trends": found, "generated_at": now(question.monitor)}
+
+
+async def timeseries(question: Question) -> Any:
+    query = dict(question.query)
+    step = query.pop("step", 5.0)
+    call = partial(question.monitor.get_timeseries, step_minutes=step, **query)
+    series = await question.read(call)
+    return {
+        "metric": series.metric,
+        "higher_is_better": series.higher_is_better,
+        "step_minutes": step,
+        "points": [
+            {
+                "start": datetime.fromtimestamp(point.start, UTC),
+                "end": datetime.fromtimestamp(point.end, UTC),
+                "value": point.value,
+                "count": point.count,
+            }
+            for point in series.points
+        ],
+        "generated_at": now(question.monitor),
+    }
+
+
+async def errors(question: Question) -> Any:
+    found = await question.read(partial(question.monitor.get_error_patterns, **question.query))
+    return {"errors": found, "generated_at": now(question.monitor)}
+
+
+async def compare(question: Question) -> Any:
+    found = await question.read(partial(question.monitor.compare, **question.query))
+    return {"comparison": found, "generated_at": now(question.monitor)}
+
+
+async def stats(question: Question) -> Any:
+    return jsonable(await question.read(question.monitor.get_stats))
+
+
+def _against(text: str) -> Any:
+    if text in ("previous", "same-time-yesterday"):
+        return text
+    since, _, until = text.partition("/")
+    return read_moment(since), read_moment(until)
+
+
+AGAINST = Kind(
+    _against,
+    "previous, same-time-yesterday, or two times such as"
+    " 2026-01-30T00:00:00Z/2026-01-31T00:00:00Z",
+    {"type": "string"},
+)
+_LEVELS = tuple(level.value for level in AlertLevel)
+
+ROUTES = (
+    Route(
+        method="GET",
+        path=f"{PREFIX}/health",
+        summary="The health score of the window and what it means",
+        answer=health,
+        shape=shapes.Health,
+        params=(WINDOW, *SCOPE),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/metrics/system",
+        summary="The metrics of all agents together",
+        answer=system_metrics,
+        shape=shapes.SystemMetrics,
+        params=(WINDOW, *SCOPE),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/metrics/agent/{{name}}",
+        summary="The metrics and scores of one agent",
+        answer=agent_metrics,
+        shape=shapes.AgentAnswer,
+        params=(WINDOW, *SCOPE),
+        names={"name": "The agent's name; a slash in it is written %2F."},
+        refuses=(404,),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/metrics/agents",
+        summary="The metrics and scores of every agent",
+        answer=all_agents,
+        shape=shapes.AgentsAnswer,
+        params=(WINDOW, *SCOPE),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/alerts",
+        summary="Alerts, newest first",
+        answer=alerts,
+        shape=shapes.AlertsAnswer,
+        params=(
+            Param(name="level", choices=_LEVELS, description="Only this level."),
+            Param(name="min_level", choices=_LEVELS, description="This level or a higher one."),
+            AGENT,
+            Param(
+                name="limit",
+                kind=INTEGER,
+                least=1,
+                most=1000,
+                default=50,
+                description="At most so many; total_count counts all.",
+            ),
+            Param(
+                name="state",
+                choices=("firing", "resolved"),
+                description="Only alerts in this state.",
+            ),
+            Param(name="since", kind=MOMENT, description="Only alerts from this time on."),
+        ),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/report",
+        summary="The whole report; Accept: text/html or text/markdown for people",
+        answer=report,
+        shape=shapes.ReportAnswer,
+        contents={"text/html": "One self-contained page.", "text/markdown": "The same as text."},
+        params=(
+            Param(
+                name="include_agents",
+                kind=FLAG,
+                default=True,
+                description="Whether each agent has its part.",
+            ),
+            WINDOW,
+            *SCOPE,
+        ),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/trends",
+        summary="How each metric changed from the window before",
+        answer=trends,
+        shape=shapes.TrendsAnswer,
+        params=(WINDOW, AGENT, *SCOPE),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/timeseries",
+        summary="One metric over time",
+        answer=timeseries,
+        shape=shapes.SeriesAnswer,
+        params=(
+            Param(
+                name="metric",
+                choices=METRICS,
+                required=True,
+                description="A number of PerformanceMetrics.",
+            ),
+            Param(
+                name="step",
+                kind=STEP,
+                default="5m",
+                description="The length of one point: minutes, or a duration such as 30s or 1h.",
+            ),
+            WINDOW,
+            AGENT,
+            *SCOPE,
+        ),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/errors",
+        summary="Error classes, most frequent first",
+        answer=errors,
+        shape=shapes.ErrorsAnswer,
+        params=(WINDOW, AGENT, *SCOPE),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/compare",
+        summary="The window beside another one",
+        answer=compare,
+        shape=shapes.CompareAnswer,
+        params=(
+            Param(
+                name="window_minutes",
+                kind=WINDOW.kind,
+                least=WINDOW.least,
+                most=WINDOW.most,
+                description=WINDOW.description,
+            ),
+            Param(
+                name="against",
+                kind=AGAINST,
+                default="previous",
+                description=f"What it is compared with: {AGAINST.allowed}.",
+            ),
+        ),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/stats",
+        summary="The monitor's own accounts",
+        answer=stats,
+        shape=dict,
+    ),
+)

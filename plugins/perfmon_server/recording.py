@@ -1,0 +1,213 @@
+"""The routes that record: a body becomes dictionaries, and the monitor's receipt the answer."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from attrs import evolve
+
+from perfmon import InvalidRun, Receipt, Rejection
+from perfmon_server import shapes
+from perfmon_server.params import NUMBER, Param
+from perfmon_server.reading import PREFIX
+from perfmon_server.refusals import Refusal
+from perfmon_server.route import JSON, Body, Question, Reply, Route, decoded
+
+if TYPE_CHECKING:
+    from perfmon import PerformanceMonitor
+
+NDJSON = "application/x-ndjson"
+_LINES = (NDJSON, "application/jsonl", "application/jsonlines", "application/ndjson")
+_AGENT_ONLY = ("run_id", "agent_name", "agent_type", "metadata")
+
+
+async def runs(question: Question) -> Any:
+    """One run, a list, or NDJSON: decoding is a worker's as well, so that the loop stays free."""
+    body = await question.body()
+    by_line = question.request.content_type in _LINES
+    receipt = await question.write(_record, question.monitor, body, by_line)
+    return _answer(receipt, _counts(receipt))
+
+
+def _record(monitor: PerformanceMonitor, body: bytes, by_line: bool) -> Receipt:
+    if by_line:
+        return _record_lines(monitor, body)
+    items = decoded(body)
+    if isinstance(items, dict):
+        items = [items]
+    if not isinstance(items, list):
+        raise Refusal(400, "malformed_json", "a run is an object; several are a list of objects")
+    return _stored(monitor, items)
+
+
+def _record_lines(monitor: PerformanceMonitor, body: bytes) -> Receipt:
+    try:
+        return _stored(monitor, msgspec.json.Decoder().decode_lines(body))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        lines = [line for line in body.split(b"\n") if line.strip()]
+    items: dict[int, Any] = {}
+    broken: list[Rejection] = []
+    for index, line in enumerate(lines):
+        try:
+            items[index] = decoded(line)
+        except Refusal as refusal:
+            message = str(refusal).replace("the body", "the line")
+            broken.append(Rejection(index=index, field="", message=message))
+    receipt = _stored(monitor, list(items.values()))
+    places = list(items)
+    refused = [evolve(item, index=places[item.index]) for item in receipt.rejected]
+    rejected = sorted([*broken, *refused], key=lambda item: item.index)
+    return evolve(receipt, rejected=tuple(rejected))
+
+
+def _stored(monitor: PerformanceMonitor, items: list[Any]) -> Receipt:
+    receipt: Receipt = monitor.record_agent_runs(items, wait=True)
+    _refuse_unstored(monitor, receipt)
+    return receipt
+
+
+def _refuse_unstored(monitor: PerformanceMonitor, receipt: Receipt) -> None:
+    # With a journal what is not stored yet is safe there; without one it is in memory only.
+    if not receipt.stored and monitor.config.monitor.durability == "memory":
+        message = "storage does not answer; send the batch again later"
+        raise Refusal(503, "storage_unavailable", message)
+
+
+def _counts(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "accepted": receipt.accepted,
+        "duplicates": receipt.duplicates,
+        "rejected": receipt.rejected,
+    }
+
+
+def _answer(receipt: Receipt, value: dict[str, Any]) -> Any:
+    """200, or 422 in the same shape where nothing but refusals came of it."""
+    if not receipt.rejected or receipt.accepted or receipt.duplicates:
+        return value
+    first = receipt.rejected[0]
+    error = {"code": "invalid_run", "message": first.message, "field": first.field}
+    return Reply(status=422, value={"error": error, **value})
+
+
+async def started(question: Question) -> Any:
+    fields = decoded(await question.body())
+    if not isinstance(fields, dict):
+        raise Refusal(400, "malformed_json", "a started run is an object")
+    for name in fields:
+        if name not in _AGENT_ONLY:
+            raise InvalidRun(name, fields[name], f"one of the fields {', '.join(_AGENT_ONLY)}")
+    for name in ("run_id", "agent_name"):
+        if name not in fields:
+            raise InvalidRun(name, None, "text of 1 to 256 characters, without NUL")
+    await question.write(partial(question.monitor.run_started, **fields))
+    return {"status": "success"}
+
+
+async def accuracy(question: Question) -> Any:
+    found = decoded(await question.body())
+    if isinstance(found, dict):
+        return await _one_accuracy(question, found)
+    if not isinstance(found, list):
+        raise Refusal(400, "malformed_json", "a measurement is an object, or a list of objects")
+    measurements, receipt = await question.write(_measure, question.monitor, found)
+    if receipt.rejected and not receipt.accepted and not receipt.duplicates:
+        return _answer(receipt, _counts(receipt))
+    return {"status": "success", **_counts(receipt), "measurements": measurements}
+
+
+async def _one_accuracy(question: Question, item: dict[str, Any]) -> Any:
+    measurements, receipt = await question.write(_measure, question.monitor, [item])
+    if receipt.rejected:
+        first = receipt.rejected[0]
+        raise Refusal(422, "invalid_run", first.message, field=first.field)
+    return {"status": "success", **msgspec.to_builtins(measurements[0])}
+
+
+def _measure(monitor: PerformanceMonitor, items: list[Any]) -> Any:
+    measurements, receipt = monitor.record_accuracies(items, wait=True)
+    _refuse_unstored(monitor, receipt)
+    return measurements, receipt
+
+
+async def sync(question: Question) -> Any:
+    hours = question.query.get("lookback_hours", 24)
+    loaded = await question.read(question.monitor.sync_with_database, hours)
+    return {"status": "success", "loaded": loaded}
+
+
+_RUN = {
+    "run_id": "r-1",
+    "agent_name": "billing-agent",
+    "agent_type": "billing",
+    "status": "success",
+    "duration_ms": 812.5,
+    "input_tokens": 950,
+    "output_tokens": 120,
+    "cost": 0.0041,
+    "model": "small-1",
+}
+_MEASUREMENT = {
+    "agent_name": "billing-agent",
+    "task_id": "r-1",
+    "predicted_outcome": {"total": 42},
+    "actual_outcome": {"total": 40},
+}
+
+ROUTES = (
+    Route(
+        method="POST",
+        path=f"{PREFIX}/runs",
+        summary="Record runs; a 2xx means that they are stored as durably as configured",
+        answer=runs,
+        shape=shapes.RecordedRuns,
+        body=Body(
+            shape=shapes.RunBody | list[shapes.RunBody],
+            contents=(JSON, NDJSON),
+            example=[_RUN],
+        ),
+        also={422: shapes.NoneRecorded},
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/runs/started",
+        summary="Say that a run begins",
+        answer=started,
+        shape=shapes.Done,
+        body=Body(
+            shape=shapes.StartedBody, example={"run_id": "r-1", "agent_name": "billing-agent"}
+        ),
+        refuses=(422,),
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/accuracy",
+        summary="Compare predictions with what really happened",
+        answer=accuracy,
+        shape=shapes.RecordedAccuracy | shapes.RecordedAccuracies,
+        body=Body(
+            shape=shapes.AccuracyBody | list[shapes.AccuracyBody],
+            example=_MEASUREMENT,
+        ),
+        also={422: shapes.NoneRecorded | shapes.Problem},
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/sync",
+        summary="Load stored history into the window; twice changes nothing",
+        answer=sync,
+        shape=shapes.Synced,
+        params=(
+            Param(
+                name="lookback_hours",
+                kind=NUMBER,
+                least=1 / 60,
+                most=24 * 366,
+                default=24,
+                description="How far back.",
+            ),
+        ),
+    ),
+)

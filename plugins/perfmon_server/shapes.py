@@ -1,0 +1,286 @@
+"""The JSON of answers and bodies, as types: what the OpenAPI document is made from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, NotRequired, TypedDict
+
+from perfmon import PerformanceAlert, PerformanceMetrics, Recommendation, Trend
+
+HealthStatus = Literal["healthy", "degraded", "unhealthy", "no_data"]
+
+
+class Health(TypedDict):
+    """`healthy` from 70, `degraded` from 50, else `unhealthy`; `no_data` and null without runs."""
+
+    status: HealthStatus
+    health_score: float | None
+    timestamp: datetime
+
+
+class SystemMetrics(TypedDict):
+    metrics: PerformanceMetrics
+    generated_at: datetime
+
+
+class Scores(TypedDict):
+    """In [0, 1]; null where nothing was measured."""
+
+    specialization: float | None
+    reliability: float | None
+    efficiency: float | None
+
+
+class ReportAgent(TypedDict):
+    """`inactive` is an agent that was seen before, but not in this window."""
+
+    agent_name: str
+    agent_type: str | None
+    status: Literal["active", "inactive", "unknown"]
+    last_run: datetime | None
+    metrics: PerformanceMetrics
+    scores: Scores
+
+
+class AgentAnswer(ReportAgent):
+    generated_at: datetime
+
+
+class AgentsAnswer(TypedDict):
+    """Agents by name."""
+
+    agents: dict[str, AgentAnswer]
+    total_agents: int
+    generated_at: datetime
+
+
+class AlertsAnswer(TypedDict):
+    """Newest first."""
+
+    alerts: list[PerformanceAlert]
+    total_count: int
+
+
+class Report(TypedDict):
+    """The whole report; see Accept for forms that people read."""
+
+    generated_at: datetime
+    time_window_minutes: float
+    since: datetime
+    until: datetime
+    health_score: float | None
+    health_status: str
+    system_metrics: PerformanceMetrics
+    agent_metrics: dict[str, ReportAgent]
+    trends: dict[str, Trend]
+    recent_alerts: list[PerformanceAlert]
+    error_patterns: list[ErrorPattern]
+    anomalies: list[Any]
+    forecasts: dict[str, Any]
+    thresholds: dict[str, float]
+    recommendations: list[str]
+    recommendation_details: list[Recommendation]
+
+
+class ReportAnswer(TypedDict):
+    report: Report
+
+
+class TrendsAnswer(TypedDict):
+    """Each metric's change between a window and the one before it."""
+
+    trends: dict[str, Trend]
+    generated_at: datetime
+
+
+class SeriesPoint(TypedDict):
+    """One value over [start, end) from `count` samples; null where nothing was measured."""
+
+    start: datetime
+    end: datetime
+    value: float | None
+    count: int
+
+
+class SeriesAnswer(TypedDict):
+    """Oldest first."""
+
+    metric: str
+    higher_is_better: bool
+    step_minutes: float
+    points: list[SeriesPoint]
+    generated_at: datetime
+
+
+class ErrorPattern(TypedDict):
+    """`share` is of all runs, in [0, 1]; `agents` has how many each of them had."""
+
+    error_type: str
+    count: int
+    share: float | None
+    agents: dict[str, int]
+
+
+class ErrorsAnswer(TypedDict):
+    """Most frequent first."""
+
+    errors: list[ErrorPattern]
+    generated_at: datetime
+
+
+class Comparison(TypedDict):
+    """`changes` are relative, 0.05 for +5 %; null where there is no base."""
+
+    current: PerformanceMetrics
+    against: PerformanceMetrics
+    changes: dict[str, float | None]
+
+
+class CompareAnswer(TypedDict):
+    comparison: Comparison
+    generated_at: datetime
+
+
+class RejectedItem(TypedDict):
+    """An item of a batch that was refused: its index from 0, the field at fault, and why."""
+
+    index: int
+    field: str
+    message: str
+
+
+class RecordedRuns(TypedDict):
+    """Accepted runs are stored as durably as configured; duplicates were stored before."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[RejectedItem]
+
+
+class ErrorBody(TypedDict):
+    """`code` is for programs, `message` for people; `field` is the parameter or field at fault."""
+
+    code: str
+    message: str
+    field: NotRequired[str]
+
+
+class Problem(TypedDict):
+    error: ErrorBody
+
+
+class NoneRecorded(RecordedRuns):
+    """Nothing of the batch was recorded; `error` is about the first one."""
+
+    error: ErrorBody
+
+
+class RunBody(TypedDict):
+    """A run; `timestamp` is when it ended, in ISO 8601 with a zone or epoch seconds."""
+
+    run_id: str
+    agent_name: str
+    status: Literal["success", "failure", "partial"]
+    agent_type: NotRequired[str | None]
+    duration_ms: NotRequired[float | None]
+    tokens_used: NotRequired[float | None]
+    input_tokens: NotRequired[float | None]
+    output_tokens: NotRequired[float | None]
+    cached_tokens: NotRequired[float | None]
+    cost: NotRequired[float | None]
+    memory_mb: NotRequired[float | None]
+    cpu_ms: NotRequired[float | None]
+    quality_score: NotRequired[float | None]
+    confidence: NotRequired[float | None]
+    api_calls: NotRequired[int | None]
+    retries: NotRequired[int | None]
+    timed_out: NotRequired[bool | None]
+    error_type: NotRequired[str | None]
+    model: NotRequired[str | None]
+    task_type: NotRequired[str | None]
+    task_id: NotRequired[str | None]
+    tenant: NotRequired[str | None]
+    timestamp: NotRequired[datetime | float | None]
+    metadata: NotRequired[dict[str, Any] | None]
+
+
+class StartedBody(TypedDict):
+    run_id: str
+    agent_name: str
+    agent_type: NotRequired[str | None]
+    metadata: NotRequired[dict[str, Any] | None]
+
+
+class Done(TypedDict):
+    status: Literal["success"]
+
+
+class AccuracyBody(TypedDict):
+    """A prediction and what really happened: any JSON values."""
+
+    agent_name: str
+    task_id: str
+    predicted_outcome: Any
+    actual_outcome: Any
+    feedback_source: NotRequired[str]
+    metadata: NotRequired[dict[str, Any] | None]
+    confidence: NotRequired[float | None]
+    model: NotRequired[str | None]
+    task_type: NotRequired[str | None]
+    tenant: NotRequired[str]
+    timestamp: NotRequired[datetime | float | None]
+
+
+class MeasurementAnswer(TypedDict):
+    """The measurement as it was recorded."""
+
+    measurement_id: str
+    agent_name: str
+    task_id: str
+    predicted_outcome: Any
+    actual_outcome: Any
+    accuracy_score: float
+    feedback_source: str
+    scorer: str | None
+    confidence: float | None
+    model: str | None
+    task_type: str | None
+    tenant: str
+    timestamp: datetime
+    metadata: dict[str, Any] | None
+
+
+class RecordedAccuracy(MeasurementAnswer):
+    status: Literal["success"]
+
+
+class RecordedAccuracies(RecordedRuns):
+    """`measurements` has null where an item was refused."""
+
+    status: Literal["success"]
+    measurements: list[MeasurementAnswer | None]
+
+
+class Synced(TypedDict):
+    status: Literal["success"]
+    loaded: int
+
+
+class Alive(TypedDict):
+    status: Literal["alive"]
+
+
+class Ready(TypedDict):
+    """`problems` says why not."""
+
+    status: Literal["ready", "not_ready"]
+    problems: list[str]
+
+
+class Tick(TypedDict):
+    """What each event of the stream holds; the window is the monitor's usual one."""
+
+    health: Health
+    metrics: PerformanceMetrics
+    alerts: list[PerformanceAlert]
+    generated_at: datetime

@@ -1,0 +1,184 @@
+"""The storage role over a database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, StorageError, Stored
+from perfmon_sql.cells import add_cells, read_packed
+from perfmon_sql.keys import KeyNumbers
+from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, Row, RowTable, insert, select, select_start
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from perfmon_sql.databases import Database
+
+TABLES = ("runs", "measurements", "cells", "agents")
+_TRIES = 4
+_TYPE, _AT = RUNS.fields.index("agent_type"), RUNS.fields.index("timestamp")
+
+
+class SqlStorage:
+    """Keeps runs, measurements and hour cells in a database; see `perfmon.Storage`.
+
+    Each storage writes cells of its own, so that several may write to one database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._mark = database.mark
+        self._numbers = KeyNumbers(database.mark)
+        self._writer = secrets.randbits(62)
+
+    def store(self, batch: Batch) -> Stored:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self._database.writing() as connection:
+                    return self._stored(connection, batch)
+            except BaseException as problem:
+                # Their numbers were given in the transaction that was rolled back.
+                self._numbers.forget()
+                if attempt == _TRIES or not self._database.worth_repeating(problem):
+                    raise
+        raise AssertionError
+
+    def read_runs(
+        self, since: int, until: int, scope: Scope, *, limit: int | None = None
+    ) -> Iterator[list[Row]]:
+        return self._read(RUNS, since, until, scope, limit)
+
+    def read_measurements(
+        self, since: int, until: int, scope: Scope, *, limit: int | None = None
+    ) -> Iterator[list[Row]]:
+        return self._read(MEASUREMENTS, since, until, scope, limit)
+
+    def read_cells(self, since: int, until: int, scope: Scope, vocabulary: Any) -> Cells:
+        with self._database.reading() as connection:
+            packed = read_packed(connection, since, until, scope, self._mark)
+        return Cells.unpacked(packed, vocabulary)
+
+    def known_agents(self) -> list[KnownAgent]:
+        rows = self._rows("SELECT tenant, name, agent_type, last_run FROM agents ORDER BY id")
+        return [KnownAgent(*row) for row in rows]
+
+    def oldest(self) -> int | None:
+        start: int | None = self._rows("SELECT min(slice_start) FROM cells")[0][0]
+        return start
+
+    def purge(self, runs_before: int, cells_before: int) -> int:
+        return (
+            self._forget("runs", "at", runs_before)
+            + self._forget("measurements", "at", runs_before)
+            + self._forget("cells", "slice_start", cells_before - HOUR + 1)
+        )
+
+    def sync(self) -> None:
+        self._database.sync()
+
+    def check(self) -> None:
+        self._rows("SELECT min(id) FROM agents")
+
+    def describe(self) -> dict[str, Any]:
+        """Engine, URL without secrets, bytes, and about how many rows (counting would be slow)."""
+        database = self._database
+        with database.reading() as connection:
+            return {
+                "engine": database.kind,
+                "url": database.shown,
+                **{table: database.about(connection, table) for table in TABLES},
+                **database.size(connection),
+            }
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _stored(self, connection: sa.Connection, batch: Batch) -> Stored:
+        new_runs, agents = self._added(connection, RUNS, batch.runs)
+        new_measurements, _ = self._added(connection, MEASUREMENTS, batch.measurements)
+        stored = Stored(np.array(new_runs, bool), np.array(new_measurements, bool))
+        fresh = batch.cells(HOUR, stored.runs, stored.measurements)
+        if len(fresh):
+            add_cells(connection, fresh, self._writer, self._numbers, self._mark)
+            self._seen(connection, agents, batch.runs, new_runs)
+        return stored
+
+    def _added(
+        self, connection: sa.Connection, target: RowTable, rows: Any
+    ) -> tuple[list[bool], list[int]]:
+        """Which rows were new, and the number of each row's agent."""
+        if not rows:
+            return [], []
+        numbers = self._numbers.of(connection, [row[1:6] for row in rows])
+        numbered = [(row[0], *pair, *row[6:]) for row, pair in zip(rows, numbers, strict=True)]
+        return insert(connection, target, numbered), [agent for agent, _ in numbers]
+
+    def _seen(
+        self, connection: sa.Connection, agents: list[int], runs: Any, new: list[bool]
+    ) -> None:
+        """Note each agent's last run."""
+        last: dict[int, tuple[int, str | None]] = {}
+        for agent, run, is_new in zip(agents, runs, new, strict=True):
+            if is_new and (agent not in last or run[_AT] >= last[agent][0]):
+                last[agent] = (run[_AT], run[_TYPE])
+        if last:
+            mark = self._mark
+            # In order of their numbers: two writers that lock the same rows then never cross.
+            connection.exec_driver_sql(
+                f"UPDATE agents SET last_run = {mark}, agent_type = {mark} "
+                f"WHERE id = {mark} AND coalesce(last_run, {mark}) <= {mark}",
+                [(at, kind, agent, at, at) for agent, (at, kind) in sorted(last.items())],
+            )
+
+    def _read(
+        self, target: RowTable, since: int, until: int, scope: Scope, limit: int | None
+    ) -> Iterator[list[Row]]:
+        """Each chunk is a statement of its own: an unfinished reader holds nothing up."""
+        place = (since, -1)
+        if limit is not None:
+            place = self._start(target, since, until, scope, limit)
+        statement, values = select(target, scope, self._mark)
+        left = CHUNK if limit is None else limit
+        while left > 0:
+            rows = self._rows(statement, (*place, until, *values, min(left, CHUNK)))
+            if rows:
+                yield [row[:-1] for row in rows]
+            if len(rows) < min(left, CHUNK):
+                return
+            place = (rows[-1][target.fields.index("timestamp")], rows[-1][-1])
+            left -= 0 if limit is None else len(rows)
+
+    def _start(
+        self, target: RowTable, since: int, until: int, scope: Scope, limit: int
+    ) -> tuple[int, int]:
+        """The place just before the newest `limit` rows."""
+        if limit <= 0:
+            return (until, 0)
+        statement, values = select_start(target, scope, self._mark)
+        found = self._rows(statement, (since, until, *values, limit - 1))
+        return (found[0][0], found[0][1] - 1) if found else (since, -1)
+
+    def _forget(self, table: str, column: str, before: int) -> int:
+        """In parts, so that recording goes on in between."""
+        mark, removed = self._mark, 0
+        statement = (
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} "
+            f"WHERE {column} < {mark} ORDER BY {column} LIMIT {CHUNK})"
+        )
+        while True:
+            with self._database.writing() as connection:
+                count = connection.exec_driver_sql(statement, (before,)).rowcount
+            removed += count
+            if count < CHUNK:
+                return removed
+
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Row]:
+        with self._database.reading() as connection:
+            found = connection.exec_driver_sql(statement, values).cursor
+            if found is None:
+                raise StorageError(f"{self._database.shown}: no answer")
+            return found.fetchall()  # type: ignore[no-any-return]

@@ -1,0 +1,254 @@
+"""Files as runs and measurements: every cell, clock and mapping, and what becomes of bad lines."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from perfmon import PerfmonError, Receipt, Rejection
+from perfmon.importing import Columns, FileImport, ImportFileError, Source, moment
+
+NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
+HEADER = "run_id,agent_name,agent_type,status,started_at,duration_ms"
+
+
+class Collector:
+    """Takes batches in as a monitor does, and refuses the run ids it is told."""
+
+    def __init__(self, refused=()):
+        self.refused = refused
+        self.runs = []
+        self.measurements = []
+        self.batches = []
+
+    def record_agent_runs(self, runs, *, wait=True):
+        runs = list(runs)
+        self.batches.append(len(runs))
+        bad = [index for index, run in enumerate(runs) if run["run_id"] in self.refused]
+        self.runs += [run for index, run in enumerate(runs) if index not in bad]
+        rejected = tuple(Rejection(index=i, field="run_id", message=f"run {i}") for i in bad)
+        return Receipt(accepted=len(runs) - len(bad), rejected=rejected)
+
+    def record_accuracies(self, items, *, wait=True):
+        self.measurements += (items := list(items))
+        return items, Receipt(accepted=len(items))
+
+
+@pytest.fixture
+def collector():
+    return Collector()
+
+
+@pytest.fixture
+def load(tmp_path, collector):
+    def load(text, mapping=None, name="runs.csv", **options):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        source = Source(path, Columns(mapping, **options))
+        return FileImport(collector, source).run()
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2026-01-01T12:00:00Z", NOON),
+        ("2026-01-01T12:00:00+00:00", NOON),
+        ("2026-01-01T13:00:00+01:00", NOON),
+        ("2026-01-01 12:00:00", NOON),
+        ("2026-01-01T12:00:00.1234567Z", NOON + 0.123456),
+        ("2026-01-01", NOON - 12 * 3600),
+        ("1767268800.5", NOON + 0.5),
+    ],
+)
+def test_moment_reads_every_clock(text, seconds):
+    """Zones, naive stamps (UTC), seven digits, dates and epoch seconds are all told apart."""
+    assert moment(text) == pytest.approx(seconds, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["20260101", "yesterday", "2026-13-01", "1_767_268_800"])
+def test_moment_refuses_or_counts_what_is_no_iso_text(text):
+    """Text that is neither ISO 8601 nor a number is refused; compact dates are not guessed at."""
+    if text == "20260101":
+        assert moment(text) == 20_260_101
+    else:
+        with pytest.raises(ValueError):
+            moment(text)
+
+
+def test_csv_stamp_is_the_start_plus_the_duration(load, collector):
+    """A run ended when it started plus its duration; without a duration, when it started."""
+    load(f"{HEADER}\na,x,t,success,2026-01-01T12:00:00Z,1500\nb,x,t,success,2026-01-01T12:00:00Z,")
+    assert [run["timestamp"] for run in collector.runs] == [NOON + 1.5, NOON]
+    assert "duration_ms" not in collector.runs[1]
+
+
+def test_csv_blank_is_unknown_and_zero_is_zero(load, collector):
+    """A blank cell gives no value at all, and a cell of 0 gives 0."""
+    load("run_id,agent_name,status,timestamp,tokens_used,cost_usd\na,x,success,5,0,\nb,x,success,5,,0.0")
+    first, second = collector.runs
+    assert first["tokens_used"] == 0
+    assert "cost" not in first
+    assert second["cost"] == 0
+    assert "tokens_used" not in second
+
+
+def test_csv_meta_columns_are_metadata(load, collector):
+    """`meta_x` goes to metadata as text, and is not mistaken for a field of that name."""
+    load("run_id,agent_name,status,timestamp,meta_timed_out,meta_task_type\na,x,success,5,1,sql")
+    assert collector.runs[0]["metadata"] == {"timed_out": "1", "task_type": "sql"}
+    assert "timed_out" not in collector.runs[0]
+
+
+def test_mapping_fills_a_field_from_any_column(load, collector):
+    """A mapped column fills its field; a meta column stays in metadata too."""
+    text = "id,bot,ok,when,meta_late,price\na,x,success,2026-01-01T12:00Z,1,3"
+    mapping = {"run_id": "id", "agent_name": "bot", "status": "ok", "timestamp": "when",
+               "timed_out": "meta_late", "metadata.price": "price"}  # fmt: skip
+    load(text, mapping)
+    run = collector.runs[0]
+    assert (run["run_id"], run["agent_name"], run["timestamp"]) == ("a", "x", NOON)
+    assert run["timed_out"] is True
+    assert run["metadata"] == {"late": "1", "price": "3"}
+
+
+def test_mapping_of_unknown_fields_and_columns_is_refused(load):
+    """A field that does not exist, or a column that is not there, is one clear error."""
+    with pytest.raises(PerfmonError, match="--map prize: no such field"):
+        load("run_id\na", {"prize": "run_id"})
+    with pytest.raises(PerfmonError, match="no column 'bot', only run_id"):
+        load("run_id\na", {"agent_name": "bot"})
+
+
+def test_csv_without_a_needed_column_says_how_to_name_it(load):
+    """A header without agent_name ends the import at once, with the option to use."""
+    with pytest.raises(PerfmonError, match="--map agent_name=COLUMN"):
+        load("run_id,status,bot\na,success,x")
+
+
+def test_rows_without_a_clock_need_a_default_time(load, collector):
+    """Without --default-time such rows are refused with the reason, with it they take it."""
+    text = "run_id,agent_name,status\na,x,success\n"
+    assert "--default-time" in load(text).first[0].reason
+    load(text, default_time=NOON)
+    assert [run["timestamp"] for run in collector.runs] == [NOON]
+
+
+def test_bad_lines_are_counted_with_their_number(load, collector):
+    """Each bad line is refused for itself, with its line (quoted line breaks count) and why."""
+    rows = ['a,"x\ny",t,success,5,1', "b,x,t,success,5,fast", "", "c,x", "d,x,t,success,soon,1"]
+    tally = load("\n".join([HEADER, *rows]))
+    assert [run["run_id"] for run in collector.runs] == ["a"]
+    assert [(refused.line, refused.reason) for refused in tally.first] == [
+        (4, "duration_ms = 'fast': must be a number"),
+        (6, "2 cells where the header has 6"),
+        (7, "started_at = 'soon': must be a time in ISO 8601 or epoch seconds"),
+    ]
+
+
+def test_what_the_monitor_refuses_has_its_line(tmp_path):
+    """A refusal by the monitor is traced back from the batch's index to the file's line."""
+    path = tmp_path / "runs.csv"
+    path.write_text(HEADER + "\na,x,t,success,5,1\nb,x,t,success,5,1\n")
+    tally = FileImport(Collector(refused=("b",)), Source(path, Columns())).run()
+    assert (tally.accepted, tally.rejected, tally.first[0].line) == (1, 1, 3)
+
+
+def test_only_the_first_ten_refusals_are_kept(load):
+    """The count goes on, the list does not."""
+    tally = load("run_id,agent_name,status\n" + "a,x,success\n" * 25)
+    assert (tally.rejected, len(tally.first)) == (25, 10)
+
+
+def test_json_lines_carry_runs_and_measurements(load, collector):
+    """A line says what it is, or its fields do; null outcomes and typed values pass untouched."""
+    lines = [
+        {"type": "run", "run_id": "a", "agent_name": "x", "status": "success", "timestamp": NOON},
+        {"type": "accuracy", "agent_name": "x", "task_id": "t", "predicted_outcome": None,
+         "actual_outcome": [True, 1], "timestamp": "2026-01-01T12:00:00"},
+        {"agent_name": "x", "task_id": "u", "predicted_outcome": 1, "actual_outcome": 1, "timestamp": 5},
+    ]  # fmt: skip
+    tally = load("\n".join(map(json.dumps, lines)), name="all.jsonl")
+    assert tally.accepted == 3
+    assert [item["predicted_outcome"] for item in collector.measurements] == [None, 1]
+    assert collector.measurements[0]["actual_outcome"] == [True, 1]
+    assert collector.measurements[0]["timestamp"] == NOON
+
+
+def test_json_lines_refuse_what_is_no_object(load):
+    """Broken JSON, other values and unknown types are refused, each with its line."""
+    tally = load('{"type": "run"\n[1]\n{"type": "span"}\n', name="all.jsonl")
+    assert [refused.line for refused in tally.first] == [1, 2, 3]
+    assert tally.first[2].reason == "type = 'span': must be run or accuracy"
+
+
+def test_measurement_ids_are_stable_and_distinct(load, collector):
+    """The same line always has the same id, whatever the default time; another has another."""
+    line = '{"agent_name":"x","task_id":"t","predicted_outcome":%d,"actual_outcome":2}\n'
+    load(line % 1 + line % 2, name="a.jsonl", default_time=NOON)
+    load(line % 1, name="b.jsonl", default_time=NOON + 60)
+    first, second, again = [item["measurement_id"] for item in collector.measurements]
+    assert first == again != second
+
+
+def test_csv_of_predictions_is_measurements(load, collector):
+    """Two mapped outcome columns make a CSV one of measurements; JSON cells keep their types."""
+    text = "agent_name,id,p,a,when\nx,1,0.5,1,2026-01-01\nx,2,yes,no,2026-01-01\nx,3,0.1,,2026-01-01"
+    mapping = {"task_id": "id", "predicted_outcome": "p", "actual_outcome": "a", "timestamp": "when"}
+    tally = load(text, mapping)
+    outcomes = [(m["predicted_outcome"], m["actual_outcome"]) for m in collector.measurements]
+    assert outcomes == [(0.5, 1), ("yes", "no")]
+    assert tally.first[0].reason == "actual_outcome is missing"
+
+
+def test_gzip_is_told_by_its_bytes(load, collector):
+    """A gzipped file is read whatever its name is, with a byte order mark too."""
+    load(gzip.compress(b"\xef\xbb\xbf" + f"{HEADER}\na,x,t,success,5,1".encode()), name="odd.txt")
+    assert collector.runs[0]["run_id"] == "a"
+
+
+def test_truncated_gzip_keeps_what_came_before(tmp_path, collector):
+    """A file cut short is an error that says after which line; what came before is recorded."""
+    rows = "".join(f"{n},x,t,success,{n},{n * 7919 % 1000}\n" for n in range(1, 9000))
+    whole = gzip.compress(f"{HEADER}\n{rows}".encode())
+    path = tmp_path / "cut.csv.gz"
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    importing = FileImport(collector, Source(path, Columns()))
+    with pytest.raises(ImportFileError, match="unreadable after line"):
+        importing.run()
+    assert importing.tally.accepted == len(collector.runs) > 1000
+
+
+def test_interruption_ends_after_the_batch_in_hand(tmp_path, collector):
+    """Asked to stop, an import finishes its batch and counts exactly what it sent."""
+    path = tmp_path / "runs.csv"
+    path.write_text(HEADER + "\n" + "".join(f"{n},x,t,success,5,1\n" for n in range(9000)))
+    tally = FileImport(
+        collector, Source(path, Columns()), interrupted=lambda: len(collector.runs) >= 4000
+    ).run()
+    assert tally.accepted == len(collector.runs) == 4000
+
+
+def test_tenant_is_for_rows_that_name_none(load, collector):
+    """--tenant fills in, it does not overrule."""
+    text = "run_id,agent_name,status,timestamp,tenant\na,x,success,5,\nb,x,success,5,own"
+    load(text, tenant="acme")
+    assert [run["tenant"] for run in collector.runs] == ["acme", "own"]
+
+
+def test_columns_nobody_takes_are_told(tmp_path):
+    """An unknown column is left out, and said to be."""
+    path = tmp_path / "runs.csv"
+    path.write_text("run_id,agent_name,status,timestamp,colour\na,x,success,5,red\n")
+    source = Source(path, Columns())
+    FileImport(Collector(), source).run()
+    assert source.left_out == ["colour"]
+
+
+def test_a_missing_file_is_one_clear_error(tmp_path):
+    """The error names the file and the system's reason."""
+    with pytest.raises(ImportFileError, match=r"nothing\.csv: No such file"):
+        Source(tmp_path / "nothing.csv", Columns())
