@@ -22,9 +22,11 @@ REPLY_FIELDS = (
     "metadata",
 )  # fmt: skip
 _STATUSES = {
-    "success": "success", "partial": "partial", "failure": "failure", "failed": "failure",
-    "error": "failure", "timeout": "failure",
+    "success": "success", "partial": "partial", "failure": "failure", "timeout": "failure",
 }  # fmt: skip
+# Beside an output these words can mean nothing else; in a dictionary that is itself the output
+# they may be the status of an order.
+_SYNONYMS = {"failed": "failure", "error": "failure"}
 
 
 @attrs.frozen
@@ -56,7 +58,7 @@ class Agent:
 
     def bound(self, task: Any, context: Mapping[str, Any]) -> Callable[[], Any]:
         """The call, with the arguments the function has parameters for."""
-        args, kwargs = _arguments(self.function, {"task": task, "context": context, **context})
+        args, kwargs = _arguments(self.function, {**context, "task": task, "context": context})
         return lambda: self.function(*args, **kwargs)
 
 
@@ -92,28 +94,32 @@ class Ending:
 
     @property
     def timed_out(self) -> bool:
-        return isinstance(self.problem, TimeoutError) or self._says() == "timeout"
+        return isinstance(self.problem, TimeoutError) or self._said_status() == "timeout"
 
     @property
     def status(self) -> str:
         if self.problem is not None:
             return "failure"
-        return _STATUSES.get(self._says(), "success")
+        said = self._said_status()
+        words = _STATUSES | _SYNONYMS if self._has_output() else _STATUSES
+        return words.get(said, "success")
 
     @property
     def output(self) -> Any:
         """What the agent gave: `output` of a reply, else the whole value."""
-        return self.value.get("output") if self._is_reply() else self.value
+        return self.value["output"] if self._has_output() else self.value
 
     @property
     def details(self) -> dict[str, Any]:
         """What the agent said about its run, and its error class where it ended badly."""
-        said = self.value if self._is_reply() else {}
+        said = self.value if self._has_output() or self._said_status() in _STATUSES else {}
         fields = {key: said[key] for key in REPLY_FIELDS if said.get(key) is not None}
         if self.problem is not None:
             fields["error_type"] = type(self.problem).__name__
-        elif self.status == "failure" and isinstance(said.get("error"), str) and said["error"]:
-            fields.setdefault("error_type", said["error"])
+        elif self.status == "failure":
+            error = said.get("error")
+            named = error if isinstance(error, str) and error.strip() else None
+            fields.setdefault("error_type", named or ("timeout" if self.timed_out else None))
         return fields
 
     @property
@@ -126,14 +132,12 @@ class Ending:
             return None
         return str(self.details.get("error_type") or "the agent said that it failed")
 
-    def _says(self) -> str:
+    def _said_status(self) -> str:
         said = self.value.get("status") if isinstance(self.value, dict) else None
         return said.lower() if isinstance(said, str) else ""
 
-    def _is_reply(self) -> bool:
-        return isinstance(self.value, dict) and (
-            "output" in self.value or self._says() in _STATUSES
-        )
+    def _has_output(self) -> bool:
+        return isinstance(self.value, dict) and "output" in self.value
 
 
 Caller = Callable[[Agent, Callable[[], Any]], Awaitable[Ending]]
@@ -152,14 +156,17 @@ def measured(call: Callable[[], Any]) -> Ending:
 
 
 async def measured_async(value: Awaitable[Any], limit: float | None) -> Ending:
-    """Await within a time limit in seconds."""
+    """Await within a time limit in seconds; whatever is raised is part of the ending."""
     started = time.perf_counter()
     result, problem = None, None
     try:
         result = await asyncio.wait_for(value, limit)
     except BaseException as raised:
         problem = raised
-    return Ending(result, problem, (time.perf_counter() - started) * 1000)
+    took = (time.perf_counter() - started) * 1000
+    if isinstance(problem, TimeoutError) and not str(problem) and limit is not None:
+        problem = _too_late(limit)
+    return Ending(result, problem, took)
 
 
 def in_thread(call: Callable[[], Any]) -> Future[Ending]:
@@ -175,9 +182,20 @@ def in_thread(call: Callable[[], Any]) -> Future[Ending]:
     return future
 
 
-def late(limit: float) -> Ending:
-    """The ending of a call that is still under way when its time is up."""
-    return Ending(None, TimeoutError(f"no answer within {limit:g} s"), limit * 1000)
+def wait_for_thread(call: Callable[[], Any], limit: float) -> Ending:
+    """Call in a thread, and wait at most so many seconds for it."""
+    started = time.perf_counter()
+    try:
+        return in_thread(call).result(limit)
+    except TimeoutError:
+        problem: BaseException = _too_late(limit)
+    except BaseException as interrupted:
+        problem = interrupted
+    return Ending(None, problem, (time.perf_counter() - started) * 1000)
+
+
+def _too_late(limit: float) -> TimeoutError:
+    return TimeoutError(f"no answer within {limit:g} s")
 
 
 def joined(first: Ending, rest: Ending) -> Ending:

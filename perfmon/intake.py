@@ -18,7 +18,7 @@ from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS
 from perfmon.errors import StorageError
 from perfmon.journal import orphans
 from perfmon.records import STATUSES, AccuracyMeasurement, AgentRun
-from perfmon.recorder import MEASUREMENT, RUN, Bulk, Recorder, Row, decoded, decoded_safely
+from perfmon.recorder import MEASUREMENT, RUN, Bulk, Recorder, Row, decoded_safely
 from perfmon.roles import Storage
 from perfmon.window.batch import Batch
 from perfmon.window.seen import Seen
@@ -120,11 +120,11 @@ class Intake:
                     self._take_bulk(bulk)
 
     def _take_journaled(
-        self, runs: list[bytes], measurements: list[bytes], position: tuple[int, int] | None
+        self, runs: list[Row], measurements: list[Row], position: tuple[int, int] | None
     ) -> None:
         for start in range(0, max(len(runs), len(measurements)), BATCH):
             piece = slice(start, start + BATCH)
-            self._take(decoded(runs[piece]), decoded(measurements[piece]), [])
+            self._take(runs[piece], measurements[piece], [])
         if self._unstored and position is not None:
             self._unstored[-1].position = position
 
@@ -144,11 +144,18 @@ class Intake:
         journaled: bool = True,
     ) -> None:
         batch = Batch(self._completed(runs), measurements, self.window.vocabulary)
-        suspected = (_marked(self._seen_runs, runs), _marked(self._seen_measurements, measurements))
+        suspected = self._suspected(batch)
         where = self.window.add(batch, self._now(), ~suspected[0], ~suspected[1])
         self._unstored.append(_Waiting(batch, suspected, where, shares, journaled=journaled))
         self._unstored_rows += len(batch)
         self.counts.taken += len(batch)
+
+    def _suspected(self, batch: Batch) -> tuple[Mask, Mask]:
+        """Which rows were probably recorded before; storage decides."""
+        return (
+            self._seen_runs.mark(batch.run_hashes),
+            self._seen_measurements.mark(batch.measurement_hashes),
+        )
 
     def _completed(self, runs: Sequence[Row]) -> Sequence[Row]:
         """Let plugins name error classes and prices, where somebody does."""
@@ -245,7 +252,8 @@ class Intake:
         """Bring history into the window; returns how many rows were not there yet."""
         with self.lock:
             batch = Batch(runs, measurements, self.window.vocabulary)
-            unknown = ~_marked(self._seen_runs, runs), ~_marked(self._seen_measurements, measurements)
+            known = self._suspected(batch)
+            unknown = ~known[0], ~known[1]
             self.window.add(batch, self._now(), *unknown)
             return int(unknown[0].sum() + unknown[1].sum())
 
@@ -271,12 +279,6 @@ class Intake:
                     self._take(runs[piece], measurements[piece], [])
             self.store_all()
             orphan.remove()
-
-
-def _marked(seen: Seen, rows: Sequence[Row]) -> Mask:
-    # Run id (or measurement id), tenant and agent are the first three fields of either row.
-    hashes = np.fromiter((hash(row[:3]) for row in rows), np.int64, len(rows))
-    return seen.mark(hashes)
 
 
 def _filled(

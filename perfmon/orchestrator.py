@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 import attrs
@@ -17,10 +17,11 @@ from perfmon.agents import (
     Ending,
     in_thread,
     joined,
-    late,
     measured,
     measured_async,
+    wait_for_thread,
 )
+from perfmon.checks import amount, count
 from perfmon.errors import InvalidRun, PerfmonError
 from perfmon.ids import new_id
 from perfmon.monitor import PerformanceMonitor, get_performance_monitor
@@ -72,8 +73,8 @@ class MonitoredOrchestrator:
         self.agents = [Agent.of(kind, _known(kind, known)) for kind in self.agent_types]
         self.enable_monitoring = enable_monitoring
         self._monitor = monitor
-        self._retries = retries
-        self._timeout = timeout
+        self._retries = count("retries", retries)
+        self._timeout = amount("timeout", timeout)
 
     @property
     def monitor(self) -> PerformanceMonitor | None:
@@ -97,7 +98,9 @@ class MonitoredOrchestrator:
         agent's, None after a failure), `agent_outputs` by type, `status` (`success`, `partial`,
         `failure`) and `error`. An agent that fails ends the orchestration; nothing is raised.
         """
-        with asyncio.Runner() as runner:
+        if any(agent.is_async for agent in self.agents):
+            _refuse_inside_loop()
+        with closing(asyncio.Runner()) as runner:
             steps = self._steps(self._calling_here(runner), task, project_id, inputs)
             return _driven(steps.all(tenant, metadata))
 
@@ -142,39 +145,27 @@ class MonitoredOrchestrator:
         """Agents run in the caller's thread, async ones on one loop for the whole orchestration."""
 
         async def call(agent: Agent, function: Callable[[], Any]) -> Ending:
-            ending = self._called_in_time(function) if not agent.is_async else measured(function)
+            if self._timeout is None or agent.is_async:
+                ending = measured(function)
+            else:
+                ending = wait_for_thread(function, self._timeout)
             if not inspect.isawaitable(ending.value):
                 return ending
-            if _loop_is_running():
-                ending.value.close()
-                refused = PerfmonError(
-                    "run() with async agents inside a running loop: await arun()"
-                )
-                return Ending(None, refused)
+            _refuse_inside_loop()
             return joined(ending, runner.run(measured_async(ending.value, self._timeout)))
 
         return call
 
-    def _called_in_time(self, function: Callable[[], Any]) -> Ending:
-        if self._timeout is None:
-            return measured(function)
-        try:
-            return in_thread(function).result(self._timeout)
-        except TimeoutError:
-            return late(self._timeout)
-
     async def _call_on_loop(self, agent: Agent, function: Callable[[], Any]) -> Ending:
-        if agent.is_async:
-            ending = measured(function)
-        else:
-            future = asyncio.wrap_future(in_thread(function))
-            try:
-                ending = await asyncio.wait_for(future, self._timeout)
-            except TimeoutError:
-                return late(self._timeout or 0.0)
+        ending = measured(function) if agent.is_async else await self._call_in_thread(function)
         if not inspect.isawaitable(ending.value):
             return ending
         return joined(ending, await measured_async(ending.value, self._timeout))
+
+    async def _call_in_thread(self, function: Callable[[], Any]) -> Ending:
+        waited = await measured_async(asyncio.wrap_future(in_thread(function)), self._timeout)
+        ending: Ending = waited if waited.problem is not None else waited.value
+        return ending
 
 
 @attrs.define
@@ -190,7 +181,12 @@ class _Orchestration:
     outputs: dict[str, Any] = attrs.Factory(dict)
 
     async def all(self, tenant: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-        notes = {**(metadata or {}), "project_id": self.context["project_id"]}
+        notes = dict(metadata or {})
+        if self.context["project_id"] is not None:
+            notes["project_id"] = self.context["project_id"]
+        if self.monitor is not None:
+            for agent in self.agents:  # what cannot be recorded is refused before anything runs
+                _run(self._fields(agent, tenant, notes), Ending())
         status, output, error = "success", None, None
         for agent in self.agents:
             ending = await self._tried(agent, tenant, notes, output)
@@ -224,41 +220,44 @@ class _Orchestration:
     async def _recorded(
         self, agent: Agent, context: dict[str, Any], attempt: int, tenant: str, notes: Any
     ) -> Ending:
-        run_id = new_id()
+        fields = self._fields(agent, tenant, notes)
         if self.monitor is not None:
-            self.monitor.hook.run_started(
-                run_id=run_id, agent_name=agent.name, agent_type=agent.agent_type, metadata=notes
-            )
+            began = {key: fields[key] for key in ("run_id", "agent_name", "agent_type", "metadata")}
+            self.monitor.hook.run_started(**began)
         ending = await self.call(agent, agent.bound(self.task, context))
         if self.monitor is not None:
-            fields = {
-                "run_id": run_id,
-                "agent_name": agent.name,
-                "agent_type": agent.agent_type,
-                "status": ending.status,
-                "duration_ms": ending.duration_ms,
-                "cpu_ms": ending.cpu_ms,
-                "memory_mb": resident_mb(),
-                "timed_out": ending.timed_out,
-                "retries": attempt,
-                "task_id": self.context["run_id"],
-                "tenant": tenant,
-                "metadata": notes,
-            }
-            self.monitor.hook.run_finished(run=_run(fields, ending))
+            run = _run({**fields, "retries": attempt, "memory_mb": resident_mb()}, ending)
+            self.monitor.hook.run_finished(run=run)
         return ending
+
+    def _fields(self, agent: Agent, tenant: str, notes: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "run_id": new_id(),
+            "agent_name": agent.name,
+            "agent_type": agent.agent_type,
+            "task_id": self.context["run_id"],
+            "tenant": tenant,
+            "metadata": notes,
+        }
 
 
 def _run(fields: dict[str, Any], ending: Ending) -> AgentRun:
     """The run with what the agent said about it, or without what cannot be true."""
+    seen = {
+        **fields,
+        "status": ending.status,
+        "duration_ms": ending.duration_ms,
+        "cpu_ms": ending.cpu_ms,
+        "timed_out": ending.timed_out,
+    }
     said = ending.details
     with suppress(TypeError):
         said["metadata"] = {**fields["metadata"], **said.get("metadata", {})}
     try:
-        return AgentRun(**{**fields, **said})
+        return AgentRun(**{**seen, **said})
     except InvalidRun as refused:
         _log.warning("%s said of its run: %s", fields["agent_name"], refused)
-        return AgentRun(**{**fields, "metadata": {**fields["metadata"], "refused": str(refused)}})
+        return AgentRun(**{**seen, "metadata": {**fields["metadata"], "refused": str(refused)}})
 
 
 def _known(kind: str, agents: Mapping[str, Any]) -> Any:
@@ -278,9 +277,7 @@ def _driven(steps: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("an orchestration without a loop must not wait")
 
 
-def _loop_is_running() -> bool:
-    try:
+def _refuse_inside_loop() -> None:
+    with suppress(RuntimeError):
         asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+        raise PerfmonError("run() was called inside a running event loop: await arun() instead")

@@ -1,6 +1,7 @@
-"""Where callers leave what they record: bytes in a queue, copied to the journal, bounded.
+"""Where callers leave what they record: rows in a queue, copied to the journal, bounded.
 
-Nothing here that is kept per run is tracked by the garbage collector: bytes, not objects.
+A row is a tuple of plain values, which the garbage collector stops tracking at its first look,
+and waits here for a fraction of a second.
 """
 
 from __future__ import annotations
@@ -59,10 +60,10 @@ class Bulk:
 
 
 class Drained(NamedTuple):
-    """All that was pending: rows as bytes, bulks, and the journal's position after them."""
+    """All that was pending: rows, bulks, and the journal's position after them."""
 
-    runs: list[bytes]
-    measurements: list[bytes]
+    runs: list[Row]
+    measurements: list[Row]
     bulks: list[Bulk]
     position: tuple[int, int] | None
 
@@ -82,8 +83,8 @@ class Recorder:
         self.room = threading.Condition()
         self._max_pending = max_pending
         self._lock = threading.Lock()
-        self._runs: deque[bytes] = deque()
-        self._measurements: deque[bytes] = deque()
+        self._runs: deque[Row] = deque()
+        self._measurements: deque[Row] = deque()
         self._bulks: list[Bulk] = []
         self._bulk_rows = 0
         self._spilled_from: tuple[int, int] | None = None
@@ -95,17 +96,16 @@ class Recorder:
 
     def append_run(self, row: Row) -> None:
         """Record a run. Returns at once, or waits a moment for room and else drops it."""
-        payload = _encode(row)
         if self.journal is None and len(self._runs) < self._max_pending:
-            self._runs.append(payload)
+            self._runs.append(row)
         else:
-            self._append(RUN, payload)
+            self._append(RUN, row)
         if not self.wake.is_set():
             self.wake.set()
 
     def append_measurement(self, row: Row) -> None:
         """The same for a measurement."""
-        self._append(MEASUREMENT, _encode(row))
+        self._append(MEASUREMENT, row)
         if not self.wake.is_set():
             self.wake.set()
 
@@ -129,37 +129,36 @@ class Recorder:
             except (JournalFull, OSError):
                 return
 
-    def _append(self, kind: int, payload: bytes) -> None:
-        if self._try_append(kind, payload):
+    def _append(self, kind: int, row: Row) -> None:
+        payload = None if self.journal is None else _encode(row)
+        if self._try_append(kind, row, payload):
             return
         deadline = time.monotonic() + _PATIENCE
         with self.room:
             while (left := deadline - time.monotonic()) > 0:
                 self.wake.set()
                 self.room.wait(left)
-                if self._try_append(kind, payload):
+                if self._try_append(kind, row, payload):
                     return
         with self._lock:
             self.dropped += 1
 
-    def _try_append(self, kind: int, payload: bytes) -> bool:
+    def _try_append(self, kind: int, row: Row, payload: bytes | None) -> bool:
         queue = self._runs if kind == RUN else self._measurements
         with self._lock:
             in_memory = self._spilled_from is None and len(queue) < self._max_pending
-            if self.journal is None:
-                if in_memory:
-                    queue.append(payload)
-                return in_memory
-            if not in_memory and self._spilled_from is None:
-                self._spilled_from = self.journal.position()
-            try:
-                self.journal.append(kind, payload)
-            except (JournalFull, OSError):
+            if self.journal is not None and payload is not None:
+                if not in_memory and self._spilled_from is None:
+                    self._spilled_from = self.journal.position()
+                try:
+                    self.journal.append(kind, payload)
+                except (JournalFull, OSError):
+                    return False
+                self._spilled += not in_memory
+            elif not in_memory:
                 return False
             if in_memory:
-                queue.append(payload)
-            else:
-                self._spilled += 1
+                queue.append(row)
             return True
 
     def drain(self) -> Drained:
@@ -184,14 +183,14 @@ class Recorder:
         if self._spilled_from is None:
             self._spilled = 0
         return Drained(
-            [record.payload for record in records if record.kind == RUN],
-            [record.payload for record in records if record.kind == MEASUREMENT],
+            decoded([record.payload for record in records if record.kind == RUN]),
+            decoded([record.payload for record in records if record.kind == MEASUREMENT]),
             [],
             after,
         )
 
 
-def _taken(queue: deque[bytes]) -> list[bytes]:
+def _taken(queue: deque[Row]) -> list[Row]:
     # One by one: a caller without the lock may be about to append to this very deque.
     take = queue.popleft
     return [take() for _ in range(len(queue))]

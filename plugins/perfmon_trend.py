@@ -55,7 +55,7 @@ class TrendDetector:
     def __init__(self, config: Config | None = None) -> None:
         self._config = TrendConfig() if config is None else config.table("trend", TrendConfig)
 
-    @hookimpl
+    @hookimpl(trylast=True)  # anybody else's detector answers first
     def detect_trend(self, series: Series) -> Trend:
         """How the metric moved from the last window but one to the last."""
         if len(series.points) < 2:

@@ -39,8 +39,10 @@ Examples:
               help="How long a history to make up.")  # fmt: skip
 @click.option("--no-live", is_flag=True, help="The history only, without live traffic.")
 @click.option("--storage", metavar="URL",
-              help="Keep it there; else in a temporary SQLite file, removed at the end.")  # fmt: skip
-def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str | None) -> None:
+              help="Keep it there; else in temporary SQLite, removed at the end.")  # fmt: skip
+def demo_command(
+    port: int, seed: int, hours: float, no_live: bool, storage: str | None
+) -> None:
     """Serve a simulated team of agents: a day of runs with incidents in it, then live traffic."""
     from perfmon.cli.serving import serve
 
@@ -95,7 +97,8 @@ def _record_history(
 
 def record(monitor: PerformanceMonitor, events: Iterable[dict[str, Any]]) -> int:
     """Records simulated events; returns how many of them were runs."""
-    runs, measurements = [], []
+    runs: list[dict[str, Any]] = []
+    measurements: list[dict[str, Any]] = []
     for event in events:
         (runs if event.pop("type") == "run" else measurements).append(event)
     monitor.record_agent_runs(runs, wait=False)

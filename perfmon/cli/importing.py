@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perfmon.importing.recording import Recorder
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[float]):
     """Epoch seconds of ISO 8601 text (a date alone is its midnight UTC), or of `now`."""
 
     name = "TIME"
@@ -37,7 +37,8 @@ class Moment(click.ParamType):
         try:
             return moment(str(value))
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: ISO 8601 such as 2026-01-31T12:00Z, or now", param, ctx)
+            wanted = "ISO 8601 such as 2026-01-31T12:00Z, or now"
+            self.fail(f"{value!r} is no time: must be {wanted}", param, ctx)
 
 
 def _pairs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -69,7 +70,7 @@ twice.
 @click.option("--map", "mapping", metavar="FIELD=COLUMN", multiple=True, callback=_pairs,
               help="A column (or key) that is not named like its field; repeatable.")  # fmt: skip
 @click.option("--default-time", type=Moment(),
-              help="When rows without a clock ended: ISO 8601 or now. Else they are refused.")  # fmt: skip
+              help="When rows without a clock ended (now); else they are refused.")  # fmt: skip
 @click.option("--tenant", help="The tenant of rows that name none.")
 @storage_option
 @config_option

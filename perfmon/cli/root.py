@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -53,12 +53,13 @@ class Perfmon(click.Group):
             ctx.meta["perfmon.extended"] = True
             add_commands(self, ctx)
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
         """As click's, but what is expected to fail is one line, whatever its source."""
-        if not options.pop("standalone_mode", True):
-            return super().main(args, *rest, standalone_mode=False, **options)
+        run: Callable[..., Any] = super().main
+        if not standalone_mode:
+            return run(*args, standalone_mode=False, **options)
         try:
-            code = super().main(args, *rest, standalone_mode=False, **options)
+            code = run(*args, standalone_mode=False, **options)
         except (click.exceptions.NoArgsIsHelpError, click.ClickException) as problem:
             code = _usage(problem)
         except (click.Abort, KeyboardInterrupt):

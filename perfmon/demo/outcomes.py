@@ -30,14 +30,15 @@ def _label(rng: Random, right: bool) -> tuple[str, str]:
 
 
 def _fields(rng: Random, right: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    total = round(rng.lognormvariate(5, 1), 2)
     actual = {
         "supplier": rng.choice(_SUPPLIERS),
-        "total": round(rng.lognormvariate(5, 1), 2),
+        "total": total,
         "currency": rng.choice(("EUR", "USD", "GBP")),
     }
     if right:
         return dict(actual), actual
-    wrong = {**actual, "total": round(actual["total"] * rng.uniform(0.1, 0.9), 2)}
+    wrong = {**actual, "total": round(total * rng.uniform(0.1, 0.9), 2)}
     wrong.pop(rng.choice(("supplier", "currency")))
     return wrong, actual
 

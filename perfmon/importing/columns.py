@@ -166,7 +166,7 @@ class CsvColumns:
         if len(row) != self._width:
             raise ValueError(f"{len(row)} cells where the header has {self._width}")
         try:
-            fields = {
+            fields: dict[str, Any] = {
                 name: convert(row[index]) if convert else row[index]
                 for index, name, convert in self._fields
                 if row[index]
@@ -175,7 +175,7 @@ class CsvColumns:
             fields = self._slowly(row)
         metadata = {name: row[index] for index, name in self._metadata if row[index]}
         if metadata:
-            fields["metadata"] = {**fields.get("metadata", {}), **metadata}
+            fields["metadata"] = {**(fields.get("metadata") or {}), **metadata}
         return self._columns.finished(fields, self.kind)
 
     def _slowly(self, row: list[str]) -> dict[str, Any]:

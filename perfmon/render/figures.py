@@ -20,7 +20,8 @@ def brief_count(value: float | None) -> str:
         return UNKNOWN
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= 9_999.5 and value >= size:
-            return f"{value / size:.3g} {unit}" if value < 999.5 * size else f"{value / size:.0f} {unit}"
+            digits = "#.3g" if value < 999.5 * size else ".0f"
+            return f"{value / size:{digits}} {unit}"
     return f"{value:,.0f}"
 
 

@@ -40,5 +40,5 @@ def _body(section: Section) -> list[str]:
 
 def _table(table: Table) -> str:
     marks = tuple(":--" if name in table.left else "--:" for name in table.names)
-    rows = [tuple(map(_plain, table.names)), marks, *(tuple(map(_plain, row)) for row in table.rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    head, *rows = (tuple(map(_plain, row)) for row in (table.names, *table.rows))
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, marks, *rows))

@@ -30,7 +30,8 @@ tbody th { font-weight: 400; }
 li { margin: .5rem 0; }
 @media print { :root { --ink: #000; --paper: #fff; --line: #bbb; --soft: #444; }
   body { max-width: none; padding: 0; font-size: 10pt; } .wide { overflow: visible; }
-  tr, li { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; } }
+  tr, li { break-inside: avoid; } h2 { break-after: avoid; }
+  thead { display: table-header-group; } }
 """
 _TONES = {"excellent": "good", "good": "good", "healthy": "good", "fair": "fair",
           "degraded": "fair", "poor": "poor", "unhealthy": "poor"}  # fmt: skip

@@ -36,8 +36,26 @@ class Batch:
         return len(self.runs) + len(self.measurements)
 
     @cached_property
+    def _transposed(self) -> list[tuple[Any, ...]]:
+        return list(zip(*self.runs, strict=True))
+
+    @cached_property
     def run_columns(self) -> RunColumns:
-        return RunColumns.of_rows(self.runs, self.vocabulary)
+        return RunColumns.of_columns(self._transposed, len(self.runs), self.vocabulary)
+
+    @property
+    def run_hashes(self) -> npt.NDArray[np.int64]:
+        """A hash of each run's id, tenant and agent."""
+        if not self.runs:
+            return np.zeros(0, np.int64)
+        keys = zip(*self._transposed[:3], strict=True)
+        return np.fromiter(map(hash, keys), np.int64, len(self.runs))
+
+    @property
+    def measurement_hashes(self) -> npt.NDArray[np.int64]:
+        """A hash of each measurement's id, tenant and agent."""
+        rows = self.measurements
+        return np.fromiter((hash(row[:3]) for row in rows), np.int64, len(rows))
 
     @cached_property
     def measurement_columns(self) -> MeasurementColumns:

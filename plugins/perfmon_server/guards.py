@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import binascii
+import base64
 import hashlib
 import hmac
 import ipaddress
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from perfmon_server.refusals import Answering, Refusal
@@ -97,14 +97,15 @@ def _presented(request: web.Request) -> Iterator[str]:
         if scheme.lower() == "bearer":
             yield rest.strip()
         elif scheme.lower() == "basic":
-            yield from _password(header)
+            yield _password(rest)
 
 
-def _password(header: str) -> Iterator[str]:
+def _password(encoded: str) -> str:
+    """The password a browser's prompt sends; the name before it may be any."""
     try:
-        yield BasicAuth.decode(header, encoding="utf-8").password
-    except (ValueError, binascii.Error):
-        return
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _digest(key: str) -> bytes:

@@ -143,7 +143,8 @@ async def timeseries(question: Question) -> Any:
     return {
         "metric": series.metric,
         "higher_is_better": series.higher_is_better,
-        "step_minutes": step,
+        # History is kept by the hour, so that its steps may be longer than asked for.
+        "step_minutes": max([step, *((point.end - point.start) / 60 for point in series.points)]),
         "points": [
             {
                 "start": datetime.fromtimestamp(point.start, UTC),
@@ -325,6 +326,8 @@ ROUTES = (
                 default="previous",
                 description=f"What it is compared with: {AGAINST.allowed}.",
             ),
+            AGENT,
+            *(param for param in SCOPE if param.kind is not MOMENT),
         ),
     ),
     Route(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import math
 import threading
@@ -70,7 +71,7 @@ async def test_good_runs_are_kept_beside_refused_ones(client, run_of):
     """Each refused run has its index, field and reason; 200 because some were good."""
     answer = await record(client, run_of(1), run_of(2, duration_ms=-5), 7, run_of(3))
     assert answer["accepted"] == 2
-    assert [(item["index"], item["field"]) for item in answer["rejected"]][0] == (1, "duration_ms")
+    assert answer["rejected"][0]["field"] == "duration_ms"
     assert "-5" in answer["rejected"][0]["message"]
     assert [item["index"] for item in answer["rejected"]] == [1, 2]
 
@@ -123,7 +124,7 @@ async def test_size_counts_after_decompression(serve):
     assert len(bomb) < 10_000
     answer = await client.post(f"{API}/runs", data=bomb, headers={"Content-Encoding": "gzip"})
     await refused(answer, 413, "too_large")
-    await refused(await client.post(f"{API}/runs", data=b" " * 2_000_000), 413, "too_large")
+    await refused(await client.post(f"{API}/runs", data=io.BytesIO(b" " * 2_000_000)), 413, "too_large")
 
 
 async def test_unstored_runs_are_not_acknowledged_from_memory(client, monitor, run_of):
@@ -428,8 +429,7 @@ async def test_too_many_posts_are_told_to_come_back(serve, monitor, run_of):
 async def test_readiness_is_about_storage_and_dropped_runs(client, monitor):
     """Ready while storage answers and nothing was dropped lately; alive in any case."""
     assert (await client.get("/readyz")).status == 200
-    stats = monitor.get_stats()
-    monitor.get_stats = lambda: stats | {"dropped": 3}
+    monitor.recorder.dropped = 3
     answer = await client.get("/readyz")
     assert answer.status == 503
     assert "dropped" in (await answer.json())["problems"][0]

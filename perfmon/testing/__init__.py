@@ -1,0 +1,25 @@
+"""What a plugin's author tests with: a clock to set, rows to store, and the storage contract.
+
+Subclass a contract in a test module and give it its fixture; pytest does the rest::
+
+    class TestMyStorage(SharedStorageContract):
+        @pytest.fixture
+        def open_storage(self, tmp_path):
+            return lambda: MyStorage(tmp_path / "runs")
+"""
+
+from __future__ import annotations
+
+from perfmon.testing.clock import ManualClock
+from perfmon.testing.rows import START_US, make_measurements, make_rows, run_row
+from perfmon.testing.storage import SharedStorageContract, StorageContract
+
+__all__ = [
+    "START_US",
+    "ManualClock",
+    "SharedStorageContract",
+    "StorageContract",
+    "make_measurements",
+    "make_rows",
+    "run_row",
+]

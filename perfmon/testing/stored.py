@@ -1,0 +1,74 @@
+"""What a storage holds, all of it, and cells to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from perfmon.records import CellKey, Scope
+from perfmon.roles import Row, Storage, Stored
+from perfmon.window.batch import Batch
+from perfmon.window.cells import HOUR, Cells
+from perfmon.window.vocabulary import Vocabulary
+
+ALWAYS = (-(2**62), 2**62)
+
+
+def plain_cells(cells: Cells) -> dict[tuple[int, CellKey], tuple[Any, ...]]:
+    """Cells as plain values for a comparison: stats, sorted sketch entries, error counts."""
+    plain = {}
+    merged = cells.merged()
+    for row in range(len(merged)):
+        labels, counts = merged.latencies.row(row)
+        sketch: dict[float, float] = {}
+        for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+            sketch[label] = sketch.get(label, 0) + count
+        classes, totals = merged.errors.row(row)
+        names = [merged.vocabulary.errors.values[int(number)] for number in classes]
+        key = (int(merged.slices[row]), merged.vocabulary.keys.values[merged.keys[row]])
+        errors = dict(zip(names, totals.tolist(), strict=True))
+        plain[key] = (merged.stats[row], sorted(sketch.items()), errors)
+    return plain
+
+
+def assert_same_cells(found: Cells, expected: Cells) -> None:
+    """Equal, but for the last digits of sums that were added up in another order."""
+    left, right = plain_cells(found), plain_cells(expected)
+    assert left.keys() == right.keys()
+    for key, (stats, sketch, errors) in left.items():
+        np.testing.assert_allclose(stats, right[key][0], rtol=1e-9)
+        np.testing.assert_allclose(np.array(sketch), np.array(right[key][1]), rtol=1e-9)
+        assert errors == right[key][2]
+
+
+def stored(
+    storage: Storage,
+    runs: Sequence[Row] = (),
+    measurements: Sequence[Row] = (),
+    vocabulary: Vocabulary | None = None,
+) -> Stored:
+    """Store rows as one batch."""
+    return storage.store(Batch(list(runs), list(measurements), vocabulary or Vocabulary()))
+
+
+def runs_of(storage: Storage, scope: Scope | None = None, **limit: Any) -> list[Row]:
+    """All the runs that storage has."""
+    chunks = storage.read_runs(*ALWAYS, scope or Scope(), **limit)
+    return [row for chunk in chunks for row in chunk]
+
+
+def measurements_of(storage: Storage, scope: Scope | None = None, **limit: Any) -> list[Row]:
+    """All the measurements that storage has."""
+    chunks = storage.read_measurements(*ALWAYS, scope or Scope(), **limit)
+    return [row for chunk in chunks for row in chunk]
+
+
+def cells_of(storage: Storage, scope: Scope | None = None) -> Cells:
+    """All the cells that storage has, those of several writers merged."""
+    return storage.read_cells(*ALWAYS, scope or Scope(), Vocabulary()).merged()
+
+
+def expected_cells(runs: Sequence[Row], measurements: Sequence[Row] = ()) -> Cells:
+    return Batch(list(runs), list(measurements), Vocabulary()).cells(HOUR)

@@ -1,0 +1,34 @@
+"""What many tests need: a PostgreSQL schema of their own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+import pytest
+
+POSTGRES = os.environ.get("PERFMON_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A connection to the real server; on a user's machine without one its tests are skipped."""
+    import psycopg
+
+    try:
+        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no PostgreSQL at {POSTGRES.rpartition('@')[2]}")
+    with connection:
+        yield connection
+
+
+@pytest.fixture
+def postgres_url(postgres):
+    """The URL of an empty schema, dropped at the end."""
+    schema = f"perfmon_test_{secrets.token_hex(6)}"
+    postgres.execute(f"CREATE SCHEMA {schema}")
+    yield f"{POSTGRES}?options=-csearch_path%3D{schema}"
+    postgres.execute(f"DROP SCHEMA {schema} CASCADE")

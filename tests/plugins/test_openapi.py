@@ -1,0 +1,151 @@
+"""The OpenAPI document is true: it is compared with what the server really does."""
+
+from __future__ import annotations
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import validate
+from perfmon_server import ROUTES, ServerConfig, make_app
+from perfmon_server.openapi import document
+
+API = "/api/performance"
+DOCUMENT = document(ROUTES)
+OPERATIONS = [
+    (method, path, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+EXAMPLES = {"metric": "error_rate", "tenant": "default", "since": "2026-01-01T00:00:00Z",
+            "until": "2026-01-02T00:00:00Z", "against": "previous", "step": "1h"}  # fmt: skip
+
+
+def checked(value, operation, status, kind="application/json"):
+    """Fail unless a value is what the document says of an answer."""
+    schema = operation["responses"][str(status)]["content"][kind]["schema"]
+    whole = {**schema, "components": DOCUMENT["components"]}
+    Draft202012Validator(whole, format_checker=FormatChecker()).validate(value)
+
+
+def example(parameter):
+    schema = parameter["schema"]
+    if "enum" in schema and parameter["name"] not in EXAMPLES:
+        return schema["enum"][0]
+    kinds = {"boolean": "true", "integer": "5", "number": "30", "string": "text"}
+    return EXAMPLES.get(parameter["name"]) or kinds[schema["type"]]
+
+
+@pytest.fixture
+def recorded(monitor, run_of):
+    """A monitor with something of everything."""
+    monitor.record_agent_runs(
+        [run_of(n, status="failure" if n % 2 else "success", error_type="Boom" if n % 2 else None,
+                duration_ms=float(n), cost=0.1, model="m") for n in range(200)]
+    )  # fmt: skip
+    monitor.record_agent_runs([run_of(900, agent_name="bare", agent_type=None, timestamp=1e9)])
+    monitor.record_accuracy("billing", "t", 1, 1)
+    return monitor
+
+
+def test_the_document_is_openapi():
+    """Valid by the specification, with every operation named once."""
+    validate(DOCUMENT)
+    names = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(names) == len(set(names))
+
+
+def test_every_route_is_documented_and_every_document_routed(monitor):
+    """The router and the document list the same methods and paths."""
+    app = make_app(monitor, ServerConfig())
+    routed = {(route.method.lower(), route.resource.canonical) for route in app.router.routes()}
+    assert routed == {(method, path) for method, path, _ in OPERATIONS}
+
+
+async def test_the_document_is_served(client):
+    """At /api/openapi.json."""
+    assert await (await client.get("/api/openapi.json")).json() == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [(path, op) for method, path, op in OPERATIONS if method == "get" and "stream" not in path],
+)
+async def test_answers_are_as_documented(client, recorded, path, operation):
+    """With its required parameters alone: status, content type and JSON are those documented."""
+    params = {p["name"]: example(p) for p in operation.get("parameters", ()) if p["required"]}
+    params.pop("name", None)
+    answer = await client.get(path.replace("{name}", "billing"), params=params)
+    content = operation["responses"][str(answer.status)]["content"]
+    assert answer.status == 200
+    assert answer.content_type in content
+    if answer.content_type == "application/json" and path != "/api/openapi.json":
+        checked(await answer.json(), operation, 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "operation", "parameter"),
+    [
+        pytest.param(path, op, parameter, id=f"{path}?{parameter['name']}")
+        for method, path, op in OPERATIONS
+        if method == "get"
+        for parameter in op.get("parameters", ())
+        if parameter["in"] == "query"
+    ],
+)
+async def test_documented_parameters_are_accepted(client, recorded, path, operation, parameter):
+    """Each one beside the required ones; nonsense for it is refused as documented."""
+    params = {p["name"]: example(p) for p in operation["parameters"]
+              if p["in"] == "query" and p["required"]}  # fmt: skip
+    if parameter["name"] == "until":
+        params["since"] = EXAMPLES["since"]
+    url = path.replace("{name}", "billing")
+    answer = await client.get(url, params=params | {parameter["name"]: example(parameter)})
+    assert answer.status == 200, await answer.text()
+    checked(await answer.json(), operation, 200)
+    answer = await client.get(url, params=params | {parameter["name"]: ""})
+    assert answer.status == 400
+    checked(await answer.json(), operation, 400)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"), [pytest.param(*o, id=f"{o[0]} {o[1]}") for o in OPERATIONS]
+)
+async def test_undocumented_parameters_are_refused(client, method, path, operation):
+    """By every route, as documented, so that a misspelt filter is never ignored."""
+    answer = await client.request(method, path.replace("{name}", "x"), params={"colour": "red"})
+    assert answer.status == 400
+    checked(await answer.json(), operation, 400)
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"), [(path, op) for method, path, op in OPERATIONS if "requestBody" in op]
+)
+async def test_documented_bodies_are_accepted(client, path, operation):
+    """Every example, in each content type, is recorded; nonsense is refused as documented."""
+    for kind, content in operation["requestBody"]["content"].items():
+        body = content["example"]
+        sent = {"data": body} if isinstance(body, str) else {"json": body}
+        if isinstance(body, str):
+            sent["headers"] = {"Content-Type": kind}
+        answer = await client.post(path, **sent)
+        assert answer.status == 200, await answer.text()
+        checked(await answer.json(), operation, 200)
+        if kind == "application/json":
+            answer = await client.post(path, json={})
+            assert answer.status == 422
+            checked(await answer.json(), operation, 422)
+    checked(await (await client.post(path, data="{")).json(), operation, 400)
+
+
+def test_a_run_has_the_documented_fields():
+    """The schema of a run's body lists exactly the fields that a run may have."""
+    from perfmon import RUN_FIELDS
+
+    assert set(DOCUMENT["components"]["schemas"]["RunBody"]["properties"]) == set(RUN_FIELDS)
+
+
+async def test_an_unknown_agent_is_refused_as_documented(client):
+    """404 in the documented shape."""
+    path = f"{API}/metrics/agent/{{name}}"
+    answer = await client.get(path.replace("{name}", "nobody"))
+    assert answer.status == 404
+    checked(await answer.json(), DOCUMENT["paths"][path]["get"], 404)

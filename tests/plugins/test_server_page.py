@@ -1,0 +1,81 @@
+"""The first page: what it tells, and that nothing it tells can do harm."""
+
+from __future__ import annotations
+
+import re
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script>"
+
+
+async def test_the_page_tells_health_alerts_and_agents(client, monitor, run_of):
+    """One look: the score, what is firing, and each agent with its figures."""
+    monitor.record_agent_runs(
+        [run_of(n, duration_ms=1500, cost=0.25, status="failure") for n in range(200)]
+    )
+    page = await (await client.get("/")).text()
+    assert "billing" in page
+    assert "1.5 s" in page
+    assert "$50.00" in page
+    assert "0.0 %" in page
+    assert page.count('<li class="critical">') >= 1
+    assert "unhealthy" in page
+
+
+async def test_an_empty_monitor_tells_how_to_begin(client):
+    """No runs is not health: a dash, and how the first run is recorded."""
+    page = await (await client.get("/")).text()
+    assert "no data" in page
+    assert "curl -X POST" in page
+    assert "nan" not in page.lower().replace("tenant", "")
+
+
+async def test_hostile_text_stays_text(client, monitor, run_of):
+    """Whatever an agent is called, its name is shown and does nothing."""
+    monitor.record_agent_runs(
+        [
+            run_of(n, agent_name=HOSTILE, agent_type=HOSTILE, status="failure", error_type=HOSTILE)
+            for n in range(200)
+        ]
+    )
+    page = await (await client.get("/")).text()
+    assert "<img src=x" not in page
+    assert "<script" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+async def test_the_page_needs_and_allows_no_script(client):
+    """The policy allows nothing but the page's own style sheet, by a nonce of its own."""
+    nonces = set()
+    for _ in range(2):
+        answer = await client.get("/")
+        policy = answer.headers["Content-Security-Policy"]
+        page = await answer.text()
+        nonce = re.search(r"style-src 'nonce-([\w-]{20,})'", policy)[1]
+        assert policy.startswith("default-src 'none';")
+        assert "unsafe" not in policy
+        assert "script-src" not in policy
+        assert f'<style nonce="{nonce}">' in page
+        assert " style=" not in page
+        nonces.add(nonce)
+    assert len(nonces) == 2
+
+
+async def test_the_page_stays_short(client, monitor, run_of):
+    """Of very many agents it shows those with the most runs, and says so."""
+    monitor.record_agent_runs([run_of(n, agent_name=f"agent-{n:04}") for n in range(450)])
+    page = await (await client.get("/")).text()
+    assert page.count("<tr") == 201
+    assert "and 250 more" in page
+
+
+async def test_figures_read_as_people_read_them():
+    """A few digits in a fitting unit; what was not measured is a dash."""
+    from perfmon_server.figures import NONE, dollars, milliseconds, percent
+
+    assert [milliseconds(ms) for ms in (float("nan"), 0, 0.02, 5, 999.6, 1500, 600_000, 9e6)] == [
+        NONE, "0 ms", "20 µs", "5 ms", "1.0 s", "1.5 s", "10.0 min", "2.5 h"
+    ]  # fmt: skip
+    assert [dollars(usd) for usd in (0, 0.00123, 0.5, 1234.5)] == [
+        "$0.00", "$0.00123", "$0.500", "$1,234.50"
+    ]  # fmt: skip
+    assert percent(0.9995) == "100.0 %"
