@@ -38,9 +38,16 @@ class Bus:
     Args:
         capacity: how many runs or other things may wait for one plugin.
         deadline: a call that takes longer, in seconds, takes its plugin out of service.
+        clock: monotonic seconds, for those calls.
     """
 
-    def __init__(self, capacity: int = 20_000, deadline: float = 30.0) -> None:
+    def __init__(
+        self,
+        capacity: int = 20_000,
+        deadline: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._manager = pluggy.PluginManager("perfmon")
         self._manager.add_hookspecs(hookspecs)
         self._capacity = capacity
@@ -192,7 +199,7 @@ class Bus:
         if account.under_way and not self._retire_if_stuck(account):
             return None
         call = object()
-        started = time.monotonic()
+        started = self._clock()
         if implementation.hook not in _UNHURRIED:
             account.under_way[call] = started
         try:
@@ -205,11 +212,11 @@ class Bus:
             return None
         finally:
             account.under_way.pop(call, None)
-            account.called(time.monotonic() - started)
+            account.called(self._clock() - started)
 
     def _retire_if_stuck(self, account: Account) -> bool:
         """Whether a plugin is in service, after a look at its calls in callers' threads."""
-        if account.longest_call() >= self._deadline:
+        if account.longest_call(self._clock()) >= self._deadline:
             self._retire(account, f"a call took longer than {self._deadline:g} s")
         return account.in_service
 
@@ -220,9 +227,10 @@ class Bus:
                 worker.drop_all()
 
     def _worker(self, account: Account) -> Worker:
-        return Worker(
-            account, self._capacity, self._deadline, lambda reason: self._retire(account, reason)
-        )
+        def retire(reason: str) -> None:
+            self._retire(account, reason)
+
+        return Worker(account, self._capacity, self._deadline, retire, self._clock)
 
     def _rebuild(self) -> None:
         with self._changing:

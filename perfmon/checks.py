@@ -34,6 +34,7 @@ MAX_AHEAD_US = 5 * 60 * 1_000_000
 # Datetime's own range, a day inside it: 0001-01-02 to 9999-12-30.
 MIN_STAMP_US = -62_135_510_400_000_000
 MAX_STAMP_US = 253_402_214_400_000_000
+_EXACT = 2**53
 
 
 def text(field: str, value: Any, longest: int = MAX_NAME) -> str:
@@ -42,7 +43,7 @@ def text(field: str, value: Any, longest: int = MAX_NAME) -> str:
         and 0 < len(value) <= longest
         and "\0" not in value
         and value.strip()
-        and not any("\ud800" <= char <= "\udfff" for char in value)
+        and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
     ):
         return str(value)
     raise InvalidRun(field, value, f"text of 1 to {longest} characters, without NUL")
@@ -53,6 +54,10 @@ def optional_text(field: str, value: Any, longest: int = MAX_NAME) -> str | None
 
 
 def _number(field: str, value: Any, allowed: str) -> float | int:
+    if type(value) is float and math.isfinite(value):  # by far the most frequent, so first
+        return value
+    if type(value) is int and -_EXACT <= value <= _EXACT:
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         # Decimal, the type of money, is deliberately not a numbers.Real.
         if type(value).__name__ != "Decimal":
@@ -95,9 +100,10 @@ def count(field: str, value: Any) -> int:
     return int(number)
 
 
-def flag(field: str, value: Any) -> bool:
+def flag(field: str, value: Any) -> int:
+    # 0 or 1 in a row: a database driver takes a whole number ten times as fast as a bool.
     if isinstance(value, bool):
-        return value
+        return int(value)
     raise InvalidRun(field, value, "true or false")
 
 

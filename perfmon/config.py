@@ -71,6 +71,14 @@ class Config:
         return cls._read(_parsed(str(file), text), reader, file)
 
     @classmethod
+    def load_plugins(cls, path: str | Path) -> Config:
+        """The plugins' tables of a file alone, whatever is wrong with the others."""
+        file = Path(path)
+        text = _text_of(file)
+        tables = {"plugins": _parsed(str(file), text).get("plugins", {})}
+        return cls._read(tables, Reader(str(file), text, file.parent), file)
+
+    @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], source: str = "configuration") -> Config:
         """The configuration in a mapping of the file's form; `source` names it in messages."""
         return cls._read(mapping, Reader(source), None)

@@ -320,7 +320,7 @@ class PerformanceMonitor:
                         now if timestamp is None else stamp("timestamp", timestamp, now),
                         STATUS_CODES[status], duration_ms, tokens, input_tokens, output_tokens,
                         cached_tokens, cost, memory_mb, cpu_ms, quality_score, confidence,
-                        api_calls, retries, timed_out, error_type, task_id, details,
+                        api_calls, retries, 1 if timed_out else 0, error_type, task_id, details,
                     )
                 )  # fmt: skip
                 if self._in_flight:

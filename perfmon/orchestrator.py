@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import closing, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -27,6 +26,9 @@ from perfmon.ids import new_id
 from perfmon.monitor import PerformanceMonitor, get_performance_monitor
 from perfmon.records import AgentRun
 from perfmon.tracking import resident_mb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 _log = logging.getLogger("perfmon")
 T = TypeVar("T")

@@ -403,7 +403,7 @@ class Queries:
 
 
 def _error_patterns(answer: Answer, found: dict[str, AgentCells]) -> list[dict[str, Any]]:
-    runs = add_up(answer.cells.stats)[Stat.RUNS]
+    runs = float(add_up(answer.cells.stats)[Stat.RUNS])
     agents: dict[str, dict[str, int]] = {}
     for name, agent in found.items():
         for error, count in agent.metrics.errors.items():

@@ -51,9 +51,15 @@ class Secret:
 _known: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
+def one_line(text: object) -> str:
+    """Text that stays one line on any terminal."""
+    line = " ".join(str(text).split())
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
+
+
 def redacted(text: object) -> str:
     """One line of bounded length, without known secrets and without credentials in URLs."""
-    line = " ".join(str(text).split())
+    line = one_line(text)
     for secret in tuple(_known):
         value = secret.reveal()
         if len(value) >= 4:

@@ -13,7 +13,7 @@ import attrs
 from perfmon.errors import ConfigError
 from perfmon.limits import Allowed, did_you_mean, shown
 from perfmon.places import Path, Places, label
-from perfmon.secret import Secret, read_secret, redacted
+from perfmon.secret import Secret, one_line, read_secret, redacted
 from perfmon.strict import holds_secret, new_converter
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Reader:
     def line(self, mistake: Mistake) -> str:
         """A mistake as one line: source, line, table, key, value, what is wrong."""
         place = self.place(mistake.path, is_table=mistake.is_table)
-        return f"{place}{mistake.value and f' = {mistake.value}'}: {mistake.wrong}"
+        return one_line(f"{place}{mistake.value and f' = {mistake.value}'}: {mistake.wrong}")
 
     def place(self, path: Path, *, is_table: bool) -> str:
         """Where a path is: `monitor.toml:12: [alerts] for`."""

@@ -8,11 +8,13 @@ is written, case included.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfmon import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Each level halves the weight of the next: what differs below changes no score by over 2**-64.
 _DEEPEST = 64

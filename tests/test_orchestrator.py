@@ -145,7 +145,7 @@ def test_a_timeout_the_agent_raises_or_reports_is_a_timeout(monitor):
     """Its own client's limit counts like ours."""
 
     def raises(task):
-        raise asyncio.TimeoutError
+        raise TimeoutError
 
     agents = {"raises": raises, "reports": lambda task: {"status": "timeout"}}
     for kind in agents:
@@ -274,9 +274,9 @@ def test_an_agent_may_have_a_name(monitor):
 
 def test_a_type_without_an_agent_is_refused_at_once():
     """In one line that lists what is known."""
-    with pytest.raises(PerfmonError, match="no agent of type 'writer'.*'reader', 'editor'"):
+    with pytest.raises(PerfmonError, match=r"no agent of type 'writer'.*'reader', 'editor'"):
         MonitoredOrchestrator(["reader", "writer"], agents={"reader": len, "editor": len})
-    with pytest.raises(PerfmonError, match="'reader'.*must be a callable"):
+    with pytest.raises(PerfmonError, match=r"'reader'.*must be a callable"):
         MonitoredOrchestrator(agents={"reader": 3})
 
 

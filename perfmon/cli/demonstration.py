@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _BATCH = 2_000
 _TICK = 1.0
+# What is usual for this team; some of its agents work for minutes.
+_LIMITS = {"latency_p95_max_ms": 60_000, "token_per_task_max": 20_000, "memory_max_mb": 512}
 
 _EPILOG = """\b
 Examples:
@@ -73,8 +75,11 @@ def _monitor(url: str, hours: float) -> PerformanceMonitor:
     from perfmon.cli.serving import serving_monitor
     from perfmon.config import Config
 
-    settings = {"storage": url, "retention_hours": max(24, round(hours + 1))}
-    return serving_monitor(Config.from_mapping({"monitor": settings}, source="perfmon demo"))
+    settings = {
+        "monitor": {"storage": url, "retention_hours": max(24, round(hours + 1))},
+        "alerts": {"thresholds": _LIMITS},
+    }
+    return serving_monitor(Config.from_mapping(settings, source="perfmon demo"))
 
 
 def _record_history(
@@ -90,19 +95,21 @@ def _record_history(
         events = simulation.advance(until)
         while batch := list(islice(events, _BATCH)):
             reached = batch[-1]["timestamp"]
-            runs += record(monitor, batch)
+            runs += record(monitor, batch, wait=True)
             bar.update(task, completed=reached - since)
     return runs
 
 
-def record(monitor: PerformanceMonitor, events: Iterable[dict[str, Any]]) -> int:
-    """Records simulated events; returns how many of them were runs."""
+def record(
+    monitor: PerformanceMonitor, events: Iterable[dict[str, Any]], *, wait: bool = False
+) -> int:
+    """Record simulated events; returns how many of them were runs."""
     runs: list[dict[str, Any]] = []
     measurements: list[dict[str, Any]] = []
     for event in events:
         (runs if event.pop("type") == "run" else measurements).append(event)
-    monitor.record_agent_runs(runs, wait=False)
-    monitor.record_accuracies(measurements, wait=False)
+    monitor.record_agent_runs(runs, wait=wait)
+    monitor.record_accuracies(measurements, wait=wait)
     return len(runs)
 
 

@@ -20,9 +20,13 @@ def brief_count(value: float | None) -> str:
         return UNKNOWN
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= 9_999.5 and value >= size:
-            digits = "#.3g" if value < 999.5 * size else ".0f"
-            return f"{value / size:{digits}} {unit}"
+            return f"{_three_digits(value / size)} {unit}"
     return f"{value:,.0f}"
+
+
+def _three_digits(value: float) -> str:
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{decimals}f}"
 
 
 def percent(value: float | None) -> str:
@@ -81,7 +85,7 @@ def span(value_ms: float | None) -> str:
         return UNKNOWN
     for unit, size, below in _UNITS:
         if float(f"{value_ms:.3g}") < below:
-            return f"{value_ms / size:.3g} {unit}"
+            return f"{float(_three_digits(value_ms / size)):g} {unit}"
     return f"{value_ms / 86_400_000:,.1f} d"
 
 

@@ -11,6 +11,8 @@ from perfmon.render import figures
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+_SHOWN = 12
+
 
 @attrs.frozen
 class Table:
@@ -231,17 +233,16 @@ def _trends(report: dict[str, Any]) -> Section | None:
 
 def _alerts(report: dict[str, Any]) -> Section | None:
     alerts = report.get("recent_alerts") or []
-    rows = tuple(
-        (
-            figures.moment(alert.get("timestamp")),
-            str(alert.get("level")),
-            str(alert.get("state")),
-            str(alert.get("message")),
-        )
-        for alert in alerts
-    )
-    names = ("Time", "Level", "State", "Alert")
-    return Section("Alerts", table=Table(names, rows, frozenset(names))) if rows else None
+    items = [_alert(alert) for alert in alerts[:_SHOWN]]
+    if len(alerts) > _SHOWN:
+        items.append(f"and {len(alerts) - _SHOWN} more")
+    return Section(f"Alerts ({len(alerts)})", items=tuple(items)) if items else None
+
+
+def _alert(alert: dict[str, Any]) -> str:
+    since = figures.moment(alert.get("timestamp"))
+    level, state = str(alert.get("level")).upper(), alert.get("state")
+    return f"{level} {alert.get('message')} ({state}, {since})"
 
 
 def _anomalies(report: dict[str, Any]) -> Section | None:

@@ -35,7 +35,7 @@ def printable(value: str) -> str:
 def _body(section: Section) -> list[str]:
     lines = [_fact(*fact) for fact in section.facts]
     if section.table is not None:
-        lines += _table(section.table)
+        lines += table_lines(section.table)
     for item in section.items:
         lines += textwrap.wrap(
             printable(item), WIDTH, initial_indent="* ", subsequent_indent="  "
@@ -47,7 +47,8 @@ def _fact(name: str, figure: str, remark: str) -> str:
     return f"{name:<20} {figure:>22}   {remark}"
 
 
-def _table(whole: Table) -> list[str]:
+def table_lines(whole: Table) -> list[str]:
+    """A table's lines, each at most 80 columns wide where its figures leave room for names."""
     table = whole.without(whole.extra)
     rows = [table.names, *(tuple(map(printable, row)) for row in table.rows)]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]

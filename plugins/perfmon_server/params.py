@@ -14,7 +14,7 @@ from multidict import MultiMapping
 
 from perfmon_server.refusals import Refusal
 
-_STEP = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?")
+_STEP = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?", re.ASCII)
 _MINUTES = {"s": 1 / 60, None: 1.0, "m": 1.0, "h": 60.0, "d": 1440.0}
 _YEARS = 5_256_000  # ten, in minutes
 _MOMENTS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
@@ -58,7 +58,7 @@ def read_moment(text: str) -> datetime:
 
 
 def _step(text: str) -> float:
-    matched = _STEP.fullmatch(text, re.ASCII) if text.isascii() else None
+    matched = _STEP.fullmatch(text)
     if matched is None:
         raise ValueError(text)
     minutes = float(matched[1]) * _MINUTES[matched[2]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import numbers
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -70,9 +71,16 @@ class Refusal(Exception):
 def encoded(value: Any) -> bytes:
     """JSON: NaN is null, times are ISO 8601 with Z, text that is no Unicode loses its odd parts."""
     try:
-        return msgspec.json.encode(value)
+        return msgspec.json.encode(value, enc_hook=_plain)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_sane(value))
+        return msgspec.json.encode(_sane(value), enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's own."""
+    if isinstance(value, numbers.Number) and hasattr(value, "item"):
+        return value.item()
+    raise NotImplementedError(f"no JSON for {type(value).__name__}")
 
 
 def _sane(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 Schema = dict[str, Any]
+_OPTIONAL = typing.NotRequired
 _PLAIN: dict[Any, Schema] = {
     Any: {},
     None: {"type": "null"},
@@ -48,7 +49,7 @@ class Schemas:
     def _generic(self, origin: Any, parts: tuple[Any, ...], *, nan: bool) -> Schema:
         if origin is typing.Literal:
             return {"type": "string", "enum": list(parts)}
-        if origin is typing.NotRequired:
+        if origin is _OPTIONAL:
             return self.of(parts[0], nan=nan)
         if origin is list:
             return {"type": "array", "items": self.of(parts[0], nan=nan)}
@@ -72,7 +73,8 @@ class Schemas:
         hints = typing.get_type_hints(shape, include_extras=True)
         record = attrs.has(shape)
         names = [field.name for field in attrs.fields(shape)] if record else list(hints)
-        required = names if record else [name for name in names if name in shape.__required_keys__]
+        # Not __required_keys__: annotations that are text hide NotRequired from it.
+        required = [name for name in names if typing.get_origin(hints[name]) is not _OPTIONAL]
         schema: Schema = {
             "type": "object",
             "properties": {name: self.of(hints[name], nan=record) for name in names},

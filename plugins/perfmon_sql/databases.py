@@ -36,6 +36,8 @@ class Database:
         self._reader = reader
         self._lock = threading.RLock()
         self._closed = False
+        # Rows are fetched from the driver's cursor, past SQLAlchemy and its errors.
+        self._driver_error: type[Exception] = writer.dialect.loaded_dbapi.Error
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -87,7 +89,7 @@ class Database:
             raise StorageError(f"{self.shown}: closed")
         try:
             yield
-        except sa.exc.SQLAlchemyError as problem:
+        except (sa.exc.SQLAlchemyError, self._driver_error) as problem:
             raise StorageError(f"{self.shown}: {first_line(problem)}") from problem
 
 
@@ -226,7 +228,7 @@ def open_database(url: str) -> Database:
     return database
 
 
-def first_line(problem: sa.exc.SQLAlchemyError) -> str:
+def first_line(problem: Exception) -> str:
     cause = getattr(problem, "orig", None) or problem
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__

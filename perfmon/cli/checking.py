@@ -1,0 +1,126 @@
+"""`perfmon check` and `perfmon plugins`: is all well, and which parts are there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfmon.cli.extending import load_plugins
+from perfmon.cli.root import complain, config_option, config_path, load_config
+from perfmon.errors import ConfigError, PerfmonError, StorageError
+
+if TYPE_CHECKING:
+    from perfmon.bus import Bus
+    from perfmon.config import Config
+
+
+@click.command(name="check")
+@config_option
+@click.pass_context
+def check_command(ctx: click.Context) -> None:
+    """Tell every mistake of the configuration, what is unwise, and whether storage answers."""
+    path = config_path(ctx)
+    try:
+        config = load_config(ctx)
+    except ConfigError as problem:
+        complain("\n".join([*problem.mistakes, *_plugin_mistakes(ctx, problem.mistakes)]))
+        ctx.exit(1)
+    bus, plugins, plugin_problem = load_plugins(config)
+    for warning in config.warnings:
+        click.echo(f"warning: {warning}")
+    problems = [] if plugin_problem is None else [str(plugin_problem)]
+    storage = ""
+    try:
+        storage = _describe_storage(bus, config)
+    except PerfmonError as problem:
+        problems.append(str(problem))
+    if problems:
+        complain("\n".join(problems))
+        ctx.exit(1)
+    active = [plugin["name"] for plugin in plugins.describe() if plugin["state"] == "on"]
+    click.echo(f"{path or 'the defaults (no monitor.toml here)'}: all is well")
+    click.echo(f"storage: {storage}")
+    click.echo(f"plugins: {', '.join(active)}")
+
+
+def _plugin_mistakes(ctx: click.Context, known: list[str]) -> list[str]:
+    """What the plugins have to say about their tables, though others have mistakes."""
+    from perfmon.config import Config
+
+    path = config_path(ctx)
+    if path is None:
+        return []
+    try:
+        _, _, problem = load_plugins(Config.load_plugins(path))
+    except ConfigError:
+        return []
+    return [line for line in str(problem or "").splitlines() if line not in known]
+
+
+def _describe_storage(bus: Bus, config: Config) -> str:
+    for _, implementation in bus.implementations("open_storage"):
+        storage = implementation(url=config.monitor.storage)
+        if storage is None:
+            continue
+        try:
+            storage.check()
+            found = storage.describe()
+        finally:
+            storage.close()
+        return ", ".join(f"{name} {value}" for name, value in found.items() if value is not None)
+    scheme = config.monitor.storage.split(":", 1)[0]
+    raise StorageError(f"no plugin opens storage of the kind '{scheme}:' (see perfmon plugins)")
+
+
+@click.command(name="plugins")
+@config_option
+@click.pass_context
+def plugins_command(ctx: click.Context) -> None:
+    """List the plugins: which are on, where they come from, what they do, what is wrong."""
+    from perfmon.render.outline import Table
+    from perfmon.render.text import table_lines
+
+    config = load_config(ctx)
+    _, plugins, problem = load_plugins(config)
+    url, accounts = _running(config)
+    names: tuple[str, ...] = ("Name", "State", "Source", "Calls", "Failures", "Hooks")
+    rows = tuple(_row(plugin, accounts) for plugin in plugins.describe())
+    table = Table(names, rows, frozenset(names) - {"Calls", "Failures"})
+    if url is None:
+        table = table.without({"Calls", "Failures"})
+    click.echo("\n".join(line.rstrip() for line in table_lines(table)))
+    if url is not None:
+        click.echo(f"\ncalls and failures: as counted by the server at {url}")
+        for name, account in accounts.items():
+            if account.get("last_error"):
+                click.echo(f"  {name}: {account['last_error']}")
+    if problem is not None:
+        raise problem
+
+
+def _row(plugin: dict[str, Any], accounts: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    account = accounts.get(plugin["name"], {})
+    state = plugin["state"]
+    if account.get("in_service") is False:
+        state = "taken out"
+    calls, failures = (f"{account.get(name, 0):,}" for name in ("calls", "failures"))
+    hooks = ", ".join(plugin["hooks"]) or "–"  # noqa: RUF001 - a dash on purpose
+    return plugin["name"], state, plugin["origin"], calls, failures, hooks
+
+
+def _running(config: Config) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    """The URL of the configured server, and its plugins' accounts, if it runs just now."""
+    import urllib.request
+
+    import msgspec
+
+    table = config.plugins.get("server", {})
+    url = f"http://{table.get('host', '127.0.0.1')}:{table.get('port', 8787)}"
+    request = urllib.request.Request(f"{url}/api/performance/stats")  # noqa: S310 - http above
+    try:
+        with urllib.request.urlopen(request, timeout=0.5) as answer:  # noqa: S310
+            found = msgspec.json.decode(answer.read())
+            return url, found.get("stats", found)["plugins"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None, {}

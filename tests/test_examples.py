@@ -1,0 +1,101 @@
+"""The examples run, as they stand, and do what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from perfmon import AlertLevel, Config, MetricType, PerformanceAlert, PerformanceMonitor
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(example, folder):
+    """The example's output, run as a program in an empty folder."""
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / example)],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def plugin_folder(tmp_path):
+    folder = tmp_path / "my_plugins"
+    folder.mkdir()
+    return folder
+
+
+def monitor_with(folder, **tables):
+    config = Config.from_mapping(
+        {"monitor": {"storage": "memory:"}, "plugins": {"paths": [str(folder)], **tables}}
+    )
+    return PerformanceMonitor(config)
+
+
+def test_the_complete_integration(tmp_path):
+    """It orchestrates, measures, reports, and leaves nothing behind."""
+    output = run("performance_monitor_example.py", tmp_path)
+    assert "50 runs, 100% succeeded" in output
+    assert "accuracy 0." in output
+    assert "0 dropped" in output
+    assert not any(tmp_path.iterdir())
+
+
+def test_starting_with_monitoring(tmp_path):
+    """Three agents of a program that was there before."""
+    output = run("start_with_monitoring.py", tmp_path)
+    assert "nothing to search for" in output
+    assert "searcher   2 runs, 50% succeeded" in output
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_scorer_of_ones_own(plugin_folder):
+    """It answers before the built-in scorers, and passes on what is not its own."""
+    shutil.copy(EXAMPLES / "own_scorer.py", plugin_folder)
+    with monitor_with(plugin_folder) as monitor:
+        near = monitor.record_accuracy("a", "t1", "2026-03-01", "2026-03-04")
+        far = monitor.record_accuracy("a", "t2", 90, 100)
+    assert (near.accuracy_score, near.scorer) == (0.5, "own_scorer")
+    assert (far.accuracy_score, far.scorer) == (0.9, "scorers")
+
+
+def test_a_sink_of_ones_own(plugin_folder, tmp_path):
+    """It takes its own table, and gets every alert."""
+    shutil.copy(EXAMPLES / "own_sink.py", plugin_folder)
+    lines = tmp_path / "alerts.txt"
+    alert = PerformanceAlert(
+        alert_id="1", level=AlertLevel.WARNING, metric_type=MetricType.COST,
+        message="too dear", current_value=2.0, threshold=1.0,
+    )  # fmt: skip
+    with monitor_with(plugin_folder, own_sink={"file": str(lines)}) as monitor:
+        monitor.hook.deliver_alert(alert=alert)
+        wait_for(lambda: lines.exists() and "warning firing: too dear\n" in lines.read_text())
+
+
+def test_a_plugin_as_a_distribution_of_its_own():
+    """Its entry point's class is made with the configuration and sees what is recorded."""
+    file = EXAMPLES / "own_plugin" / "perfmon_budget.py"
+    spec = importlib.util.spec_from_file_location("perfmon_budget", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with PerformanceMonitor(storage_url="memory:") as monitor:
+        budget = module.Budget(monitor.config)
+        monitor.bus.register(budget, "budget")
+        monitor.record_agent_run("r1", "spender", "chat", "success", cost=12.5)
+        monitor.flush()
+        wait_for(lambda: budget.spent["spender"])
+        sentences = monitor.generate_report()["recommendations"]
+    assert "Agent 'spender' has spent $12.50 of its $10.00" in sentences
