@@ -36,15 +36,17 @@ from perfmon.roles import Clock, KnownAgent, Storage, Stored
 from perfmon.scores import wilson
 
 if TYPE_CHECKING:
-    from perfmon.config import Config, Secret
+    from perfmon.config import Config, Duration, Secret
     from perfmon.monitor import (
         PerformanceMonitor,
         get_performance_monitor,
         init_performance_monitor,
     )
     from perfmon.orchestrator import MonitoredOrchestrator
+    from perfmon.plugins import install_hint
     from perfmon.render import render_report
     from perfmon.scores import wilson
+    from perfmon.secret import redacted
     from perfmon.window.batch import Batch
     from perfmon.window.cells import HOUR, Cells, PackedCell
 
@@ -53,6 +55,7 @@ _LATER = {
     "Batch": "perfmon.window.batch",
     "Cells": "perfmon.window.cells",
     "Config": "perfmon.config",
+    "Duration": "perfmon.config",
     "HOUR": "perfmon.window.cells",
     "MonitoredOrchestrator": "perfmon.orchestrator",
     "PackedCell": "perfmon.window.cells",
@@ -60,6 +63,8 @@ _LATER = {
     "Secret": "perfmon.config",
     "get_performance_monitor": "perfmon.monitor",
     "init_performance_monitor": "perfmon.monitor",
+    "install_hint": "perfmon.plugins",
+    "redacted": "perfmon.secret",
     "render_report": "perfmon.render",
     "wilson": "perfmon.scores",
 }
@@ -79,6 +84,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DeliveryError",
+    "Duration",
     "InvalidRun",
     "KnownAgent",
     "MetricType",
@@ -103,7 +109,9 @@ __all__ = [
     "get_performance_monitor",
     "hookimpl",
     "init_performance_monitor",
+    "install_hint",
     "jsonable",
+    "redacted",
     "render_report",
     "wilson",
 ]

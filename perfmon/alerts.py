@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from hashlib import blake2s
 from typing import Any, NamedTuple
 
-from perfmon.records import AlertLevel, MetricType, PerformanceAlert, PerformanceMetrics
+from perfmon.records import (
+    AlertLevel,
+    MetricType,
+    PerformanceAlert,
+    PerformanceMetrics,
+    from_micros,
+)
 from perfmon.scores import wilson
 
 MIN_BAD = 3
@@ -130,6 +136,6 @@ def _alert(
         current_value=value,
         threshold=limit,
         agent_name=agent_name,
-        timestamp=metrics.window_end,
+        timestamp=metrics.window_end or from_micros(0),
         details=evidence,
     )

@@ -134,9 +134,9 @@ class Config:
         table = self.plugins.get(name)
         return None if table is None else bool(table.get("enabled", True))
 
-    def place(self, *path: str) -> str:
-        """Where a table is: `monitor.toml:12: [plugins.slack]`."""
-        return self._reader.place(path, is_table=True)
+    def place(self, *path: str, is_table: bool = True) -> str:
+        """Where a table or key is: `monitor.toml:12: [plugins.slack]`."""
+        return self._reader.place(path, is_table=is_table)
 
     def with_overrides(
         self,
@@ -158,7 +158,8 @@ class Config:
             "window_size_minutes": checked.window_size_minutes,
             "storage": checked.storage_url,
         }
-        thresholds = attrs.evolve(self.alerts.thresholds, **(alert_thresholds or {}))
+        limits = {key: getattr(checked.alert_thresholds, key) for key in alert_thresholds or {}}
+        thresholds = attrs.evolve(self.alerts.thresholds, **limits)
         alerts = {"enabled": checked.enable_auto_alerts, "thresholds": thresholds}
         return attrs.evolve(
             self,

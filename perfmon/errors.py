@@ -9,7 +9,7 @@ class PerfmonError(Exception):
     """The root: whatever perfmon refuses to do, and says why."""
 
 
-class InvalidRun(PerfmonError, ValueError):  # noqa: N818 - the public name of the contract
+class InvalidRun(PerfmonError, ValueError):
     """A run, measurement or query has a field with a value that is not allowed.
 
     Attributes:

@@ -104,7 +104,7 @@ def detect_trend(series: Series) -> Trend | None:
 
 
 @hookspec
-def detect_anomalies(series: Series) -> list[tuple[Point, float]]:
+def detect_anomalies(series: Series) -> list[tuple[Point, float]]:  # type: ignore[empty-body]
     """The anomalous points of a series, each with its score."""
 
 
@@ -114,7 +114,7 @@ def forecast(series: Series, horizon: int) -> list[tuple[float, float, float]] |
 
 
 @hookspec
-def recommend(report: dict[str, Any]) -> list[Recommendation]:
+def recommend(report: dict[str, Any]) -> list[Recommendation]:  # type: ignore[empty-body]
     """What to do about a report, each with its reason and expected effect."""
 
 

@@ -17,12 +17,11 @@ from perfmon.bus import Bus
 from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS
 from perfmon.errors import StorageError
 from perfmon.journal import orphans
-from perfmon.records import STATUSES, AccuracyMeasurement, AgentRun
 from perfmon.recorder import MEASUREMENT, RUN, Bulk, Recorder, Row, decoded_safely
+from perfmon.records import STATUSES, AccuracyMeasurement, AgentRun
 from perfmon.roles import Storage
 from perfmon.window.batch import Batch
 from perfmon.window.seen import Seen
-from perfmon.window.vocabulary import Vocabulary
 from perfmon.window.window import Receipted, Window
 
 _log = logging.getLogger("perfmon")
@@ -227,12 +226,12 @@ class Intake:
 
     def _tell(self, batch: Batch, new_runs: Mask, new_measurements: Mask) -> None:
         if self._bus.implementations("runs_recorded") and new_runs.any():
-            runs = [AgentRun.from_row(batch.runs[n]) for n in np.flatnonzero(new_runs)]
+            runs = [AgentRun.from_row(batch.runs[n]) for n in np.flatnonzero(new_runs).tolist()]
             self._bus.publish("runs_recorded", runs=runs)
         if self._bus.implementations("accuracy_recorded") and new_measurements.any():
             measurements = [
                 AccuracyMeasurement.from_row(batch.measurements[n])
-                for n in np.flatnonzero(new_measurements)
+                for n in np.flatnonzero(new_measurements).tolist()
             ]
             self._bus.publish("accuracy_recorded", measurements=measurements)
 
@@ -281,12 +280,9 @@ class Intake:
             orphan.remove()
 
 
-def _filled(
-    rows: list[Row], place: int, asked: list[int], answers: Sequence[Any]
-) -> list[Row]:
+def _filled(rows: list[Row], place: int, asked: list[int], answers: Sequence[Any]) -> list[Row]:
     for n, answer in zip(asked, answers, strict=True):
         if answer is not None:
             row = rows[n]
             rows[n] = (*row[:place], answer, *row[place + 1 :])
     return rows
-

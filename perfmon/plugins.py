@@ -139,7 +139,7 @@ class Plugins:
             if name not in self._found:
                 known = ", ".join(sorted(self._found)) or "none"
                 hint = did_you_mean(name, self._found)
-                yield f"{place}: there is no such plugin{hint}; known are {known}"
+                yield f"{place}: there is no such plugin; known are {known}{hint}"
 
     def _taken(self, plugins: Iterable[Plugin]) -> Iterator[Plugin]:
         """Each name once; the first has it."""
@@ -156,7 +156,7 @@ class Plugins:
     def _files(self) -> Iterator[Plugin]:
         for folder in map(Path, self._config.plugin_paths):
             if not folder.is_dir():
-                place = self._config.place("plugins", "paths")
+                place = self._config.place("plugins", "paths", is_table=False)
                 self._mistakes.append(f"{place}: there is no folder {folder}")
                 continue
             for file in sorted(folder.glob("*.py")):
@@ -167,8 +167,9 @@ class Plugins:
 def install_hint(module: str, distribution: str | None = None) -> str:
     """How to get a missing module: `pip install "agent-perfmon[postgres]"`, or of its own."""
     name = distribution or own_distribution()
-    extra = _extra_for(module.partition(".")[0], name)
-    return f'pip install "{name}[{extra}]"' if extra else f"pip install {module}"
+    package = module.partition(".")[0]
+    extra = _extra_for(package, name)
+    return f'pip install "{name}[{extra}]"' if extra else f"pip install {package}"
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from perfmon.records import (
     from_micros,
 )
 from perfmon.roles import KnownAgent
-from perfmon.scores import efficiency, reliability, specialization
+from perfmon.scores import Targets, efficiency, reliability, specialization
 from perfmon.summary import AgentCells, Span, agents_of, error_counts, metrics_of, quality_spread
 from perfmon.window.cells import HOUR, MINUTE, Stat
 from perfmon.window.ragged import Floats
@@ -48,7 +48,7 @@ _LOWER_IS_BETTER = ("latency", "cost", "error", "timeout", "retry", "tokens", "m
 NUMERIC_METRICS = tuple(
     field.name
     for field in attrs.fields(PerformanceMetrics)
-    if field.type in ("int", "float") and field.name != "sample_size"
+    if str(field.type) in ("int", "float") and field.name != "sample_size"
 )
 
 
@@ -92,6 +92,7 @@ class Queries:
         self.covers_from: int | None = None  # since when the window holds all of storage's runs
         self._flush = flush
         self._with_trend_analysis = with_trends
+        self._targets = Targets(**attrs.asdict(config.scores))
         self._intake = intake
         self._history = history
         self._bus = bus
@@ -152,7 +153,7 @@ class Queries:
         self, metrics: PerformanceMetrics, asked: Asked, scope: Scope, answer: Answer
     ) -> PerformanceMetrics:
         trends = self._trends(asked, scope, add_up(answer.cells.stats))
-        return attrs.evolve(metrics, **{name: trend.direction for name, trend in trends.items()})
+        return _trended(metrics, trends)
 
     def agent(self, name: str, asked: Asked, scope: Scope) -> AgentPerformance:
         scope = attrs.evolve(scope, agent_name=name)
@@ -190,13 +191,13 @@ class Queries:
             last_run=None if found.last_run is None else from_micros(found.last_run),
             metrics=found.metrics,
             reliability_score=reliability(found.metrics),
-            efficiency_score=efficiency(found.metrics),
+            efficiency_score=efficiency(found.metrics, self._targets),
             specialization_score=self._specialization(name, found),
         )
 
     def _specialization(self, name: str, found: AgentCells) -> float:
-        types: Mapping[str | None, Floats] = found.by_task_type
-        wanted = set(self._config.specialties.get(name, ())) & set(types)
+        types = found.by_task_type
+        wanted = types.keys() & set(self._config.specialties.get(name, ()))
         if not wanted:
             named = {kind: row for kind, row in types.items() if kind is not None}
             most = max(named, key=lambda kind: named[kind][Stat.RUNS], default=None)
@@ -255,7 +256,7 @@ class Queries:
         agents = self._performances(found, asked, answer, scope) if include_agents else None
         return Overview(
             (span.start, span.end),
-            attrs.evolve(metrics, **{name: trend.direction for name, trend in trends.items()}),
+            _trended(metrics, trends),
             agents,
             {trend.metric: trend for trend in trends.values()},
             _error_patterns(answer, found),
@@ -291,8 +292,10 @@ class Queries:
             points=(_point(asked.before, earlier, columns), _point(asked, current, columns)),
         )
         answer = self._bus.ask("detect_trend", series=series)
-        return answer if isinstance(answer, Trend) else Trend(
-            metric=metric, direction="insufficient_data"
+        return (
+            answer
+            if isinstance(answer, Trend)
+            else Trend(metric=metric, direction="insufficient_data")
         )
 
     def _stats_before(self, asked: Asked, scope: Scope) -> Floats | None:
@@ -355,7 +358,9 @@ class Queries:
         if not self._in_memory(asked):
             step = max(-(-step // HOUR) * HOUR, HOUR)
         if (asked.until - asked.since) / step > MAX_POINTS:
-            raise InvalidRun("step", step_minutes, f"such that there are at most {MAX_POINTS} points")
+            raise InvalidRun(
+                "step", step_minutes, f"such that there are at most {MAX_POINTS} points"
+            )
         starts = range(asked.since, asked.until, step)
         pieces = [Asked(start, min(start + step, asked.until), False) for start in starts]
         return Series(
@@ -364,9 +369,7 @@ class Queries:
             points=tuple(self._points(metric, asked, pieces, scope)),
         )
 
-    def _points(
-        self, metric: str, asked: Asked, pieces: list[Asked], scope: Scope
-    ) -> list[Point]:
+    def _points(self, metric: str, asked: Asked, pieces: list[Asked], scope: Scope) -> list[Point]:
         if self._in_memory(asked):
             self._intake.take_in()
             with self._intake.lock:
@@ -400,6 +403,11 @@ class Queries:
         """Error classes, most frequent first, with their share of runs and their agents."""
         answer = self._answer(asked, scope, by_key=True)
         return _error_patterns(answer, dict(agents_of(answer.cells, _span(asked, answer))))
+
+
+def _trended(metrics: PerformanceMetrics, trends: dict[str, Trend]) -> PerformanceMetrics:
+    directions: dict[str, Any] = {name: trend.direction for name, trend in trends.items()}
+    return attrs.evolve(metrics, **directions)
 
 
 def _error_patterns(answer: Answer, found: dict[str, AgentCells]) -> list[dict[str, Any]]:

@@ -306,7 +306,8 @@ class PerformanceAlert:
     state: str = "firing"
 
 
-class Point(NamedTuple):
+@attrs.frozen
+class Point:
     """One value of a series: `value` over `[start, end)` from `count` samples; times in epoch s."""
 
     start: float

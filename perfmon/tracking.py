@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from perfmon.errors import PerfmonError
 from perfmon.ids import new_id
@@ -71,7 +71,7 @@ class TrackedRun:
             # The host's own work is never disturbed by what it told us about it.
             _log.warning("a tracked run was not recorded: %s", refused)
 
-    def __enter__(self) -> TrackedRun:
+    def __enter__(self) -> Self:
         self._begin(own_thread=True)
         return self
 
@@ -83,7 +83,7 @@ class TrackedRun:
     ) -> None:
         self._finish(problem)
 
-    async def __aenter__(self) -> TrackedRun:
+    async def __aenter__(self) -> Self:
         self._begin(own_thread=False)
         return self
 

@@ -7,6 +7,8 @@ import secrets
 
 import pytest
 
+pytest.register_assert_rewrite("perfmon.testing")
+
 POSTGRES = os.environ.get("PERFMON_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 

@@ -415,7 +415,7 @@ def test_the_facade_knows_its_hooks_and_their_arguments(bus):
     """A slip of the caller's is told with what was meant."""
     assert "run_finished" in dir(bus.hook)
     with pytest.raises(AttributeError, match="did you mean 'run_finished'"):
-        bus.hook.run_finishd
+        bus.hook.run_finishd()
     with pytest.raises(TypeError, match="run_finished has no argument 'runs'; it has run;"):
         bus.hook.run_finished(runs=[])
 

@@ -140,7 +140,7 @@ Examples:
 """
 
 
-@click.group(cls=Perfmon, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("perfmon", cls=Perfmon, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="agent-perfmon", prog_name="perfmon")
 @config_option
 def cli() -> None:

@@ -33,7 +33,7 @@ def moment(value: str) -> float:
 
 
 def number(value: str) -> float:
-    if value.isdigit():
+    if value.isdigit() or (value[:1] == "-" and value[1:].isdigit()):
         return int(value)
     if "_" in value:
         raise ValueError(value)  # 1_000 is Python's notation, not a file's

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfmon.checks import RUN_FIELDS
-from perfmon.roles import Row
 from perfmon.window.cells import HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfmon.roles import Row
 
 START_US = 1_767_225_600_000_000  # 2026-01-01
 
@@ -95,7 +98,7 @@ def make_measurements(
 
 def run_row(run_id: str = "r1", **fields: Any) -> Row:
     """A run of ordinary values but for the given fields."""
-    ordinary = dict(zip(RUN_FIELDS, (None,) * len(RUN_FIELDS), strict=True))
+    ordinary: dict[str, Any] = dict.fromkeys(RUN_FIELDS)
     ordinary |= {"run_id": run_id, "tenant": "default", "agent_name": "agent", "status": 0}
     ordinary |= {"timestamp": START_US, "api_calls": 1, "retries": 0, "timed_out": False}
     return tuple((ordinary | fields)[name] for name in RUN_FIELDS)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from perfmon.checks import RUN_FIELDS
 from perfmon.errors import StorageError
@@ -24,6 +23,9 @@ from perfmon.window.batch import Batch
 from perfmon.window.cells import HOUR, Cells, Stat
 from perfmon.window.vocabulary import Vocabulary
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _AT = RUN_FIELDS.index("timestamp")
 
 
@@ -40,7 +42,9 @@ class StorageContract:
     A subclass gives the fixture `open_storage`: a function that opens an empty storage.
     """
 
-    odd_texts: ClassVar = ("it's", 'a "quote"', "back\\slash", "{1,2}", "NULL", "ünïcödé 🦜", "%s ?")
+    odd_texts: ClassVar = (
+        "it's", 'a "quote"', "back\\slash", "{1,2}", "NULL", "a\tb\nc", "ünïcödé 🦜", "%s ? :a",
+    )  # fmt: skip
 
     def test_everything_stored_is_read_back(self, open_storage: Callable[[], Storage]) -> None:
         """Every field of every run comes back equal, oldest first."""
@@ -290,13 +294,13 @@ class SharedStorageContract(StorageContract):
 
     def test_two_writers_at_once(self, open_storage: Callable[[], Storage]) -> None:
         """The same runs from two sides, in opposite order, are new to one of them only."""
-        rows, told = make_rows(400), []
+        rows = make_rows(400)
+        told: list[int] = []
         start = threading.Barrier(2)
 
         def write(storage: Storage, mine: list[Row]) -> None:
             start.wait()
-            for place in range(0, 400, 200):
-                told.append(stored(storage, mine[place : place + 200]).runs.sum())
+            told.extend(stored(storage, mine[place : place + 200]).runs.sum() for place in (0, 200))
 
         storages = [open_storage(), open_storage()]
         writers = [

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfmon.records import CellKey, Scope
-from perfmon.roles import Row, Storage, Stored
 from perfmon.window.batch import Batch
 from perfmon.window.cells import HOUR, Cells
 from perfmon.window.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfmon.roles import Row, Storage, Stored
 
 ALWAYS = (-(2**62), 2**62)
 

@@ -155,16 +155,14 @@ class Cells:
         zeros = np.zeros(groups, np.int64)
         return self._grouped(group, order, firsts, zeros, present)
 
-    def _grouped(
-        self, row_of: Ints, order: Ints, firsts: Ints, slices: Ints, keys: Ints
-    ) -> Cells:
+    def _grouped(self, row_of: Ints, order: Ints, firsts: Ints, slices: Ints, keys: Ints) -> Cells:
         rows = len(firsts)
         ordered = self.stats[order]
         stats = np.empty((rows, STATS))
         stats[:, :FIRST_EXTREME] = np.add.reduceat(ordered[:, :FIRST_EXTREME], firsts, axis=0)
         stats[:, FIRST_EXTREME:] = np.maximum.reduceat(ordered[:, FIRST_EXTREME:], firsts, axis=0)
-        latencies = sketch.merged(*self.latencies.regrouped(row_of, rows), rows)
-        errors = merge_labels(*self.errors.regrouped(row_of, rows), rows)
+        latencies = sketch.merged(*self.latencies.regrouped(row_of), rows)
+        errors = merge_labels(*self.errors.regrouped(row_of), rows)
         return Cells(self.vocabulary, slices, keys, stats, latencies, errors)
 
     def total(self) -> Cells:

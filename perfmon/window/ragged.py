@@ -56,11 +56,10 @@ class Ragged:
         part = slice(self.starts[index], self.starts[index + 1])
         return self.labels[part], self.counts[part]
 
-    def regrouped(self, new_row: Ints, rows: int) -> tuple[Ints, Floats, Floats]:
+    def regrouped(self, new_row: Ints) -> tuple[Ints, Floats, Floats]:
         """Entries ordered by the new row their old row goes to; equal labels are not merged."""
         owner = new_row[self.owners()]
         order = np.argsort(owner, kind="stable")
-        del rows
         return owner[order], self.labels[order], self.counts[order]
 
 
@@ -70,8 +69,6 @@ def merge_labels(owner: Ints, labels: Floats, counts: Floats, rows: int) -> Ragg
         return Ragged.empty(rows)
     low = labels.min()
     span = int(labels.max() - low) + 1
-    code, inverse = np.unique(
-        owner * span + (labels - low).astype(np.int64), return_inverse=True
-    )
-    total = np.bincount(inverse, weights=counts, minlength=len(code))
-    return Ragged.of_sorted(code // span, (code % span) + low, total, rows)
+    code, inverse = np.unique(owner * span + (labels - low).astype(np.int64), return_inverse=True)
+    total: Floats = np.bincount(inverse, weights=counts, minlength=len(code)).astype(np.float64)
+    return Ragged.of_sorted(code // span, (code % span).astype(np.float64) + low, total, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 import numpy as np
@@ -30,7 +30,7 @@ class _Chunk(Generic[Columns]):
 
     def append(self, columns: Columns) -> None:
         end = self.used + len(columns)
-        for field in attrs.fields(type(columns))[1:]:
+        for field in _arrays(columns):
             getattr(self.columns, field.name)[self.used : end] = getattr(columns, field.name)
         self.used = end
         self.low = min(self.low, int(columns.at.min()))
@@ -41,7 +41,7 @@ class Recent(Generic[Columns]):
     """At most `limit` rows (and one chunk); the first to come leave first."""
 
     def __init__(self, empty: Columns, limit: int) -> None:
-        self._empty = empty
+        self._empty: Columns = empty
         self._limit = limit
         self._chunks: deque[_Chunk[Columns]] = deque()
         self._next = 0
@@ -64,16 +64,12 @@ class Recent(Generic[Columns]):
         return first
 
     def _grow(self) -> None:
-        fields = attrs.fields(type(self._empty))[1:]
         first = self._chunks[-1].first + self._chunks[-1].used if self._chunks else self._next
-        arrays = {
-            field.name: np.empty(
-                (CHUNK, *getattr(self._empty, field.name).shape[1:]),
-                getattr(self._empty, field.name).dtype,
-            )
-            for field in fields
-        }
-        self._chunks.append(_Chunk(attrs.evolve(self._empty, **arrays), first))
+        arrays = {}
+        for field in _arrays(self._empty):
+            like: Any = getattr(self._empty, field.name)
+            arrays[field.name] = np.empty((CHUNK, *like.shape[1:]), like.dtype)
+        self._chunks.append(_Chunk(_made(self._empty, arrays), first))
 
     def _trim(self) -> None:
         held = len(self)
@@ -112,6 +108,17 @@ def _joined(parts: list[Columns], empty: Columns) -> Columns:
         return empty
     arrays = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])
-        for field in attrs.fields(type(empty))[1:]
+        for field in _arrays(empty)
     }
-    return attrs.evolve(empty, **arrays)
+    return _made(empty, arrays)
+
+
+def _arrays(columns: Columns) -> tuple[attrs.Attribute[Any], ...]:
+    """All fields but the vocabulary."""
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(columns))[1:]
+    return fields
+
+
+def _made(like: Columns, arrays: dict[str, Any]) -> Columns:
+    made: Columns = attrs.evolve(like, **arrays)
+    return made

@@ -58,10 +58,10 @@ def quantiles(values: Floats, counts: Floats, wanted: tuple[float, ...]) -> list
         low = numbers[numbers > _ZERO].min(initial=0.0)
         # The bucket of zero is moved next to the lowest one, so that the histogram stays small.
         places = np.maximum(numbers, low - 1).astype(np.int64) - int(low - 1)
-        weights = np.bincount(places, weights=counts)
+        weights = np.bincount(places, weights=counts).astype(np.float64)
         filled = np.flatnonzero(weights)
         counts = weights[filled]
-        values = np.where(filled == 0, 0.0, middles(filled + (low - 1)))
+        values = np.where(filled == 0, 0.0, middles(filled.astype(np.float64) + (low - 1)))
     else:
         order = np.argsort(values)
         values, counts = values[order], counts[order]

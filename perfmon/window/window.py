@@ -151,9 +151,7 @@ class Window:
             block.add(cells)
         self._hours.pop(minute // HOUR * HOUR, None)
 
-    def retract(
-        self, where: Receipted, old_runs: Ints, old_measurements: Ints
-    ) -> None:
+    def retract(self, where: Receipted, old_runs: Ints, old_measurements: Ints) -> None:
         """Take back rows (by their place in the batch) that storage already had."""
         places = np.searchsorted(where.runs_kept, old_runs[np.isin(old_runs, where.runs_kept)])
         times = self._runs.remove(where.runs_first + places)
@@ -277,9 +275,7 @@ class Window:
             ]
             if not minutes:
                 return None
-            block = self._hours[start] = Block(
-                Cells.joined(minutes, self.vocabulary).merged(HOUR)
-            )
+            block = self._hours[start] = Block(Cells.joined(minutes, self.vocabulary).merged(HOUR))
         return block
 
     def _cut(self, minute: int, since: int, until: int) -> tuple[Cells, int, int]:
@@ -316,7 +312,8 @@ def _rows(cells: Cells, wanted: Ints) -> Ints:
     if not len(wanted) or not len(cells):
         return np.zeros(0, np.int64)
     places = np.minimum(np.searchsorted(cells.keys, wanted), len(cells) - 1)
-    return places[cells.keys[places] == wanted]
+    found: Ints = places[cells.keys[places] == wanted]
+    return found
 
 
 def _select(cells: Cells, wanted: Ints) -> Cells:

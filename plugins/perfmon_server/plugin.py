@@ -89,6 +89,7 @@ async def serving(monitor: PerformanceMonitor, settings: ServerConfig) -> AsyncI
         yield _url(settings.host, runner.addresses[0][1])
     finally:
         await runner.cleanup()
+        await asyncio.sleep(0)  # connections are closed in the loop's next round
 
 
 async def _listen(runner: web.AppRunner, settings: ServerConfig) -> None:

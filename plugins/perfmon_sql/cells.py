@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfmon import Cells, PackedCell, Scope
-from perfmon_sql.keys import KeyNumbers, in_parts, keys_in, scope_filter
+from perfmon_sql.keys import KeyNumbers, keys_in, scope_filter
+from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -16,14 +17,11 @@ def add_cells(
 ) -> None:
     """Merge cells into those that this writer has stored."""
     packed = list(fresh.packed())
-    key_of = {}
-    for cell, (_, number) in zip(
-        packed, numbers.of(connection, [cell.key for cell in packed]), strict=True
-    ):
-        key_of[number] = cell.key
-    number_of = {key: number for number, key in key_of.items()}
-    places = [(cell.slice_start, number_of[cell.key]) for cell in packed]
-    stored = _stored(connection, places, writer, mark)
+    keys = [cell.key for cell in packed]
+    given = [number for _, number in numbers.of(connection, keys)]
+    key_of, number_of = dict(zip(given, keys, strict=True)), dict(zip(keys, given, strict=True))
+    touched = [(cell.slice_start, number_of[cell.key]) for cell in packed]
+    stored = _stored(connection, touched, writer, mark)
     if stored:
         earlier = Cells.unpacked(
             (PackedCell(row[0], key_of[row[1]], *row[2:]) for row in stored), fresh.vocabulary
@@ -38,20 +36,18 @@ def add_cells(
 
 
 def _stored(
-    connection: sa.Connection, places: list[tuple[int, int]], writer: int, mark: str
-) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = []
-    for part in in_parts(places):
-        wanted = ", ".join([f"({mark}, {mark})"] * len(part))
-        values = tuple(value for place in part for value in place)
-        rows = connection.exec_driver_sql(
-            f"WITH w (slice_start, key_id) AS (VALUES {wanted}) "
+    connection: sa.Connection, touched: list[tuple[int, int]], writer: int, mark: str
+) -> list[Row]:
+    found: list[Row] = []
+    for part in in_parts(touched):
+        found += fetched(
+            connection,
+            f"WITH w (slice_start, key_id) AS (VALUES {places(part, mark)}) "
             "SELECT c.slice_start, c.key_id, c.stats, c.sketch, c.errors "
             "FROM w CROSS JOIN cells c WHERE c.slice_start = w.slice_start "
             f"AND c.key_id = w.key_id AND c.writer = {mark}",
-            (*values, writer),
+            (*flat(part), writer),
         )
-        found += rows.cursor.fetchall()  # type: ignore[union-attr]
     return found
 
 
@@ -65,11 +61,11 @@ def read_packed(
             " AND key_id IN (SELECT k.id FROM cell_keys k, agents a "
             f"WHERE a.id = k.agent_id{wanted})"
         )
-    found = connection.exec_driver_sql(
+    rows = fetched(
+        connection,
         "SELECT slice_start, key_id, stats, sketch, errors FROM cells "
         f"WHERE slice_start >= {mark} AND slice_start < {mark}{wanted}",
         (since, until, *values),
     )
-    rows = found.cursor.fetchall()  # type: ignore[union-attr]
     keys = keys_in(connection, scope, mark)
     return [PackedCell(row[0], keys[row[1]], *row[2:]) for row in rows]

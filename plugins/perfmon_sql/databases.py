@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from perfmon import PluginError, StorageError
 from perfmon_sql.upgrade import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUSY_SECONDS = 5
 FORMS = "memory:, sqlite:///path, postgresql://user:password@host:port/name"
@@ -69,7 +71,7 @@ class Database:
         )
         return int(found.scalar_one() or 0)
 
-    def worth_repeating(self, problem: Exception) -> bool:  # noqa: ARG002
+    def worth_repeating(self, problem: BaseException) -> bool:  # noqa: ARG002
         """Whether a transaction failed only because of another one."""
         return False
 
@@ -94,7 +96,7 @@ class Database:
 
 
 class SqliteFile(Database):
-    """A file in WAL mode.
+    """A file in WAL mode, for one monitor at a time; several at once share a PostgreSQL.
 
     Only the writer's connection checkpoints: with several, SQLite before 3.51.3 has a race that
     can corrupt the file.
@@ -199,7 +201,7 @@ class Postgres(Database):
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
             yield connection
 
-    def worth_repeating(self, problem: Exception) -> bool:
+    def worth_repeating(self, problem: BaseException) -> bool:
         cause = getattr(problem.__cause__, "orig", None)
         return getattr(cause, "sqlstate", None) in ("40001", "40P01")  # serialization, deadlock
 
@@ -245,7 +247,7 @@ def _database(url: str) -> Database:
     if parsed.get_backend_name() == "postgresql":
         return Postgres(parsed)
     if parsed.query or parsed.host:
-        raise StorageError(f"{parsed.render_as_string()}: neither host nor options; as in {FORMS}")
+        raise StorageError(f"storage: a SQLite URL has neither host nor options; allowed: {FORMS}")
     if parsed.database in (None, "", ":memory:"):
         return SqliteMemory()
     return SqliteFile(Path(str(parsed.database)))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING, Any
 
 from perfmon import CellKey, Scope
+from perfmon_sql.statements import fetched, flat, in_parts, places
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
 
 Key = tuple[Any, ...]
 KEY_COLUMNS = (
     "a.tenant, a.name, nullif(k.agent_type, ''), nullif(k.model, ''), nullif(k.task_type, '')"
 )
 _SCOPE_COLUMNS = ("a.tenant", "a.name", "k.agent_type", "k.model", "k.task_type")
-_AT_ONCE = 500
 _REMEMBERED = 100_000
 
 
@@ -50,34 +52,36 @@ class KeyNumbers:
         wanted = [(agents[name], *rest) for name, rest, _ in missing]
         columns = ("agent_id", "agent_type", "model", "task_type")
         numbers = self._numbers(connection, "cell_keys", columns, wanted)
-        for (name, rest, key) in missing:
+        for name, rest, key in missing:
             self._known[key] = (agents[name], numbers[agents[name], *rest])
 
     def _numbers(
         self, connection: sa.Connection, table: str, columns: tuple[str, ...], rows: list[Key]
     ) -> dict[Key, int]:
-        one = f"({', '.join([self._mark] * len(columns))})"
+        names = ", ".join(columns)
         connection.exec_driver_sql(
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES {one} ON CONFLICT DO NOTHING", rows
+            f"INSERT INTO {table} ({names}) VALUES {places(rows[:1], self._mark)} "
+            "ON CONFLICT DO NOTHING",
+            rows,
         )
         numbers: dict[Key, int] = {}
+        same = " AND ".join(f"t.{name} = w.{name}" for name in columns)
         for part in in_parts(rows):
-            names = ", ".join(columns)
-            same = " AND ".join(f"t.{name} = w.{name}" for name in columns)
-            found = connection.exec_driver_sql(
-                f"WITH w ({names}) AS (VALUES {', '.join([one] * len(part))}) "
-                f"SELECT t.id, {', '.join(f't.{name}' for name in columns)} "
-                f"FROM w CROSS JOIN {table} t WHERE {same}",
-                tuple(value for row in part for value in row),
+            found = fetched(
+                connection,
+                f"WITH w ({names}) AS (VALUES {places(part, self._mark)}) "
+                f"SELECT t.id, w.* FROM w CROSS JOIN {table} t WHERE {same}",
+                flat(part),
             )
-            numbers.update((tuple(row[1:]), row[0]) for row in found)
+            numbers.update((row[1:], row[0]) for row in found)
         return numbers
 
 
 def keys_in(connection: sa.Connection, scope: Scope, mark: str) -> dict[int, CellKey]:
     """The keys of a scope by their number."""
     wanted, values = scope_filter(scope, mark)
-    found = connection.exec_driver_sql(
+    found = fetched(
+        connection,
         f"SELECT k.id, {KEY_COLUMNS} FROM cell_keys k, agents a WHERE a.id = k.agent_id{wanted}",
         values,
     )
@@ -93,12 +97,6 @@ def scope_filter(scope: Scope, mark: str) -> tuple[str, tuple[Any, ...]]:
         if value is not None
     ]
     return "".join(f" AND {name} = {mark}" for name, _ in asked), tuple(v for _, v in asked)
-
-
-def in_parts(rows: Collection[Any]) -> Iterator[list[Any]]:
-    every = list(rows)
-    for start in range(0, len(every), _AT_ONCE):
-        yield every[start : start + _AT_ONCE]
 
 
 def _spelled(rest: Key) -> Key:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from perfmon import MEASUREMENT_FIELDS, RUN_FIELDS, Scope
 from perfmon_sql import schema
 from perfmon_sql.keys import KEY_COLUMNS, scope_filter
+from perfmon_sql.statements import Row, fetched
 
-Row = tuple[Any, ...]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 CHUNK = 10_000  # rows read at once
-_SQLITE_ROWS = 500  # in a statement: it may have 32,766 parameters
+# Rows in a statement, which may have 32,766 parameters: few texts, each of them parsed once.
+_SQLITE_ROWS = (500, 100, 20, 4, 1)
 _POSTGRES_ROWS = 5_000
 
 
@@ -55,35 +59,35 @@ def insert(connection: sa.Connection, target: RowTable, rows: Sequence[Row]) -> 
     new: list[bool] = []
     for start in range(0, len(rows), _POSTGRES_ROWS):
         part = rows[start : start + _POSTGRES_ROWS]
-        arrays = _arrays(target, part)
-        found = connection.exec_driver_sql(_postgres_insert(target), arrays).cursor
-        new += _first_occurrences(target, part, found.fetchall())  # type: ignore[union-attr]
+        inserted = fetched(connection, _postgres_insert(target), _arrays(target, part))
+        new += _first_occurrences(target, part, inserted)
     return new
 
 
-def _insert_sqlite(
-    connection: sa.Connection, target: RowTable, rows: Sequence[Row]
-) -> list[bool]:
+def _insert_sqlite(connection: sa.Connection, target: RowTable, rows: Sequence[Row]) -> list[bool]:
     # Ids are given in order, and nobody else writes during the transaction.
-    found = connection.exec_driver_sql(f"SELECT coalesce(max(id), 0) FROM {target.name}")
-    last = found.scalar_one()
+    last = fetched(connection, f"SELECT coalesce(max(id), 0) FROM {target.name}")[0][0]
+    unique = ", ".join(target.columns[: target.unique])
     new: list[bool] = []
-    for start in range(0, len(rows), _SQLITE_ROWS):
-        part = rows[start : start + _SQLITE_ROWS]
-        statement = _sqlite_insert(target, len(part))
-        count = connection.exec_driver_sql(statement, tuple(chain.from_iterable(part))).rowcount
-        if count == len(part):
-            new += [True] * count
-        else:
-            unique = ", ".join(target.columns[: target.unique])
-            statement = f"SELECT {unique} FROM {target.name} WHERE id > ?"
-            inserted = connection.exec_driver_sql(statement, (last,)).cursor
-            new += _first_occurrences(target, part, inserted.fetchall())  # type: ignore[union-attr]
+    while len(new) < len(rows):
+        left = len(rows) - len(new)
+        size = next(size for size in _SQLITE_ROWS if size <= left)
+        part = rows[len(new) : len(new) + size]
+        statement, values = _sqlite_insert(target, size), tuple(chain.from_iterable(part))
+        count = connection.exec_driver_sql(statement, values).rowcount
+        inserted = (
+            part
+            if count == size
+            else fetched(connection, f"SELECT {unique} FROM {target.name} WHERE id > ?", (last,))
+        )
+        new += _first_occurrences(target, part, inserted)
         last += count
     return new
 
 
-def _first_occurrences(target: RowTable, rows: Sequence[Row], inserted: list[Row]) -> list[bool]:
+def _first_occurrences(
+    target: RowTable, rows: Sequence[Row], inserted: Sequence[Row]
+) -> list[bool]:
     """Which rows were put in, where a row may be there again later."""
     if len(inserted) == len(rows):
         return [True] * len(rows)
@@ -107,7 +111,7 @@ def _sqlite_insert(target: RowTable, rows: int) -> str:
 
 @cache
 def _postgres_insert(target: RowTable) -> str:
-    dialect = sa.dialects.postgresql.dialect()
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     types = [target.table.c[name].type.compile(dialect) for name in target.columns]
     arrays = ", ".join(f"%s::{kind}[]" for kind in types)
     return (
@@ -137,7 +141,7 @@ def _texts(values: tuple[str | None, ...]) -> str:
     return f"{{{','.join(quoted)}}}"
 
 
-def select(target: RowTable, scope: Scope, mark: str) -> tuple[str, tuple[Any, ...]]:
+def select(target: RowTable, scope: Scope, mark: str) -> tuple[str, Row]:
     """The rows after a place (at, id) and before a time, oldest first, each with its id.
 
     The CROSS JOINs keep SQLite from beginning with the names: it has no statistics to know
@@ -145,21 +149,21 @@ def select(target: RowTable, scope: Scope, mark: str) -> tuple[str, tuple[Any, .
     """
     wanted, values = scope_filter(scope, mark)
     rest = ", ".join(f"r.{name}" for name in target.columns[3:])
-    return (
+    statement = (
         f"SELECT r.{target.columns[0]}, {KEY_COLUMNS}, {rest}, r.id FROM {target.name} r "
         "CROSS JOIN cell_keys k CROSS JOIN agents a WHERE k.id = r.key_id AND a.id = r.agent_id "
         f"AND (r.at, r.id) > ({mark}, {mark}) AND r.at < {mark}{wanted} "
-        f"ORDER BY r.at, r.id LIMIT {mark}",
-        values,
+        f"ORDER BY r.at, r.id LIMIT {mark}"
     )
+    return statement, values
 
 
-def select_start(target: RowTable, scope: Scope, mark: str) -> tuple[str, tuple[Any, ...]]:
+def select_start(target: RowTable, scope: Scope, mark: str) -> tuple[str, Row]:
     """The place of the row from which on a given number of rows is left."""
     wanted, values = scope_filter(scope, mark)
-    return (
+    statement = (
         f"SELECT r.at, r.id FROM {target.name} r CROSS JOIN cell_keys k CROSS JOIN agents a "
         f"WHERE k.id = r.key_id AND a.id = r.agent_id AND r.at >= {mark} AND r.at < {mark}{wanted} "
-        f"ORDER BY r.at DESC, r.id DESC LIMIT 1 OFFSET {mark}",
-        values,
+        f"ORDER BY r.at DESC, r.id DESC LIMIT 1 OFFSET {mark}"
     )
+    return statement, values

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, StorageError, Stored
+from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, Stored
 from perfmon_sql.cells import add_cells, read_packed
 from perfmon_sql.keys import KeyNumbers
-from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, Row, RowTable, insert, select, select_start
+from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, RowTable, insert, select, select_start
+from perfmon_sql.statements import Row, fetched
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import sqlalchemy as sa
 
     from perfmon_sql.databases import Database
@@ -176,9 +178,6 @@ class SqlStorage:
             if count < CHUNK:
                 return removed
 
-    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Row]:
+    def _rows(self, statement: str, values: Row = ()) -> list[Row]:
         with self._database.reading() as connection:
-            found = connection.exec_driver_sql(statement, values).cursor
-            if found is None:
-                raise StorageError(f"{self._database.shown}: no answer")
-            return found.fetchall()  # type: ignore[no-any-return]
+            return fetched(connection, statement, values)

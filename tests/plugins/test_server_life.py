@@ -182,17 +182,17 @@ def test_a_call_that_hangs_delays_no_shutdown(monitor):
     """Its thread is a daemon of the server's own; the loop ends without it."""
     from perfmon_server import ServerConfig, serving
 
-    release = threading.Event()
-    monitor.get_error_patterns = lambda **_: release.wait(60)
+    hanging, release = threading.Event(), threading.Event()
+    monitor.get_error_patterns = lambda **_: hanging.set() or release.wait(60)
 
     async def hang():
         async with serving(monitor, ServerConfig(port=0)) as url, ClientSession(url) as session:
             asking = asyncio.create_task(session.get(f"{API}/errors"))
-            await asyncio.sleep(0.1)
-            begun.append(time.monotonic())
-        asking.cancel()
+            await asyncio.to_thread(hanging.wait, 10)
+            asking.cancel()
+            stopping.append(time.monotonic())
 
-    begun = []
+    stopping = []
     asyncio.run(hang())
-    assert time.monotonic() - begun[0] < 2.0
+    assert time.monotonic() - stopping[0] < 2.0
     release.set()

@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from perfmon_sql import open_storage as opened
 
-pytest.register_assert_rewrite("perfmon.testing")
-
-from perfmon_sql import open_storage as opened  # noqa: E402
-
-from perfmon.testing import SharedStorageContract, StorageContract  # noqa: E402
+from perfmon.testing import SharedStorageContract, StorageContract
 
 
 @pytest.fixture

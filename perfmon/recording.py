@@ -1,0 +1,481 @@
+"""The recording half of the monitor: what it is told, checked and left to be stored."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+import msgspec
+
+from perfmon.bus import Bus
+from perfmon.checks import (
+    MAX_JSON,
+    RUN_FIELDS,
+    STATUS_CODES,
+    checked_measurement,
+    checked_run,
+    stamp,
+    text,
+)
+from perfmon.errors import InvalidRun, PerfmonError, StorageError
+from perfmon.hooks import Hooks
+from perfmon.hookspecs import hookimpl
+from perfmon.ids import new_id
+from perfmon.intake import Intake
+from perfmon.recorder import Bulk, Recorder, Row
+from perfmon.records import (
+    AccuracyMeasurement,
+    AgentRun,
+    Receipt,
+    Rejection,
+    from_micros,
+    jsonable,
+    to_micros,
+)
+from perfmon.tracking import TrackedRun, Wrapped, watched
+from perfmon.writer import Writer
+
+_MAX_IN_FLIGHT = 100_000
+_MAX_KNOWN = 20_000
+_TAKE_IN_AT = 10_000
+_encode_json = msgspec.json.Encoder().encode
+_time_ns = time.time_ns
+_NUMBER = frozenset((int, float))
+_QUICK_PROBLEMS = (TypeError, AttributeError, ValueError, KeyError, OverflowError, RecursionError)
+_ERROR = RUN_FIELDS.index("error_type")
+
+
+class Recording(ABC):
+    """What a monitor can be told."""
+
+    bus: Bus
+    hook: Hooks
+    recorder: Recorder
+    intake: Intake
+    _append_run: Callable[[Row], None]
+    _writer: Writer | None
+    _wall: bool
+
+    def __init__(self) -> None:
+        # Words and keys that were checked before, so that the quick way need not.
+        self._known: set[tuple[Any, ...]] = set()
+        self._known_errors: set[str] = set()
+        self._in_flight: dict[str, dict[str, Any]] = {}
+        self._counts_lock = threading.Lock()
+
+    @abstractmethod
+    def now_us(self) -> int:
+        """The clock's time in UTC microseconds."""
+
+    @abstractmethod
+    def store_now(self) -> None:
+        """Take in and store in the caller's thread."""
+
+    def record_agent_run(
+        self,
+        run_id: str,
+        agent_name: str,
+        agent_type: str | None,
+        status: str,
+        duration_ms: float | None = None,
+        tokens_used: float | None = None,
+        cost: float | None = None,
+        memory_mb: float | None = None,
+        cpu_ms: float | None = None,
+        quality_score: float | None = None,
+        confidence: float | None = None,
+        error_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        input_tokens: float | None = None,
+        output_tokens: float | None = None,
+        cached_tokens: float | None = None,
+        model: str | None = None,
+        api_calls: int = 1,
+        retries: int = 0,
+        timed_out: bool = False,
+        task_id: str | None = None,
+        tenant: str = "default",
+        timestamp: datetime | float | None = None,
+    ) -> None:
+        """Record one run; see `AgentRun` for the fields and their units.
+
+        Returns in microseconds, and never waits for storage, a sink or the network beyond a
+        bounded moment. `timestamp` is when the run ended, by default now.
+
+        Raises:
+            InvalidRun: a field has a value that is not allowed; nothing was recorded.
+        """
+        # The quick way takes what is plainly good. Anything else, an unusual type or a bad
+        # value, goes the slow way, which converts it or says what is wrong.
+        try:
+            if metadata is None:
+                task_type = details = None
+            else:
+                task_type = metadata.get("task_type")
+                details = _encode_json(metadata).decode()
+            tokens = tokens_used
+            if tokens is None and (input_tokens is not None or output_tokens is not None):
+                tokens = (input_tokens or 0) + (output_tokens or 0)
+            if (
+                (tenant, agent_name, agent_type, model, task_type) in self._known
+                and type(run_id) is str
+                and 0 < len(run_id) <= 512
+                and "\0" not in run_id
+                and run_id.isascii()
+                and (
+                    duration_ms is None
+                    or (type(duration_ms) in _NUMBER and 0 <= duration_ms <= 1e15)
+                )
+                and (tokens is None or (type(tokens) in _NUMBER and 0 <= tokens <= 1e15))
+                and (
+                    input_tokens is None
+                    or (type(input_tokens) in _NUMBER and 0 <= input_tokens <= 1e15)
+                )
+                and (
+                    output_tokens is None
+                    or (type(output_tokens) in _NUMBER and 0 <= output_tokens <= 1e15)
+                )
+                and (
+                    cached_tokens is None
+                    or (type(cached_tokens) in _NUMBER and 0 <= cached_tokens <= 1e15)
+                )
+                and (cost is None or (type(cost) in _NUMBER and 0 <= cost <= 1e15))
+                and (memory_mb is None or (type(memory_mb) in _NUMBER and 0 <= memory_mb <= 1e15))
+                and (cpu_ms is None or (type(cpu_ms) in _NUMBER and 0 <= cpu_ms <= 1e15))
+                and (
+                    quality_score is None
+                    or (type(quality_score) in _NUMBER and 0 <= quality_score <= 1)
+                )
+                and (confidence is None or (type(confidence) in _NUMBER and 0 <= confidence <= 1))
+                and type(api_calls) is int
+                and 0 <= api_calls <= 2147483647
+                and type(retries) is int
+                and 0 <= retries <= 2147483647
+                and (timed_out is False or timed_out is True)
+                and (error_type is None or error_type in self._known_errors)
+                and (
+                    task_id is None
+                    or (
+                        type(task_id) is str
+                        and 0 < len(task_id) <= 512
+                        and "\0" not in task_id
+                        and task_id.isascii()
+                    )
+                )
+                and (details is None or len(details) <= MAX_JSON)
+            ):
+                now = _time_ns() // 1_000 if self._wall else self.now_us()
+                self._append_run(
+                    (
+                        run_id, tenant, agent_name, agent_type, model, task_type,
+                        now if timestamp is None else stamp("timestamp", timestamp, now),
+                        STATUS_CODES[status], duration_ms, tokens, input_tokens, output_tokens,
+                        cached_tokens, cost, memory_mb, cpu_ms, quality_score, confidence,
+                        api_calls, retries, 1 if timed_out else 0, error_type, task_id, details,
+                    )
+                )  # fmt: skip
+                if self._in_flight:
+                    self._in_flight.pop(run_id, None)
+                if self._writer is None:
+                    self._take_in_if_many()
+                return
+        except _QUICK_PROBLEMS:
+            pass
+        self._record_slowly(
+            dict(
+                run_id=run_id, agent_name=agent_name, agent_type=agent_type, status=status,
+                duration_ms=duration_ms, tokens_used=tokens_used, cost=cost, memory_mb=memory_mb,
+                cpu_ms=cpu_ms, quality_score=quality_score, confidence=confidence,
+                error_type=error_type, metadata=metadata, input_tokens=input_tokens,
+                output_tokens=output_tokens, cached_tokens=cached_tokens, model=model,
+                api_calls=api_calls, retries=retries, timed_out=timed_out, task_id=task_id,
+                tenant=tenant, timestamp=timestamp,
+            )
+        )  # fmt: skip
+
+    def _record_slowly(self, fields: Mapping[str, Any]) -> None:
+        row = self._checked(fields)
+        self._append_run(row)
+        self._in_flight.pop(row[0], None)
+        if self._writer is None:
+            self._take_in_if_many()
+
+    def _checked(self, fields: Mapping[str, Any]) -> Row:
+        """The row of a run, whose words the quick way knows from now on."""
+        try:
+            row = checked_run(fields, self.now_us())
+        except InvalidRun:
+            with self._counts_lock:
+                self.intake.counts.rejected += 1
+            raise
+        if len(self._known) > _MAX_KNOWN:
+            self._known.clear()
+        tenant, agent_name, agent_type, model, task_type = row[1:6]
+        self._known.add((tenant, agent_name, agent_type, model, task_type))
+        error_type = row[_ERROR]
+        if error_type is not None:
+            if len(self._known_errors) > _MAX_KNOWN:
+                self._known_errors.clear()
+            self._known_errors.add(error_type)
+        return row
+
+    def _take_in_if_many(self) -> None:
+        if self.intake.pending >= _TAKE_IN_AT:
+            with contextlib.suppress(StorageError):
+                self.store_now()
+
+    def record_agent_runs(
+        self, runs: Iterable[Mapping[str, Any] | AgentRun], *, wait: bool = True
+    ) -> Receipt:
+        """Record many runs, given as mappings of the fields of `AgentRun`, or as such.
+
+        Bad ones are refused one by one, with their index, and the good ones kept. With `wait`
+        it returns when they are committed, so that `accepted` and `duplicates` are exact.
+        """
+        rows, rejected = [], []
+        for index, run in enumerate(runs):
+            try:
+                fields = attrs.asdict(run, recurse=False) if isinstance(run, AgentRun) else run
+                rows.append(self._row(fields))
+            except InvalidRun as problem:
+                rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
+        return self._record_rows(rows, [], rejected, wait=wait)
+
+    def _row(self, fields: Mapping[str, Any]) -> Row:
+        if not isinstance(fields, Mapping):
+            raise InvalidRun("run", fields, "an object of a run's fields")
+        return self._checked(fields)
+
+    def _record_rows(
+        self, runs: list[Row], measurements: list[Row], rejected: list[Rejection], *, wait: bool
+    ) -> Receipt:
+        if self._in_flight:
+            for row in runs:
+                self._in_flight.pop(row[0], None)
+        if not wait:
+            for row in runs:
+                self._append_run(row)
+            for row in measurements:
+                self.recorder.append_measurement(row)
+            if self._writer is None:
+                self._take_in_if_many()
+            return Receipt(
+                accepted=len(runs) + len(measurements), rejected=tuple(rejected), stored=False
+            )
+        bulk = Bulk(runs, measurements)
+        self._await(bulk)
+        return Receipt(
+            accepted=bulk.accepted,
+            duplicates=bulk.duplicates,
+            rejected=tuple(rejected),
+            stored=bulk.stored,
+        )
+
+    def _await(self, bulk: Bulk) -> None:
+        if bulk.done.is_set():
+            return
+        self.recorder.append_bulk(bulk)
+        writer = self._writer
+        if writer is None:
+            with contextlib.suppress(StorageError):
+                self.store_now()
+            return
+        writer.hurry()
+        while not bulk.done.wait(1.0):
+            if not writer.is_alive:
+                with contextlib.suppress(StorageError):
+                    self.store_now()
+
+    def record_accuracy(
+        self,
+        agent_name: str,
+        task_id: str,
+        predicted_outcome: Any,
+        actual_outcome: Any,
+        feedback_source: str = "user",
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        confidence: float | None = None,
+        model: str | None = None,
+        task_type: str | None = None,
+        tenant: str = "default",
+        timestamp: datetime | float | None = None,
+        measurement_id: str | None = None,
+    ) -> AccuracyMeasurement:
+        """Compare a prediction with what really happened, and record the measurement.
+
+        Outcomes are any JSON values. `measurement_id` makes a repeat harmless: by default every
+        call is a measurement of its own.
+
+        Raises:
+            InvalidRun: a field has a value that is not allowed; nothing was recorded.
+        """
+        row = self._measurement_row(
+            dict(
+                agent_name=agent_name, task_id=task_id, predicted_outcome=predicted_outcome,
+                actual_outcome=actual_outcome, feedback_source=feedback_source, metadata=metadata,
+                confidence=confidence, model=model, task_type=task_type, tenant=tenant,
+                timestamp=timestamp, measurement_id=measurement_id,
+            )
+        )  # fmt: skip
+        self.recorder.append_measurement(row)
+        if self._writer is None:
+            self._take_in_if_many()
+        return AccuracyMeasurement.from_row(row)
+
+    def record_accuracies(
+        self, items: Iterable[Mapping[str, Any]], *, wait: bool = True
+    ) -> tuple[list[AccuracyMeasurement | None], Receipt]:
+        """Record many measurements, given as mappings of `record_accuracy`'s arguments.
+
+        The list has None where an item was refused.
+        """
+        rows: list[Row] = []
+        rejected: list[Rejection] = []
+        measured: list[AccuracyMeasurement | None] = []
+        for index, item in enumerate(items):
+            try:
+                row = self._measurement_row(_known_fields(item))
+            except InvalidRun as problem:
+                rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
+                measured.append(None)
+            else:
+                rows.append(row)
+                measured.append(AccuracyMeasurement.from_row(row))
+        return measured, self._record_rows([], rows, rejected, wait=wait)
+
+    def _measurement_row(self, fields: dict[str, Any]) -> Row:
+        try:
+            fields["measurement_id"] = fields.get("measurement_id") or new_id()
+            if fields.get("accuracy_score") is None:
+                score, scorer = self._score(fields["predicted_outcome"], fields["actual_outcome"])
+                fields["accuracy_score"], fields["scorer"] = score, scorer
+            return checked_measurement(fields, self.now_us())
+        except InvalidRun:
+            with self._counts_lock:
+                self.intake.counts.rejected += 1
+            raise
+
+    def _score(self, predicted: Any, actual: Any) -> tuple[float, str]:
+        """The first scorer's answer and its name; plain equality where none has one."""
+        named = self.bus.ask_named(
+            "score_outcome", check=_in_range, predicted=predicted, actual=actual
+        )
+        if named is not None:
+            return named[1], named[0]
+        return float(type(predicted) is type(actual) and predicted == actual), "equality"
+
+    def run_started(
+        self,
+        run_id: str,
+        agent_name: str,
+        agent_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Say that a run begins; it is in flight until a run of this id is recorded."""
+        self.hook.run_started(
+            run_id=run_id, agent_name=agent_name, agent_type=agent_type, metadata=metadata
+        )
+
+    def get_in_flight(self) -> list[dict[str, Any]]:
+        """Runs that began and did not end yet, the oldest first."""
+        now = self.now_us()
+        return [
+            {**run, "age_seconds": (now - to_micros(run["started_at"])) / 1e6}
+            for run in list(self._in_flight.values())
+        ]
+
+    def track(self, agent_name: str, agent_type: str | None = None, **fields: Any) -> TrackedRun:
+        """A block that is a run: `with monitor.track("planner", "react") as run: ...`.
+
+        Also `async with`. Records duration, CPU, memory and the exception's class, and never
+        raises into the host nor swallows its exceptions.
+        """
+        return TrackedRun(
+            self.record_agent_run, {"agent_name": agent_name, "agent_type": agent_type, **fields}
+        )
+
+    def watch(
+        self, agent_name: str, agent_type: str | None = None, **fields: Any
+    ) -> Callable[[Wrapped], Wrapped]:
+        """A decorator: each call of the function, sync or async, is a run."""
+        return lambda function: watched(
+            lambda: self.track(agent_name, agent_type, **fields), function
+        )
+
+
+class Inputs:
+    """The hooks an orchestrator calls to record."""
+
+    def __init__(self, monitor: Recording) -> None:
+        self._monitor = weakref.ref(monitor)
+
+    def _get(self) -> Recording:
+        monitor = self._monitor()
+        if monitor is None:
+            raise PerfmonError("the monitor of this hook is gone")
+        return monitor
+
+    @hookimpl
+    def run_started(
+        self,
+        run_id: str,
+        agent_name: str,
+        agent_type: str | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
+        monitor = self._get()
+        if len(monitor._in_flight) < _MAX_IN_FLIGHT:  # noqa: SLF001 - the monitor's own part
+            monitor._in_flight[text("run_id", run_id, 512)] = {  # noqa: SLF001
+                "run_id": run_id,
+                "agent_name": text("agent_name", agent_name),
+                "agent_type": agent_type,
+                "metadata": jsonable(metadata),
+                "started_at": from_micros(monitor.now_us()),
+            }
+
+    @hookimpl
+    def run_finished(self, run: AgentRun) -> None:
+        self._get()._record_slowly(attrs.asdict(run, recurse=False))  # noqa: SLF001
+
+    @hookimpl
+    def outcome_known(self, measurement: AccuracyMeasurement) -> None:
+        monitor = self._get()
+        row = monitor._measurement_row(attrs.asdict(measurement, recurse=False))  # noqa: SLF001
+        monitor.recorder.append_measurement(row)
+
+
+_MEASUREMENT_ARGUMENTS = frozenset(
+    (
+        "agent_name", "task_id", "predicted_outcome", "actual_outcome", "feedback_source",
+        "metadata", "confidence", "model", "task_type", "tenant", "timestamp", "measurement_id",
+    )
+)  # fmt: skip
+
+
+def _known_fields(item: Any) -> dict[str, Any]:
+    if not isinstance(item, Mapping):
+        raise InvalidRun("measurement", item, "an object of a measurement's fields")
+    for name in item:
+        if name not in _MEASUREMENT_ARGUMENTS:
+            raise InvalidRun(
+                str(name), item[name], f"one of {', '.join(sorted(_MEASUREMENT_ARGUMENTS))}"
+            )
+    for name in ("agent_name", "task_id", "predicted_outcome", "actual_outcome"):
+        if name not in item:
+            raise InvalidRun(name, None, "given")
+    return dict(item)
+
+
+def _in_range(score: Any) -> float:
+    if not isinstance(score, (int, float)) or not 0 <= score <= 1:
+        raise ValueError(f"score_outcome answered {score!r}, not a number in [0, 1]")
+    return float(score)
