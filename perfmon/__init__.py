@@ -33,7 +33,6 @@ from perfmon.records import (
     jsonable,
 )
 from perfmon.roles import Clock, KnownAgent, Storage, Stored
-from perfmon.scores import wilson
 
 if TYPE_CHECKING:
     from perfmon.config import Config, Duration, Secret

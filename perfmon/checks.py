@@ -30,6 +30,7 @@ MAX_ID = 512
 MAX_NAME = 256
 MAX_ERROR = 200
 MAX_JSON = 65_536
+MAX_OUTCOME = 1_048_576
 MAX_AHEAD_US = 5 * 60 * 1_000_000
 # Datetime's own range, a day inside it: 0001-01-02 to 9999-12-30.
 MIN_STAMP_US = -62_135_510_400_000_000
@@ -240,9 +241,23 @@ def _task_type(fields: Mapping[str, Any]) -> str | None:
     return text("metadata.task_type", found if isinstance(found, str) else str(found))
 
 
-def checked_measurement(fields: Mapping[str, Any], now_us: int | None) -> tuple[Any, ...]:
-    """The row of a measurement, in the order of `MEASUREMENT_FIELDS`, or `InvalidRun`."""
-    score = share("accuracy_score", fields["accuracy_score"])
+Scorer = Callable[[Any, Any], tuple[float, str]]
+
+
+def checked_measurement(
+    fields: Mapping[str, Any], now_us: int | None, scorer: Scorer | None = None
+) -> tuple[Any, ...]:
+    """The row of a measurement, in the order of `MEASUREMENT_FIELDS`, or `InvalidRun`.
+
+    `scorer` gives score and name where the fields have no `accuracy_score`. It sees outcomes
+    that are known to be JSON values, so that it need not fear a circle.
+    """
+    predicted = json_text("predicted_outcome", fields["predicted_outcome"], MAX_OUTCOME)
+    actual = json_text("actual_outcome", fields["actual_outcome"], MAX_OUTCOME)
+    given, named = fields.get("accuracy_score"), fields.get("scorer")
+    if given is None and scorer is not None:
+        given, named = scorer(fields["predicted_outcome"], fields["actual_outcome"])
+    score = share("accuracy_score", given)
     if score is None:
         raise InvalidRun("accuracy_score", None, "a number in [0, 1]")
     source = fields.get("feedback_source")
@@ -255,11 +270,11 @@ def checked_measurement(fields: Mapping[str, Any], now_us: int | None) -> tuple[
         _task_type(fields),
         stamp("timestamp", fields.get("timestamp"), now_us),
         text("task_id", fields["task_id"], MAX_ID),
-        json_text("predicted_outcome", fields["predicted_outcome"], 1_048_576),
-        json_text("actual_outcome", fields["actual_outcome"], 1_048_576),
+        predicted,
+        actual,
         float(score),
         text("feedback_source", "user" if source is None else source),
-        optional_text("scorer", fields.get("scorer")),
+        optional_text("scorer", named),
         share("confidence", fields.get("confidence")),
         metadata_text("metadata", fields.get("metadata")),
     )

@@ -92,7 +92,7 @@ class Intake:
         self._seen_measurements = Seen(remember)
         self._unstored: deque[_Waiting] = deque()
         self._unstored_rows = 0
-        self._writing = threading.Lock()
+        self.writing = threading.Lock()
         self._committed = threading.Condition()
 
     @property
@@ -165,7 +165,7 @@ class Intake:
             asked = [
                 n
                 for n, row in enumerate(rows)
-                if row[place] is None and (place == _COST or row[_STATUS] != _SUCCESS)
+                if (row[_COST] is None if place == _COST else row[_STATUS] != _SUCCESS)
             ]
             items = [AgentRun.from_row(rows[n]) for n in asked]
             answers = self._bus.ask_guarded(hook, _PLUGIN_DEADLINE, items)
@@ -174,7 +174,7 @@ class Intake:
 
     def store_all(self) -> None:
         """Write what was taken in; raises `StorageError` and keeps the rest where it fails."""
-        with self._writing:
+        with self.writing:
             while self._unstored:
                 self._store(self._unstored[0])
 

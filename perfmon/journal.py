@@ -7,7 +7,6 @@ allocated before they are mapped, since writing to a hole on a full disk kills t
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import struct
@@ -57,11 +56,11 @@ class _Segment:
             raise
         self.map[: len(_MAGIC)] = _MAGIC
 
-    def close(self) -> None:
-        with contextlib.suppress(BufferError):
-            self.map.close()
+    def close(self, *, keep: bool = False) -> None:
+        self.map.close()
         self._file.close()
-        self.path.unlink(missing_ok=True)
+        if not keep:
+            self.path.unlink(missing_ok=True)
 
 
 def _allocate(file: IO[bytes], size: int) -> None:
@@ -175,11 +174,7 @@ class Journal:
                 self._spare.close()
                 self._spare = None
             for segment in self._segments:
-                if keep:
-                    segment.map.flush()
-                    segment.map.close()
-                else:
-                    segment.close()
+                segment.close(keep=keep)
             self._segments.clear()
             self._room = 0
         if not self._lock_file.closed:

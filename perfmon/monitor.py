@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 import time
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from typing import Any, Self
 from perfmon.bus import MONITOR, Bus
 from perfmon.config import Config
 from perfmon.errors import InvalidRun, PerfmonError, StorageError
+from perfmon.forking import Sleeping, watch_forks
 from perfmon.history import History
 from perfmon.intake import BATCH, Intake
 from perfmon.journal import Journal
@@ -88,10 +88,14 @@ class PerformanceMonitor(Recording, Reading):
         self.bus.register(Inputs(self), MONITOR)
         self.vocabulary = Vocabulary()
         self._writer: Writer | None = None
+        self._paused: list[Any] = []
+        self._inherited: list[Any] = []
+        self._was_started = False
+        self._waking = threading.RLock()
         self._closed = False
         self._next_purge = 0.0
         self._open()
-        _alive.add(self)
+        watch_forks(self)
 
     def _open(self) -> None:
         """Open storage and journal, and make what stands on them."""
@@ -139,6 +143,33 @@ class PerformanceMonitor(Recording, Reading):
         return to_micros(self.clock())
 
     # Life
+
+    def before_fork(self) -> None:
+        """Wait until no transaction and no reading of the window is under way."""
+        self._paused = [self.intake.writing, self.intake.lock, self.recorder.lock]
+        for lock in self._paused:
+            lock.acquire()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """The parent goes on. In the child all that is the parent's is left alone."""
+        paused, self._paused = self._paused, []
+        for lock in reversed(paused):
+            lock.release()
+        if in_child and not self._closed:
+            # Kept, so that no destructor closes the parent's connections and files.
+            self._inherited.append((self.storage, self.recorder, self.intake, self.queries))
+            self._was_started, self._writer = self._writer is not None, None
+            for part in ("storage", "recorder", "intake", "queries"):
+                setattr(self, part, Sleeping(self, part))
+            self._append_run = lambda row: self.recorder.append_run(row)  # noqa: PLW0108 - later's
+
+    def wake_after_fork(self) -> None:
+        """Open what this process needs of its own."""
+        with self._waking:
+            if isinstance(self.intake, Sleeping):
+                self._open()
+                if self._was_started:
+                    self.start()
 
     def start(self) -> Self:
         """Load history into the window and store in the background from now on."""
@@ -279,10 +310,16 @@ class PerformanceMonitor(Recording, Reading):
             "in_flight": len(self._in_flight),
             "runs_in_memory": window_runs,
             "folded_keys": self.vocabulary.folded,
-            "storage": self.storage.describe(),
+            "storage": self._described(),
             "storage_error": intake.storage_error,
             "plugins": self.bus.accounts(),
         }
+
+    def _described(self) -> dict[str, Any]:
+        try:
+            return self.storage.describe()
+        except StorageError as problem:
+            return {"error": str(problem)}
 
     def plugin(self, name: str) -> Any:
         """A loaded plugin by name; `PluginError` where it is not loaded."""
@@ -301,7 +338,6 @@ def _journal_folder(url: str, configured: str | None) -> Path | None:
     return Path("perfmon.journal")
 
 
-_alive: weakref.WeakSet[PerformanceMonitor] = weakref.WeakSet()
 _current: PerformanceMonitor | None = None
 _current_lock = threading.Lock()
 

@@ -82,7 +82,7 @@ class Recorder:
         self.wake = threading.Event()
         self.room = threading.Condition()
         self._max_pending = max_pending
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._runs: deque[Row] = deque()
         self._measurements: deque[Row] = deque()
         self._bulks: list[Bulk] = []
@@ -111,7 +111,7 @@ class Recorder:
 
     def append_bulk(self, bulk: Bulk) -> None:
         """Record rows whose caller waits; not journaled, since it learns of their commit."""
-        with self._lock:
+        with self.lock:
             self._bulks.append(bulk)
             self._bulk_rows += bulk.waiting
         self.wake.set()
@@ -120,7 +120,7 @@ class Recorder:
         """Make rows that wait in memory survive the process, as far as the journal has room."""
         if self.journal is None:
             return
-        with self._lock:
+        with self.lock:
             try:
                 for row in runs:
                     self.journal.append(RUN, _encode(row))
@@ -140,12 +140,12 @@ class Recorder:
                 self.room.wait(left)
                 if self._try_append(kind, row, payload):
                     return
-        with self._lock:
+        with self.lock:
             self.dropped += 1
 
     def _try_append(self, kind: int, row: Row, payload: bytes | None) -> bool:
         queue = self._runs if kind == RUN else self._measurements
-        with self._lock:
+        with self.lock:
             in_memory = self._spilled_from is None and len(queue) < self._max_pending
             if self.journal is not None and payload is not None:
                 if not in_memory and self._spilled_from is None:
@@ -163,7 +163,7 @@ class Recorder:
 
     def drain(self) -> Drained:
         """Everything that is pending in memory, or the next part of what was spilled."""
-        with self._lock:
+        with self.lock:
             runs, measurements = _taken(self._runs), _taken(self._measurements)
             bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
             drained = Drained(runs, measurements, bulks, None)

@@ -355,10 +355,7 @@ class Recording(ABC):
     def _measurement_row(self, fields: dict[str, Any]) -> Row:
         try:
             fields["measurement_id"] = fields.get("measurement_id") or new_id()
-            if fields.get("accuracy_score") is None:
-                score, scorer = self._score(fields["predicted_outcome"], fields["actual_outcome"])
-                fields["accuracy_score"], fields["scorer"] = score, scorer
-            return checked_measurement(fields, self.now_us())
+            return checked_measurement(fields, self.now_us(), self._score)
         except InvalidRun:
             with self._counts_lock:
                 self.intake.counts.rejected += 1

@@ -13,12 +13,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from perfmon.errors import PerfmonError
+from perfmon.checks import RUN_FIELDS, checked_run
+from perfmon.errors import InvalidRun, PerfmonError
 from perfmon.ids import new_id
 
 _log = logging.getLogger("perfmon")
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 Record = Callable[..., None]
+_KNOWN = frozenset(RUN_FIELDS) - {"task_type"}
+_NEEDED = ("run_id", "agent_name", "status")
 
 
 def resident_mb() -> float | None:
@@ -66,8 +69,8 @@ class TrackedRun:
             fields["error_type"] = self.error_type or type(problem).__name__
             fields["timed_out"] = self.timed_out or isinstance(problem, TimeoutError)
         try:
-            self._record(**fields)
-        except (PerfmonError, TypeError) as refused:
+            self._record(**_mended(fields))
+        except PerfmonError as refused:
             # The host's own work is never disturbed by what it told us about it.
             _log.warning("a tracked run was not recorded: %s", refused)
 
@@ -94,6 +97,25 @@ class TrackedRun:
         trace: TracebackType | None,
     ) -> None:
         self._finish(problem)
+
+
+def _mended(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what a run cannot have: strange names go to the metadata, bad values are left out."""
+    strange = {name: fields.pop(name) for name in set(fields) - _KNOWN}
+    if strange:
+        _log.warning("a tracked run has no %s: kept in its metadata", ", ".join(sorted(strange)))
+        fields["metadata"] = {**(fields.get("metadata") or {}), **strange}
+    for _ in range(len(fields)):
+        try:
+            checked_run(fields, None)
+        except InvalidRun as wrong:
+            if wrong.field not in fields or wrong.field in _NEEDED:
+                return fields
+            _log.warning("a tracked run's %s; it is left out", wrong)
+            del fields[wrong.field]
+        else:
+            break
+    return fields
 
 
 def watched(make: Callable[[], TrackedRun], function: Wrapped) -> Wrapped:

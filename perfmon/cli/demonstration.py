@@ -42,9 +42,7 @@ Examples:
 @click.option("--no-live", is_flag=True, help="The history only, without live traffic.")
 @click.option("--storage", metavar="URL",
               help="Keep it there; else in temporary SQLite, removed at the end.")  # fmt: skip
-def demo_command(
-    port: int, seed: int, hours: float, no_live: bool, storage: str | None
-) -> None:
+def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str | None) -> None:
     """Serve a simulated team of agents: a day of runs with incidents in it, then live traffic."""
     from perfmon.cli.serving import serve
 

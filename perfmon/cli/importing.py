@@ -89,9 +89,7 @@ def import_command(
         sources = [stack.enter_context(closing(Source(path, columns))) for path in files]
         monitor = stack.enter_context(open_monitor(ctx, storage))
         interrupted = stack.enter_context(_interruptible())
-        tallies = [
-            _import(monitor, source, interrupted) for source in sources if not interrupted()
-        ]
+        tallies = [_import(monitor, source, interrupted) for source in sources if not interrupted()]
         if interrupted():
             complain("interrupted; what was counted is stored, repeat the import for the rest")
             ctx.exit(INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -60,13 +61,13 @@ class Perfmon(click.Group):
             return run(*args, standalone_mode=False, **options)
         try:
             code = run(*args, standalone_mode=False, **options)
-        except (click.exceptions.NoArgsIsHelpError, click.ClickException) as problem:
+        except click.ClickException as problem:
             code = _usage(problem)
         except (click.Abort, KeyboardInterrupt):
             code = INTERRUPTED
         except BrokenPipeError:
-            # The reader of a pipe had enough; a flush at exit must not complain either.
-            sys.stdout = cast("Any", click.get_text_stream("stderr"))
+            # The reader of a pipe had enough; the flush at exit must not complain either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1
         except (PerfmonError, OSError) as problem:
             complain(str(problem) if isinstance(problem, PerfmonError) else _os_words(problem))

@@ -203,9 +203,7 @@ class JsonColumns:
         if not isinstance(found, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 - what a file says, not a bug
         kind = self._kind(found)
-        fields = {
-            field: found[key] for field, key in self._columns.mapping.items() if key in found
-        }
+        fields = {field: found[key] for field, key in self._columns.mapping.items() if key in found}
         metadata = self._by_name(found, kind, fields)
         if metadata:
             fields["metadata"] = {**(fields.get("metadata") or {}), **metadata}

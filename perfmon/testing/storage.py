@@ -195,8 +195,8 @@ class StorageContract:
     def test_known_agents(self, open_storage: Callable[[], Storage]) -> None:
         """An agent is known with the type and time of its last run, or without either."""
         storage = open_storage()
-        stored(storage, [run_row("a", agent_type="old"), run_row("b", agent_type="new",
-               timestamp=START_US + 5)])  # fmt: skip
+        newest = run_row("b", agent_type="new", timestamp=START_US + 5)
+        stored(storage, [newest, run_row("a", agent_type="old")])
         stored(storage, [run_row("c", agent_type="older", timestamp=START_US - 5)])
         measured = [row for row in make_measurements(9) if row[2] == "agent-1"]
         stored(storage, [run_row("a", tenant="acme")], measured)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from perfmon import StorageError
-from perfmon_server import page, reading, recording, shapes
+from perfmon_server import looking, page, reading, recording, shapes
 from perfmon_server.desk import Desk
 from perfmon_server.guards import host_guard, key_guard
 from perfmon_server.openapi import document
@@ -74,6 +74,7 @@ def tick(monitor: PerformanceMonitor) -> dict[str, Any]:
 
 ROUTES = (
     *reading.ROUTES,
+    *looking.ROUTES,
     *recording.ROUTES,
     Route(
         method="GET",

@@ -30,7 +30,7 @@ class Desk:
         self.monitor = monitor
         self.seconds = config.answer_seconds
         self.readers = Workers("perfmon-read", 4, 256)
-        self.writers = Workers("perfmon-record", 2, config.max_in_flight)
+        self.writers = Workers("perfmon-record", 8, config.max_in_flight)
         self.probes = Workers("perfmon-probe", 1, 8)
         self._most = config.max_in_flight
         self._under_way = 0

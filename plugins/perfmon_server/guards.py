@@ -111,4 +111,3 @@ def _password(encoded: str) -> str:
 def _digest(key: str) -> bytes:
     # Of bytes and of one length: comparing text with odd characters raises.
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-

@@ -55,19 +55,20 @@ def gather(monitor: PerformanceMonitor) -> Facts:
 async def first_page(question: Question) -> web.Response:
     facts = await question.read(gather, question.monitor)
     nonce = secrets.token_urlsafe(16)
+    host = question.request.headers.get("Host", "localhost:8787")
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none';"
         " form-action 'none'; frame-ancestors 'none'"
     )
     return web.Response(
-        text=rendered(facts, nonce),
+        text=rendered(facts, nonce, host),
         content_type="text/html",
         headers={"Content-Security-Policy": policy},
     )
 
 
-def rendered(facts: Facts, nonce: str) -> str:
-    """The page as HTML."""
+def rendered(facts: Facts, nonce: str, host: str) -> str:
+    """The page as HTML; `host` is how the server was called."""
     made = f"{facts.now:%Y-%m-%d %H:%M:%S} UTC"
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -88,7 +89,7 @@ def rendered(facts: Facts, nonce: str) -> str:
 <main>
 {_tiles(facts)}
 {_alerts(facts)}
-{_agents(facts)}
+{_agents(facts, host)}
 </main>
 <footer>The last {facts.minutes:g} minutes, at {made}. Refreshes every 30 seconds.</footer>
 </body>
@@ -153,9 +154,10 @@ def _alert(alert: PerformanceAlert, at: datetime) -> str:
     )
 
 
-def _agents(facts: Facts) -> str:
+def _agents(facts: Facts, host: str) -> str:
     if not facts.agents:
-        return f"<section><h2>Agents</h2>{_WELCOME}</section>"
+        welcome = _WELCOME.replace("HOST", escape(host))
+        return f"<section><h2>Agents</h2>{welcome}</section>"
     ranked = sorted(facts.agents.values(), key=lambda agent: -agent.metrics.total_tasks)
     head = "".join(f'<th scope="col">{name}</th>' for name in _HEADINGS)
     rows = "".join(_row(agent, facts.now) for agent in ranked[:MOST_AGENTS])
@@ -192,9 +194,9 @@ def _cells(values: Iterable[str]) -> str:
     return "".join(f"<td>{escape(value)}</td>" for value in values)
 
 
-_WELCOME = f"""<p>No run was recorded yet. Record one:</p>
-<pre><code>curl -X POST http://localhost:8787{PREFIX}/runs \\
-  -d '{{"run_id": "1", "agent_name": "my-agent", "status": "success", "duration_ms": 820}}'
+_WELCOME = """<p>No run was recorded yet. Record one:</p>
+<pre><code>curl -X POST http://HOST/api/performance/runs \\
+  -d '{"run_id": "1", "agent_name": "my-agent", "status": "success", "duration_ms": 820}'
 </code></pre>"""
 
 ROUTES = (

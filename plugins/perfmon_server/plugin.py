@@ -19,7 +19,7 @@ from perfmon_server.settings import ServerConfig
 if TYPE_CHECKING:
     from perfmon import PerformanceMonitor
 
-_GOODBYE_SECONDS = 1.0
+_GOODBYE_SECONDS = 0.75
 _REASONS = {
     errno.EADDRINUSE: "is in use already",
     errno.EACCES: "may not be used by this account",
@@ -79,7 +79,7 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def serving(monitor: PerformanceMonitor, settings: ServerConfig) -> AsyncIterator[str]:
-    """The server's URL while it runs; requests and streams are open for a second more at most."""
+    """The server's URL while it runs; requests have most of a second to end."""
     runner = web.AppRunner(
         make_app(monitor, settings), access_log=None, shutdown_timeout=_GOODBYE_SECONDS
     )
@@ -105,7 +105,11 @@ async def _listen(runner: web.AppRunner, settings: ServerConfig) -> None:
 
 def _url(host: str, port: int) -> str:
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - shown only
-    return f"http://[{shown}]:{port}" if ":" in shown and "[" not in shown else f"http://{shown}:{port}"
+    return (
+        f"http://[{shown}]:{port}"
+        if ":" in shown and "[" not in shown
+        else f"http://{shown}:{port}"
+    )
 
 
 @contextlib.contextmanager

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
 from aiohttp import web
 
-from perfmon import AgentPerformance, AlertLevel, PerformanceMetrics, jsonable, render_report
+from perfmon import AgentPerformance, AlertLevel, jsonable, render_report
 from perfmon_server import shapes
 from perfmon_server.params import (
     AGENT,
@@ -18,11 +17,8 @@ from perfmon_server.params import (
     INTEGER,
     MOMENT,
     SCOPE,
-    STEP,
     WINDOW,
-    Kind,
     Param,
-    read_moment,
 )
 from perfmon_server.refusals import Refusal
 from perfmon_server.route import Question, Route
@@ -31,9 +27,6 @@ if TYPE_CHECKING:
     from perfmon import PerformanceMonitor
 
 PREFIX = "/api/performance"
-METRICS = tuple(
-    field.name for field in attrs.fields(PerformanceMetrics) if str(field.type) in ("int", "float")
-)
 MOST_ALERTS = 10_000
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
@@ -130,61 +123,10 @@ def _weight(options: list[str]) -> float:
     return float(found[0]) if found and re.fullmatch(r"[01](\.\d{0,3})?", found[0]) else 1.0
 
 
-async def trends(question: Question) -> Any:
-    found = await question.read(partial(question.monitor.get_trends, **question.query))
-    return {"trends": found, "generated_at": now(question.monitor)}
-
-
-async def timeseries(question: Question) -> Any:
-    query = dict(question.query)
-    step = query.pop("step", 5.0)
-    call = partial(question.monitor.get_timeseries, step_minutes=step, **query)
-    series = await question.read(call)
-    return {
-        "metric": series.metric,
-        "higher_is_better": series.higher_is_better,
-        # History is kept by the hour, so that its steps may be longer than asked for.
-        "step_minutes": max([step, *((point.end - point.start) / 60 for point in series.points)]),
-        "points": [
-            {
-                "start": datetime.fromtimestamp(point.start, UTC),
-                "end": datetime.fromtimestamp(point.end, UTC),
-                "value": point.value,
-                "count": point.count,
-            }
-            for point in series.points
-        ],
-        "generated_at": now(question.monitor),
-    }
-
-
-async def errors(question: Question) -> Any:
-    found = await question.read(partial(question.monitor.get_error_patterns, **question.query))
-    return {"errors": found, "generated_at": now(question.monitor)}
-
-
-async def compare(question: Question) -> Any:
-    found = await question.read(partial(question.monitor.compare, **question.query))
-    return {"comparison": found, "generated_at": now(question.monitor)}
-
-
 async def stats(question: Question) -> Any:
     return jsonable(await question.read(question.monitor.get_stats))
 
 
-def _against(text: str) -> Any:
-    if text in ("previous", "same-time-yesterday"):
-        return text
-    since, _, until = text.partition("/")
-    return read_moment(since), read_moment(until)
-
-
-AGAINST = Kind(
-    _against,
-    "previous, same-time-yesterday, or two times such as"
-    " 2026-01-30T00:00:00Z/2026-01-31T00:00:00Z",
-    {"type": "string"},
-)
 _LEVELS = tuple(level.value for level in AlertLevel)
 
 ROUTES = (
@@ -264,70 +206,6 @@ ROUTES = (
             ),
             WINDOW,
             *SCOPE,
-        ),
-    ),
-    Route(
-        method="GET",
-        path=f"{PREFIX}/trends",
-        summary="How each metric changed from the window before",
-        answer=trends,
-        shape=shapes.TrendsAnswer,
-        params=(WINDOW, AGENT, *SCOPE),
-    ),
-    Route(
-        method="GET",
-        path=f"{PREFIX}/timeseries",
-        summary="One metric over time",
-        answer=timeseries,
-        shape=shapes.SeriesAnswer,
-        params=(
-            Param(
-                name="metric",
-                choices=METRICS,
-                required=True,
-                description="A number of PerformanceMetrics.",
-            ),
-            Param(
-                name="step",
-                kind=STEP,
-                default="5m",
-                description="The length of one point: minutes, or a duration such as 30s or 1h.",
-            ),
-            WINDOW,
-            AGENT,
-            *SCOPE,
-        ),
-    ),
-    Route(
-        method="GET",
-        path=f"{PREFIX}/errors",
-        summary="Error classes, most frequent first",
-        answer=errors,
-        shape=shapes.ErrorsAnswer,
-        params=(WINDOW, AGENT, *SCOPE),
-    ),
-    Route(
-        method="GET",
-        path=f"{PREFIX}/compare",
-        summary="The window beside another one",
-        answer=compare,
-        shape=shapes.CompareAnswer,
-        params=(
-            Param(
-                name="window_minutes",
-                kind=WINDOW.kind,
-                least=WINDOW.least,
-                most=WINDOW.most,
-                description=WINDOW.description,
-            ),
-            Param(
-                name="against",
-                kind=AGAINST,
-                default="previous",
-                description=f"What it is compared with: {AGAINST.allowed}.",
-            ),
-            AGENT,
-            *(param for param in SCOPE if param.kind is not MOMENT),
         ),
     ),
     Route(

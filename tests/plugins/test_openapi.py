@@ -149,3 +149,12 @@ async def test_an_unknown_agent_is_refused_as_documented(client):
     answer = await client.get(path.replace("{name}", "nobody"))
     assert answer.status == 404
     checked(await answer.json(), DOCUMENT["paths"][path]["get"], 404)
+
+
+async def test_every_documented_metric_has_a_series(client, recorded):
+    """The choices of `metric` are those that the monitor answers."""
+    operation = DOCUMENT["paths"][f"{API}/timeseries"]["get"]
+    metric = next(p for p in operation["parameters"] if p["name"] == "metric")
+    for name in metric["schema"]["enum"]:
+        answer = await client.get(f"{API}/timeseries?metric={name}&step=30m")
+        assert (answer.status, (await answer.json())["metric"]) == (200, name)

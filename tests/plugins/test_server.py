@@ -124,7 +124,9 @@ async def test_size_counts_after_decompression(serve):
     assert len(bomb) < 10_000
     answer = await client.post(f"{API}/runs", data=bomb, headers={"Content-Encoding": "gzip"})
     await refused(answer, 413, "too_large")
-    await refused(await client.post(f"{API}/runs", data=io.BytesIO(b" " * 2_000_000)), 413, "too_large")
+    await refused(
+        await client.post(f"{API}/runs", data=io.BytesIO(b" " * 2_000_000)), 413, "too_large"
+    )
 
 
 async def test_unstored_runs_are_not_acknowledged_from_memory(client, monitor, run_of):
@@ -141,7 +143,9 @@ async def test_an_agent_has_its_metrics_and_scores(client, run_of):
     """By name, also one with a slash and one with a percent sign in it."""
     for number, name in enumerate(("a/b", "50%", "ünï")):
         await record(client, run_of(number, agent_name=name))
-        body = await (await client.get(f"{API}/metrics/agent/" + name.replace("%", "%25").replace("/", "%2F"))).json()
+        body = await (
+            await client.get(f"{API}/metrics/agent/" + name.replace("%", "%25").replace("/", "%2F"))
+        ).json()
         assert (body["agent_name"], body["status"]) == (name, "active")
         assert body["scores"]["reliability"] == 1.0
         assert body["last_run"].endswith("Z")
@@ -280,7 +284,10 @@ async def test_a_series_has_its_steps(client, run_of):
 async def test_errors_trends_comparison_and_accounts(client, run_of):
     """The smaller questions answer as their Python namesakes do."""
     await record(
-        client, run_of(1), run_of(2, status="failure", error_type="Boom"), run_of(3, error_type="Boom")
+        client,
+        run_of(1),
+        run_of(2, status="failure", error_type="Boom"),
+        run_of(3, error_type="Boom"),
     )
     body = await (await client.get(f"{API}/errors")).json()
     assert [(item["error_type"], item["count"]) for item in body["errors"]] == [("Boom", 2)]
@@ -320,7 +327,9 @@ async def test_a_bad_measurement_is_unprocessable(client):
     answer = await client.post(f"{API}/accuracy", json=fields | {"confidence": 2})
     assert "[0, 1]" in await refused(answer, 422, "invalid_run", "confidence")
     del fields["actual_outcome"]
-    await refused(await client.post(f"{API}/accuracy", json=fields), 422, "invalid_run", "actual_outcome")
+    await refused(
+        await client.post(f"{API}/accuracy", json=fields), 422, "invalid_run", "actual_outcome"
+    )
 
 
 async def test_measurements_come_in_lists(client):
@@ -342,7 +351,12 @@ async def test_a_started_run_is_in_flight(client, monitor):
     assert [run["run_id"] for run in monitor.get_in_flight()] == ["r9"]
     answer = await client.post(f"{API}/runs/started", json=fields | {"color": "red"})
     await refused(answer, 422, "invalid_run", "color")
-    await refused(await client.post(f"{API}/runs/started", json={"run_id": "x"}), 422, "invalid_run", "agent_name")
+    await refused(
+        await client.post(f"{API}/runs/started", json={"run_id": "x"}),
+        422,
+        "invalid_run",
+        "agent_name",
+    )
 
 
 async def test_sync_loads_history_once(client, run_of):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64encode
 
@@ -142,3 +143,22 @@ def test_every_mistake_of_the_table_is_told():
         ServerPlugin(Config.from_mapping({"plugins": {"server": table}}))
     assert len(caught.value.mistakes) == 4
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"X-API-Key: \xff\xfe\xed\xa0\x80", b"Authorization: Bearer \xf0\x9f", b"Host: \xff\xff",
+     b"Authorization: Basic \xff\xff", b"Origin: \xff", b"X-API-Key: " + b"a" * 8000],
+)  # fmt: skip
+async def test_headers_of_odd_bytes_are_refused_in_words(serve, line):
+    """As they come over the wire: never let in, never a 500."""
+    client = await serve(api_key=Secret(KEY))
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    host = b"" if line.startswith(b"Host") else b"Host: localhost\r\n"
+    writer.write(b"POST /api/performance/runs HTTP/1.1\r\n" + host + line)
+    writer.write(b"\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]")
+    async with asyncio.timeout(20):
+        status = int((await reader.read()).split(b" ", 2)[1])
+    writer.close()
+    await writer.wait_closed()
+    assert status in (400, 401, 403)

@@ -234,6 +234,7 @@ def test_a_deadlock_is_tried_again(opened, postgres_url, postgres):
     writer = threading.Thread(target=lambda: told.extend(stored(storage, batch).runs.tolist()))
     engine = sa.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as other:
+        other.exec_driver_sql("SET LOCAL deadlock_timeout = '1min'")  # so that it is not the victim
         other.exec_driver_sql(copy, ("b",))
         writer.start()
         while not postgres.execute(waiting).fetchone()[0]:
