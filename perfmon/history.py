@@ -46,6 +46,9 @@ class History:
 
     def _exact(self, whole: Cells, since: int, until: int, hour: int, scope: Scope) -> Cells | None:
         """The cells of a part of an hour from its rows, if storage still has all of them."""
+        latest, earliest = whole.stats[:, [Stat.LATEST, Stat.EARLIEST]].max(axis=0)
+        if latest < until and -earliest >= since:
+            return whole
         expected = whole.stats[:, [Stat.RUNS, Stat.ACCURACY_N]].sum(axis=0)
         if expected.sum() > MAX_CUT:
             return None

@@ -25,7 +25,7 @@ from perfmon.window.seen import Seen
 from perfmon.window.window import Receipted, Window
 
 _log = logging.getLogger("perfmon")
-BATCH = 4_000
+BATCH = 8_000
 MAX_UNSTORED = 200_000
 _PLUGIN_DEADLINE = 2.0
 _ERROR = RUN_FIELDS.index("error_type")
@@ -115,8 +115,7 @@ class Intake:
                 if not (drained.runs or drained.measurements or drained.bulks):
                     return
                 self._take_journaled(drained.runs, drained.measurements, drained.position)
-                for bulk in drained.bulks:
-                    self._take_bulk(bulk)
+                self._take_bulks(drained.bulks)
 
     def _take_journaled(
         self, runs: list[Row], measurements: list[Row], position: tuple[int, int] | None
@@ -127,12 +126,25 @@ class Intake:
         if self._unstored and position is not None:
             self._unstored[-1].position = position
 
-    def _take_bulk(self, bulk: Bulk) -> None:
-        for start in range(0, max(len(bulk.runs), len(bulk.measurements)), BATCH):
-            piece = slice(start, start + BATCH)
-            runs, measurements = bulk.runs[piece], bulk.measurements[piece]
-            share = _Share(bulk, slice(0, len(runs)), slice(0, len(measurements)))
-            self._take(runs, measurements, [share], journaled=False)
+    def _take_bulks(self, bulks: list[Bulk]) -> None:
+        """Several bulks share a batch, so that they share a transaction."""
+        runs: list[Row] = []
+        measurements: list[Row] = []
+        shares: list[_Share] = []
+        for bulk in bulks:
+            for start in range(0, max(len(bulk.runs), len(bulk.measurements)), BATCH):
+                piece = slice(start, start + BATCH)
+                before = len(runs), len(measurements)
+                runs += bulk.runs[piece]
+                measurements += bulk.measurements[piece]
+                shares.append(
+                    _Share(bulk, slice(before[0], len(runs)), slice(before[1], len(measurements)))
+                )
+                if len(runs) + len(measurements) >= BATCH:
+                    self._take(runs, measurements, shares, journaled=False)
+                    runs, measurements, shares = [], [], []
+        if shares:
+            self._take(runs, measurements, shares, journaled=False)
 
     def _take(
         self,
@@ -184,7 +196,9 @@ class Intake:
             new_runs, new_measurements = self.storage.store(batch)
         except StorageError as problem:
             self.storage_error = str(problem)
-            self._keep(waiting)
+            with self.lock:
+                for held in self._unstored:
+                    self._keep(held)
             raise
         self.storage_error = None
         with self.lock:

@@ -146,16 +146,22 @@ class PerformanceMonitor(Recording, Reading):
 
     def before_fork(self) -> None:
         """Wait until no transaction and no reading of the window is under way."""
+        if self._closed or isinstance(self.intake, Sleeping):
+            return
         self._paused = [self.intake.writing, self.intake.lock, self.recorder.lock]
         for lock in self._paused:
             lock.acquire()
+        self.storage.pause()
 
     def after_fork(self, *, in_child: bool) -> None:
         """The parent goes on. In the child all that is the parent's is left alone."""
         paused, self._paused = self._paused, []
+        if not paused:
+            return
+        self.storage.resume()
         for lock in reversed(paused):
             lock.release()
-        if in_child and not self._closed:
+        if in_child:
             # Kept, so that no destructor closes the parent's connections and files.
             self._inherited.append((self.storage, self.recorder, self.intake, self.queries))
             self._was_started, self._writer = self._writer is not None, None

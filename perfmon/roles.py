@@ -94,6 +94,17 @@ class Storage(Protocol):
         """Raise `StorageError` if storage does not answer."""
         ...
 
+    def pause(self) -> None:
+        """Wait for what is under way, let go of every connection, and take none until `resume`.
+
+        Called in the thread that is about to fork; both processes then call `resume`.
+        """
+        ...
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """Engine, place (without secrets), rows and bytes: what `get_stats()` shows."""
         ...

@@ -52,7 +52,7 @@ class Writer:
         wait, next_chores = 0.0, time.monotonic() + _IDLE
         while not self._stopping.is_set():
             if wait:
-                self._stopping.wait(wait)
+                self._urgent.wait(wait)
             elif wake.wait(_IDLE):
                 self._urgent.wait(_LINGER)
             self._urgent.clear()

@@ -118,7 +118,11 @@ def test_config_stands_before_or_after_the_subcommand(here, runs):
 def test_import_tells_what_became_of_each_line(here, runs):
     """Accepted, duplicate and rejected are counted; the first ten refusals have line and reason."""
     with runs.open("a") as file:
-        file.write("bad,a,t,done,5,1,1,1,\n" + "worse,a,t,success,5,-1,1,1,\n" * 11 + "r1,agent-1,t,success,5,,,,\n")
+        file.write(
+            "bad,a,t,done,5,1,1,1,\n"
+            + "worse,a,t,success,5,-1,1,1,\n" * 11
+            + "r1,agent-1,t,success,5,,,,\n"
+        )
     text = perfmon("import", runs).stdout
     assert "100 accepted, 1 duplicate, 12 rejected" in text
     assert "  line 102: status = 'done': must be success, failure or partial\n" in text
@@ -165,7 +169,9 @@ def test_report_takes_a_range_or_a_window(runs):
     """A range and a window each count only their own runs; both at once are refused."""
     perfmon("import", runs)
     counts = [
-        json.loads(perfmon("report", "--format", "json", *asked).stdout)["system_metrics"]["total_tasks"]
+        json.loads(perfmon("report", "--format", "json", *asked).stdout)["system_metrics"][
+            "total_tasks"
+        ]
         for asked in (["--window-minutes", 1], ["--since", "2020-01-01"], ["--until", "2020-01-01"])
     ]
     assert 55 <= counts[0] <= 61
@@ -235,7 +241,9 @@ def test_check_of_a_good_configuration(here):
 
 def test_check_tells_that_storage_does_not_answer(here):
     """An unreachable database is one line and exit code 1, without its password."""
-    (here / "monitor.toml").write_text('[monitor]\nstorage = "postgresql://me:hush@127.0.0.1:1/x"\n')
+    (here / "monitor.toml").write_text(
+        '[monitor]\nstorage = "postgresql://me:hush@127.0.0.1:1/x"\n'
+    )
     result = perfmon("check", code=1)
     assert "127.0.0.1" in result.stderr
     assert "hush" not in result.output
@@ -248,9 +256,16 @@ def test_plugins_are_listed_with_their_state(here):
         "from perfmon import hookimpl\n@hookimpl\ndef score_outcome(predicted, actual): return None\n"
     )
     (here / "mine" / "bad.py").write_text("import no_such_module_anywhere\n")
-    (here / "monitor.toml").write_text('[plugins]\npaths = ["mine"]\n[plugins.trend]\nenabled = false\n')
+    (here / "monitor.toml").write_text(
+        '[plugins]\npaths = ["mine"]\n[plugins.trend]\nenabled = false\n'
+    )
     result = perfmon("plugins", code=1)
-    for row in (r"good +on .*score_outcome", r"bad +failed", r"trend +off", r"sql +on .*open_storage"):
+    for row in (
+        r"good +on .*score_outcome",
+        r"bad +failed",
+        r"trend +off",
+        r"sql +on .*open_storage",
+    ):
         assert re.search(row, result.stdout)
     assert "no_such_module_anywhere" in result.stderr
 
@@ -374,12 +389,16 @@ def test_demo_serves_a_history_and_leaves_nothing_behind(here, tmp_path):
 
 def test_demo_keeps_its_history_where_it_is_told(here):
     """With --storage the history stays, and has the same number of runs as was printed."""
-    with process("demo", "--port", 0, "--hours", 1, "--no-live", "--storage", "sqlite:///kept.db") as started:
+    with process(
+        "demo", "--port", 0, "--hours", 1, "--no-live", "--storage", "sqlite:///kept.db"
+    ) as started:
         told = int(started.stdout.readline().split()[0].replace(",", ""))
         wait_for_url(started)
         end(started)
     report = json.loads(
-        perfmon("report", "--storage", "sqlite:///kept.db", "--since", "2020-01-01", "--format", "json").stdout
+        perfmon(
+            "report", "--storage", "sqlite:///kept.db", "--since", "2020-01-01", "--format", "json"
+        ).stdout
     )
     assert report["system_metrics"]["total_tasks"] == told > 100
 
@@ -397,7 +416,9 @@ def stored(path):
 def test_an_interrupted_import_can_be_repeated(here):
     """Ctrl-C ends after the batch in hand, exit code 130; a repeat adds the rest, none twice."""
     path, rows = here / "many.csv", 60_000
-    path.write_text(HEADER + "\n" + "".join(f"r{n},a,t,success,{1e9 + n},1,1,1,\n" for n in range(rows)))
+    path.write_text(
+        HEADER + "\n" + "".join(f"r{n},a,t,success,{1e9 + n},1,1,1,\n" for n in range(rows))
+    )
     with process("import", path) as started:
         deadline = time.monotonic() + 60
         while stored(here / "perfmon.db") < 2000:

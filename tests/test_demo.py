@@ -75,7 +75,9 @@ def test_the_outage_strikes_one_model_for_a_while(runs):
 
 def test_one_agent_gets_slowly_worse(runs):
     """The last hours of one agent are slower than its first ones, by far."""
-    times = [(r["timestamp"], r["duration_ms"]) for r in runs if r["agent_name"] == "invoice-extractor"]
+    times = [
+        (r["timestamp"], r["duration_ms"]) for r in runs if r["agent_name"] == "invoice-extractor"
+    ]
     early = median(ms for when, ms in times if when < NOON - 12 * HOUR)
     late = median(ms for when, ms in times if when > NOON - HOUR)
     assert late > 2 * early

@@ -88,7 +88,9 @@ def test_csv_stamp_is_the_start_plus_the_duration(load, collector):
 
 def test_csv_blank_is_unknown_and_zero_is_zero(load, collector):
     """A blank cell gives no value at all, and a cell of 0 gives 0."""
-    load("run_id,agent_name,status,timestamp,tokens_used,cost_usd\na,x,success,5,0,\nb,x,success,5,,0.0")
+    load(
+        "run_id,agent_name,status,timestamp,tokens_used,cost_usd\na,x,success,5,0,\nb,x,success,5,,0.0"
+    )
     first, second = collector.runs
     assert first["tokens_used"] == 0
     assert "cost" not in first
@@ -196,8 +198,15 @@ def test_measurement_ids_are_stable_and_distinct(load, collector):
 
 def test_csv_of_predictions_is_measurements(load, collector):
     """Two mapped outcome columns make a CSV one of measurements; JSON cells keep their types."""
-    text = "agent_name,id,p,a,when\nx,1,0.5,1,2026-01-01\nx,2,yes,no,2026-01-01\nx,3,0.1,,2026-01-01"
-    mapping = {"task_id": "id", "predicted_outcome": "p", "actual_outcome": "a", "timestamp": "when"}
+    text = (
+        "agent_name,id,p,a,when\nx,1,0.5,1,2026-01-01\nx,2,yes,no,2026-01-01\nx,3,0.1,,2026-01-01"
+    )
+    mapping = {
+        "task_id": "id",
+        "predicted_outcome": "p",
+        "actual_outcome": "a",
+        "timestamp": "when",
+    }
     tally = load(text, mapping)
     outcomes = [(m["predicted_outcome"], m["actual_outcome"]) for m in collector.measurements]
     assert outcomes == [(0.5, 1), ("yes", "no")]

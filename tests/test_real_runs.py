@@ -173,7 +173,10 @@ def test_each_agent_agrees_with_its_rows(source):
 
 def test_timeouts_count_by_flag_or_by_error(source):
     """A run timed out if its row says so, a success too, or if its error is a timeout."""
-    column = {"terminal_bench_agents": "meta_timed_out", "autogpt_benchmarks": "meta_reached_cutoff"}
+    column = {
+        "terminal_bench_agents": "meta_timed_out",
+        "autogpt_benchmarks": "meta_reached_cutoff",
+    }
     flag = column.get(source.name)
     late = sum(
         (flag is not None and row[flag] in ("1", "True")) or "timeout" in row["error_type"]
@@ -197,7 +200,9 @@ def test_the_text_report_prints_the_facts(source):
 def test_rows_without_a_clock_are_refused_without_a_default_time(tmp_path):
     """Every run of a source without a clock is refused, and the command says what to give."""
     file = FOLDER / "mcpmark_agents" / "runs.csv.gz"
-    result = CliRunner().invoke(cli, ["import", str(file), "--storage", f"sqlite:///{tmp_path}/x.db"])
+    result = CliRunner().invoke(
+        cli, ["import", str(file), "--storage", f"sqlite:///{tmp_path}/x.db"]
+    )
     assert result.exit_code == 1
     assert "0 accepted, 0 duplicate, 19,431 rejected" in result.output
     assert "line 2: timestamp is missing" in result.output

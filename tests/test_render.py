@@ -49,7 +49,9 @@ def test_every_format_has_the_figures(form):
 
 def test_text_fits_eighty_columns():
     """No line is wider, whatever the names; the figures are never cut."""
-    agents = {name * 9: make_report()["agent_metrics"]["large"] for name in ("long name ", "日本語")}
+    agents = {
+        name * 9: make_report()["agent_metrics"]["large"] for name in ("long name ", "日本語")
+    }
     written = render_report(make_report(agent_metrics=agents), "text")
     assert max(map(cell_len, written.splitlines())) <= 80
     assert written.count("$18,897") == 2
@@ -107,7 +109,9 @@ def test_agents_come_busiest_first():
 def test_what_is_unknown_is_a_dash():
     """A report without runs shows dashes for rates and latencies, not zeros, in any format."""
     empty = jsonable(PerformanceMetrics())
-    report = make_report(system_metrics=empty, agent_metrics={}, health_score=None, error_patterns=[])
+    report = make_report(
+        system_metrics=empty, agent_metrics={}, health_score=None, error_patterns=[]
+    )
     for form in ("text", "markdown", "html"):
         written = render_report({**report, "health_status": "no_data"}, form)
         assert re.search(rf"Success rate[^\n]*{figures.UNKNOWN}", written)

@@ -36,19 +36,25 @@ class Batch:
         return len(self.runs) + len(self.measurements)
 
     @cached_property
-    def _transposed(self) -> list[tuple[Any, ...]]:
+    def run_fields(self) -> list[Row]:
+        """The runs turned on their side: a tuple for each of `RUN_FIELDS`; empty without runs."""
         return list(zip(*self.runs, strict=True))
 
     @cached_property
+    def measurement_fields(self) -> list[Row]:
+        """The same for measurements."""
+        return list(zip(*self.measurements, strict=True))
+
+    @cached_property
     def run_columns(self) -> RunColumns:
-        return RunColumns.of_columns(self._transposed, len(self.runs), self.vocabulary)
+        return RunColumns.of_columns(self.run_fields, len(self.runs), self.vocabulary)
 
     @property
     def run_hashes(self) -> npt.NDArray[np.int64]:
         """A hash of each run's id, tenant and agent."""
         if not self.runs:
             return np.zeros(0, np.int64)
-        keys = zip(*self._transposed[:3], strict=True)
+        keys = zip(*self.run_fields[:3], strict=True)
         return np.fromiter(map(hash, keys), np.int64, len(self.runs))
 
     @property

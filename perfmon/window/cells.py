@@ -59,6 +59,8 @@ class Stat(enum.IntEnum):
     LATENCY_MAX = 30
     MEMORY_MAX = 31
     LAST_RUN = 32  # microseconds
+    LATEST = 33  # of runs and measurements
+    EARLIEST = 34  # of both, negated
 
 
 STATS = len(Stat)

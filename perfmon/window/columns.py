@@ -130,7 +130,8 @@ class RunColumns:
                 np.square(filled[:, column], out=single[:, squares])
         single[:, Stat.LATENCY_MAX] = np.where(known[:, 0], self.numbers[:, 0], -np.inf)
         single[:, Stat.MEMORY_MAX] = np.where(known[:, 5], self.numbers[:, 5], -np.inf)
-        single[:, Stat.LAST_RUN] = self.at
+        single[:, Stat.LAST_RUN] = single[:, Stat.LATEST] = self.at
+        single[:, Stat.EARLIEST] = -self.at
         measured = order[known[order, 0]]
         failing = order[self.errors[order] >= 0]
         return Cells(
@@ -186,6 +187,8 @@ class MeasurementColumns:
         single[:, Stat.ACCURACY] = self.scores
         single[:, Stat.ACCURACY_SQ] = np.square(self.scores)
         single[:, Stat.LATENCY_MAX :] = -np.inf
+        single[:, Stat.LATEST] = self.at
+        single[:, Stat.EARLIEST] = -self.at
         rows = len(firsts)
         return Cells(
             self.vocabulary,

@@ -51,6 +51,11 @@ class Block:
             self._total = self.cells().total()
         return self._total
 
+    def lies_in(self, since: int, until: int) -> bool:
+        """Whether all of it happened in `[since, until)`."""
+        latest, earliest = self.total().stats[0, [Stat.LATEST, Stat.EARLIEST]]
+        return bool(latest < until and -earliest >= since)
+
     def counts(self) -> tuple[int, int]:
         """Runs and measurements."""
         both = self.total().stats[:, [Stat.RUNS, Stat.ACCURACY_N]].sum(axis=0)
@@ -283,6 +288,8 @@ class Window:
         block = self._minutes.get(minute)
         if block is None:
             return Cells.empty(self.vocabulary), since, until
+        if block.lies_in(since, until):
+            return block.cells(), since, until
         runs = self._runs.between(minute, minute + MINUTE)
         measurements = self._measurements.between(minute, minute + MINUTE)
         if (len(runs), len(measurements)) != block.counts():

@@ -37,6 +37,8 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._lock = threading.RLock()
+        self._gate = threading.Condition()
+        self._readers = 0
         self._closed = False
         # Rows are fetched from the driver's cursor, past SQLAlchemy and its errors.
         self._driver_error: type[Exception] = writer.dialect.loaded_dbapi.Error
@@ -50,8 +52,30 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A connection for single statements, each of which sees all that was committed."""
-        with self._around_reads(), self._told(), self._reader.connect() as connection:
-            yield connection
+        with self._gate:
+            self._readers += 1
+        try:
+            with self._around_reads(), self._told(), self._reader.connect() as connection:
+                yield connection
+        finally:
+            with self._gate:
+                self._readers -= 1
+                self._gate.notify_all()
+
+    def pause(self) -> None:
+        """Wait for what is under way, close all connections, and open none until `resume`."""
+        self._lock.acquire()
+        self._gate.acquire()
+        self._gate.wait_for(lambda: self._readers == 0, timeout=BUSY_SECONDS)
+        self._let_go()
+
+    def resume(self) -> None:
+        self._gate.release()
+        self._lock.release()
+
+    def _let_go(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()
 
     def upgrade(self) -> None:
         with self.writing() as connection:
@@ -153,6 +177,9 @@ class SqliteMemory(Database):
 
     def _around_reads(self) -> AbstractContextManager[Any]:
         return self._lock
+
+    def _let_go(self) -> None:
+        """The connection is the database."""
 
     def size(self, connection: sa.Connection) -> dict[str, int]:
         return {"bytes": _sqlite_bytes(connection)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import sqlalchemy as sa
@@ -14,9 +15,6 @@ from perfmon import MEASUREMENT_FIELDS, RUN_FIELDS, Scope
 from perfmon_sql import schema
 from perfmon_sql.keys import KEY_COLUMNS, scope_filter
 from perfmon_sql.statements import Row, fetched
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CHUNK = 10_000  # rows read at once
 # Rows in a statement, which may have 32,766 parameters: few texts, each of them parsed once.
@@ -52,57 +50,78 @@ RUNS = RowTable(schema.runs, RUN_FIELDS, 2)
 MEASUREMENTS = RowTable(schema.measurements, MEASUREMENT_FIELDS, 1)
 
 
-def insert(connection: sa.Connection, target: RowTable, rows: Sequence[Row]) -> list[bool]:
-    """Put in what is not there, and tell for each row whether it was new."""
+Columns = Sequence[tuple[Any, ...]]
+
+
+def insert(connection: sa.Connection, target: RowTable, columns: Columns) -> list[bool]:
+    """Put in what is not there, and tell for each row whether it was new.
+
+    The rows come turned on their side, a tuple for each of `target.columns`.
+    """
     if connection.dialect.name == "sqlite":
-        return _insert_sqlite(connection, target, rows)
+        return _insert_sqlite(connection, target, columns)
     new: list[bool] = []
-    for start in range(0, len(rows), _POSTGRES_ROWS):
-        part = rows[start : start + _POSTGRES_ROWS]
+    for start in range(0, len(columns[0]), _POSTGRES_ROWS):
+        part = _part(columns, start, _POSTGRES_ROWS)
         inserted = fetched(connection, _postgres_insert(target), _arrays(target, part))
         new += _first_occurrences(target, part, inserted)
     return new
 
 
-def _insert_sqlite(connection: sa.Connection, target: RowTable, rows: Sequence[Row]) -> list[bool]:
+def _part(columns: Columns, start: int, size: int) -> Columns:
+    return [column[start : start + size] for column in columns]
+
+
+def _insert_sqlite(connection: sa.Connection, target: RowTable, columns: Columns) -> list[bool]:
     # Ids are given in order, and nobody else writes during the transaction.
     last = fetched(connection, f"SELECT coalesce(max(id), 0) FROM {target.name}")[0][0]
     unique = ", ".join(target.columns[: target.unique])
+    # A parameter costs more than a literal: columns that all rows leave out stand in the text.
+    fixed = tuple(_literal(column) for column in columns)
+    free = [column for column, literal in zip(columns, fixed, strict=True) if literal is None]
     new: list[bool] = []
-    while len(new) < len(rows):
-        left = len(rows) - len(new)
+    while len(new) < len(columns[0]):
+        left = len(columns[0]) - len(new)
         size = next(size for size in _SQLITE_ROWS if size <= left)
-        part = rows[len(new) : len(new) + size]
-        statement, values = _sqlite_insert(target, size), tuple(chain.from_iterable(part))
-        count = connection.exec_driver_sql(statement, values).rowcount
-        inserted = (
-            part
-            if count == size
-            else fetched(connection, f"SELECT {unique} FROM {target.name} WHERE id > ?", (last,))
-        )
-        new += _first_occurrences(target, part, inserted)
+        values = tuple(chain.from_iterable(zip(*_part(free, len(new), size), strict=True)))
+        count = connection.exec_driver_sql(_sqlite_insert(target, size, fixed), values).rowcount
+        if count == size:
+            new += [True] * size
+        else:
+            inserted = fetched(
+                connection, f"SELECT {unique} FROM {target.name} WHERE id > ?", (last,)
+            )
+            new += _first_occurrences(target, _part(columns, len(new), size), inserted)
         last += count
     return new
 
 
-def _first_occurrences(
-    target: RowTable, rows: Sequence[Row], inserted: Sequence[Row]
-) -> list[bool]:
+def _literal(column: tuple[Any, ...]) -> str | None:
+    """The value of all rows as SQL, where it is one of the usual ones for unknown or none."""
+    first = column[0]
+    if (first is not None and first not in _USUAL) or column.count(first) < len(column):
+        return None
+    return _USUAL[first]
+
+
+_USUAL = {None: "NULL", 0: "0", 1: "1"}
+
+
+def _first_occurrences(target: RowTable, columns: Columns, inserted: Sequence[Row]) -> list[bool]:
     """Which rows were put in, where a row may be there again later."""
-    if len(inserted) == len(rows):
-        return [True] * len(rows)
+    if len(inserted) == len(columns[0]):
+        return [True] * len(inserted)
     left = set(inserted)
     new = []
-    for row in rows:
-        key = row[: target.unique]
+    for key in zip(*columns[: target.unique], strict=True):
         new.append(key in left)
         left.discard(key)
     return new
 
 
-@cache
-def _sqlite_insert(target: RowTable, rows: int) -> str:
-    one = f"({', '.join('?' * len(target.columns))})"
+@lru_cache(maxsize=256)
+def _sqlite_insert(target: RowTable, rows: int, fixed: tuple[str | None, ...]) -> str:
+    one = f"({', '.join(literal or '?' for literal in fixed)})"
     return (
         f"INSERT INTO {target.name} ({', '.join(target.columns)}) "
         f"VALUES {', '.join([one] * rows)} ON CONFLICT DO NOTHING"
@@ -121,11 +140,11 @@ def _postgres_insert(target: RowTable) -> str:
     )
 
 
-def _arrays(target: RowTable, rows: Sequence[Row]) -> tuple[str, ...]:
+def _arrays(target: RowTable, columns: Columns) -> tuple[str, ...]:
     """Columns as PostgreSQL's array literals: psycopg is ten times slower in making them."""
     return tuple(
         _texts(values) if isinstance(target.table.c[name].type, sa.Text) else _numbers(values)
-        for name, values in zip(target.columns, zip(*rows, strict=True), strict=True)
+        for name, values in zip(target.columns, columns, strict=True)
     )
 
 

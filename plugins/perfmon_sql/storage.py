@@ -16,6 +16,7 @@ from perfmon_sql.statements import Row, fetched
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
     import sqlalchemy as sa
 
     from perfmon_sql.databases import Database
@@ -96,37 +97,48 @@ class SqlStorage:
                 **database.size(connection),
             }
 
+    def pause(self) -> None:
+        self._database.pause()
+
+    def resume(self) -> None:
+        self._database.resume()
+
     def close(self) -> None:
         self._database.close()
 
     def _stored(self, connection: sa.Connection, batch: Batch) -> Stored:
-        new_runs, agents = self._added(connection, RUNS, batch.runs)
-        new_measurements, _ = self._added(connection, MEASUREMENTS, batch.measurements)
+        new_runs, agents = self._added(connection, RUNS, batch.run_fields)
+        new_measurements, _ = self._added(connection, MEASUREMENTS, batch.measurement_fields)
         stored = Stored(np.array(new_runs, bool), np.array(new_measurements, bool))
         fresh = batch.cells(HOUR, stored.runs, stored.measurements)
         if len(fresh):
             add_cells(connection, fresh, self._writer, self._numbers, self._mark)
-            self._seen(connection, agents, batch.runs, new_runs)
+            if stored.runs.any():
+                self._seen(connection, agents, batch, stored.runs)
         return stored
 
     def _added(
-        self, connection: sa.Connection, target: RowTable, rows: Any
-    ) -> tuple[list[bool], list[int]]:
+        self, connection: sa.Connection, target: RowTable, fields: list[Row]
+    ) -> tuple[list[bool], Row]:
         """Which rows were new, and the number of each row's agent."""
-        if not rows:
-            return [], []
-        numbers = self._numbers.of(connection, [row[1:6] for row in rows])
-        numbered = [(row[0], *pair, *row[6:]) for row, pair in zip(rows, numbers, strict=True)]
-        return insert(connection, target, numbered), [agent for agent, _ in numbers]
+        if not fields:
+            return [], ()
+        keys = list(zip(*fields[1:6], strict=True))
+        agents, numbers = zip(*self._numbers.of(connection, keys), strict=True)
+        return insert(connection, target, [fields[0], agents, numbers, *fields[6:]]), agents
 
     def _seen(
-        self, connection: sa.Connection, agents: list[int], runs: Any, new: list[bool]
+        self, connection: sa.Connection, agents: Row, batch: Batch, new: npt.NDArray[np.bool_]
     ) -> None:
         """Note each agent's last run."""
-        last: dict[int, tuple[int, str | None]] = {}
-        for agent, run, is_new in zip(agents, runs, new, strict=True):
-            if is_new and (agent not in last or run[_AT] >= last[agent][0]):
-                last[agent] = (run[_AT], run[_TYPE])
+        places = np.flatnonzero(new)
+        numbers, at = np.array(agents, np.int64)[places], np.array(batch.run_fields[_AT])[places]
+        order = np.lexsort((at, numbers))
+        ends = np.flatnonzero(np.diff(numbers[order], append=-1))
+        last = {
+            int(numbers[row]): (int(at[row]), batch.runs[places[row]][_TYPE])
+            for row in order[ends].tolist()
+        }
         if last:
             mark = self._mark
             # In order of their numbers: two writers that lock the same rows then never cross.
