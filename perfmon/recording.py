@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from perfmon.bulk import quick_rows
 from perfmon.bus import Bus
 from perfmon.checks import (
     MAX_JSON,
@@ -241,15 +242,17 @@ class Recording(ABC):
         it returns when they are committed, so that `accepted` and `duplicates` are exact.
         """
         rows, rejected = [], []
-        for index, run in enumerate(runs):
+        items = runs if isinstance(runs, list) else list(runs)
+        quick = quick_rows(items, self._known, self._known_errors, self.now_us())
+        for index, row in enumerate(quick):
             try:
-                fields = attrs.asdict(run, recurse=False) if isinstance(run, AgentRun) else run
-                rows.append(self._row(fields))
+                rows.append(self._row(items[index]) if row is None else row)
             except InvalidRun as problem:
                 rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
         return self._record_rows(rows, [], rejected, wait=wait)
 
-    def _row(self, fields: Mapping[str, Any]) -> Row:
+    def _row(self, run: Mapping[str, Any] | AgentRun) -> Row:
+        fields = attrs.asdict(run, recurse=False) if isinstance(run, AgentRun) else run
         if not isinstance(fields, Mapping):
             raise InvalidRun("run", fields, "an object of a run's fields")
         return self._checked(fields)

@@ -17,7 +17,7 @@ CORE, PLUGINS = ROOT / "perfmon", ROOT / "plugins"
 # Top-level modules (a package is one of them) by floor; within a floor only as listed.
 FLOORS = (
     ("errors", "ids", "secret", "places", "limits", "checks", "records"),
-    ("roles", "window", "strict", "sections", "tables"),
+    ("roles", "bulk", "window", "strict", "sections", "tables"),
     ("config", "scores", "summary"),
     ("alerts", "hookspecs", "hooks", "worker", "journal", "report", "tracking", "forking"),
     ("bus", "plugins", "recorder", "history"),
