@@ -84,7 +84,9 @@ class Intake:
         self.window = window
         self.storage = storage
         self.counts = Counts()
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # guards the window and what waits for storage
+        self.taking = threading.RLock()  # held by the one who takes in
+        self._taking_rows = False
         self.storage_error: str | None = None
         self._bus = bus
         self._now = now
@@ -105,16 +107,26 @@ class Intake:
         """Whether something taken in waits for storage."""
         return bool(self._unstored)
 
-    def take_in(self) -> None:
-        """Bring everything recorded so far into the window (read your writes)."""
-        if not len(self.recorder):
+    def take_in(self, *, with_bulks: bool = True) -> None:
+        """Bring everything recorded so far into the window (read your writes).
+
+        Bulks may be left to the writer: their callers wait, nothing of them is recorded yet.
+        """
+        if not len(self.recorder) and not self._taking_rows:
             return
-        with self.lock:
+        if not with_bulks and not self.recorder.has_rows() and not self._taking_rows:
+            return
+        with self.taking:
             while len(self.recorder) and self._unstored_rows < MAX_UNSTORED:
-                drained = self.recorder.drain()
-                if not (drained.runs or drained.measurements or drained.bulks):
-                    return
-                self._take_journaled(drained.runs, drained.measurements, drained.position)
+                self._taking_rows = True
+                try:
+                    drained = self.recorder.drain(with_bulks=with_bulks)
+                    if drained.runs or drained.measurements:
+                        self._take_journaled(drained.runs, drained.measurements, drained.position)
+                    elif not drained.bulks:
+                        return
+                finally:
+                    self._taking_rows = False
                 self._take_bulks(drained.bulks)
 
     def _take_journaled(
@@ -156,10 +168,12 @@ class Intake:
     ) -> None:
         batch = Batch(self._completed(runs), measurements, self.window.vocabulary)
         suspected = self._suspected(batch)
-        where = self.window.add(batch, self._now(), ~suspected[0], ~suspected[1])
-        self._unstored.append(_Waiting(batch, suspected, where, shares, journaled=journaled))
-        self._unstored_rows += len(batch)
-        self.counts.taken += len(batch)
+        prepared = self.window.prepare(batch, ~suspected[0], ~suspected[1], self._now())
+        with self.lock:
+            where = self.window.add(prepared, self._now())
+            self._unstored.append(_Waiting(batch, suspected, where, shares, journaled=journaled))
+            self._unstored_rows += len(batch)
+            self.counts.taken += len(batch)
 
     def _suspected(self, batch: Batch) -> tuple[Mask, Mask]:
         """Which rows were probably recorded before; storage decides."""
@@ -227,7 +241,7 @@ class Intake:
             self.window.retract(waiting.where, np.flatnonzero(old[0]), np.flatnonzero(old[1]))
         wrongly = (new_runs & runs_suspected, new_measurements & measurements_suspected)
         if wrongly[0].any() or wrongly[1].any():
-            self.window.add(waiting.batch, self._now(), *wrongly)
+            self.window.add(self.window.prepare(waiting.batch, *wrongly, self._now()), self._now())
 
     def _keep(self, waiting: _Waiting) -> None:
         """Storage is away: who waits for a commit is told, and their rows go to the journal."""
@@ -263,11 +277,13 @@ class Intake:
 
     def load(self, runs: Sequence[Row], measurements: Sequence[Row]) -> int:
         """Bring history into the window; returns how many rows were not there yet."""
-        with self.lock:
+        with self.taking:
             batch = Batch(runs, measurements, self.window.vocabulary)
             known = self._suspected(batch)
             unknown = ~known[0], ~known[1]
-            self.window.add(batch, self._now(), *unknown)
+            prepared = self.window.prepare(batch, *unknown, self._now())
+            with self.lock:
+                self.window.add(prepared, self._now())
             return int(unknown[0].sum() + unknown[1].sum())
 
     def recover(self) -> None:
@@ -284,7 +300,7 @@ class Intake:
                 [record.payload for record in whole if record.kind == MEASUREMENT],
                 len(MEASUREMENT_FIELDS),
             )
-            with self.lock:
+            with self.taking:
                 self.counts.recovered += len(runs) + len(measurements)
                 self.counts.damaged += len(records) - len(whole) + bad_runs + bad
                 for start in range(0, max(len(runs), len(measurements)), BATCH):

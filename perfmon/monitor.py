@@ -148,7 +148,12 @@ class PerformanceMonitor(Recording, Reading):
         """Wait until no transaction and no reading of the window is under way."""
         if self._closed or isinstance(self.intake, Sleeping):
             return
-        self._paused = [self.intake.writing, self.intake.lock, self.recorder.lock]
+        self._paused = [
+            self.intake.writing,
+            self.intake.taking,
+            self.intake.lock,
+            self.recorder.lock,
+        ]
         for lock in self._paused:
             lock.acquire()
         self.storage.pause()
@@ -294,7 +299,7 @@ class PerformanceMonitor(Recording, Reading):
         recorded = stored + duplicate + rejected + dropped + pending, in runs and measurements.
         """
         intake, counts = self.intake, self.intake.counts
-        with intake.lock:
+        with intake.taking, intake.lock:
             pending = intake.pending
             dropped = self.recorder.dropped
             recorded = counts.stored + counts.duplicate + counts.rejected + dropped + pending

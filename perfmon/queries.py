@@ -134,7 +134,7 @@ class Queries:
         return self.covers_from is not None and asked.since >= max(self.covers_from, floor)
 
     def _answer(self, asked: Asked, scope: Scope, *, by_key: bool = False) -> Answer:
-        self._intake.take_in()
+        self._intake.take_in(with_bulks=False)
         if self._in_memory(asked):
             with self._intake.lock:
                 window = self._intake.window
@@ -229,7 +229,7 @@ class Queries:
 
     def _known_agents(self, scope: Scope) -> dict[str, tuple[str | None, int | None]]:
         """Name to type and last run, of agents of storage and of this process."""
-        self._intake.take_in()
+        self._intake.take_in(with_bulks=False)
         window = self._intake.window
         with self._intake.lock:
             last_runs = window.last_runs()
@@ -371,7 +371,7 @@ class Queries:
 
     def _points(self, metric: str, asked: Asked, pieces: list[Asked], scope: Scope) -> list[Point]:
         if self._in_memory(asked):
-            self._intake.take_in()
+            self._intake.take_in(with_bulks=False)
             with self._intake.lock:
                 answers = [self._intake.window.answer(p.since, p.until, scope) for p in pieces]
         else:

@@ -94,6 +94,10 @@ class Recorder:
         """Rows pending, in memory or spilled to the journal."""
         return len(self._runs) + len(self._measurements) + self._bulk_rows + self._spilled
 
+    def has_rows(self) -> bool:
+        """Whether rows are pending that their caller thinks recorded: all but the bulks'."""
+        return bool(self._runs or self._measurements or self._spilled)
+
     def append_run(self, row: Row) -> None:
         """Record a run. Returns at once, or waits a moment for room and else drops it."""
         if self.journal is None and len(self._runs) < self._max_pending:
@@ -161,11 +165,13 @@ class Recorder:
                 queue.append(row)
             return True
 
-    def drain(self) -> Drained:
+    def drain(self, *, with_bulks: bool = True) -> Drained:
         """Everything that is pending in memory, or the next part of what was spilled."""
         with self.lock:
             runs, measurements = _taken(self._runs), _taken(self._measurements)
-            bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
+            bulks: list[Bulk] = []
+            if with_bulks:
+                bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
             drained = Drained(runs, measurements, bulks, None)
             if runs or measurements or bulks:
                 if self.journal is not None and self._spilled_from is None:

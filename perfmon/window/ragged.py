@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+_DENSE = 1_000_000  # a histogram of so many places is quicker than a sort
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -69,6 +70,13 @@ def merge_labels(owner: Ints, labels: Floats, counts: Floats, rows: int) -> Ragg
         return Ragged.empty(rows)
     low = labels.min()
     span = int(labels.max() - low) + 1
+    if rows * span <= _DENSE:
+        flat = owner * span + (labels - low).astype(np.int64)
+        dense = np.bincount(flat, weights=counts, minlength=rows * span).astype(np.float64)
+        filled = np.flatnonzero(dense)
+        return Ragged.of_sorted(
+            filled // span, (filled % span).astype(np.float64) + low, dense[filled], rows
+        )
     code, inverse = np.unique(owner * span + (labels - low).astype(np.int64), return_inverse=True)
     total: Floats = np.bincount(inverse, weights=counts, minlength=len(code)).astype(np.float64)
     return Ragged.of_sorted(code // span, (code % span).astype(np.float64) + low, total, rows)

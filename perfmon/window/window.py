@@ -28,15 +28,17 @@ StatRow = npt.NDArray[np.float64]
 class Block:
     """The cells of one minute or hour; parts are merged when somebody looks."""
 
-    __slots__ = ("_parts", "_total")
+    __slots__ = ("_parts", "_totals")
 
     def __init__(self, cells: Cells) -> None:
         self._parts = [cells]
-        self._total: Cells | None = None
+        # The parts' totals apart: they are small, and asked for most often.
+        self._totals: list[Cells] = []
 
     def add(self, cells: Cells) -> None:
+        if self._totals:
+            self._totals.append(cells.total())
         self._parts.append(cells)
-        self._total = None
         if len(self._parts) > _PARTS:
             self.cells()
 
@@ -47,9 +49,11 @@ class Block:
         return self._parts[0]
 
     def total(self) -> Cells:
-        if self._total is None:
-            self._total = self.cells().total()
-        return self._total
+        if not self._totals:
+            self._totals = [part.total() for part in self._parts]
+        if len(self._totals) > 1:
+            self._totals = [Cells.joined(self._totals, self._parts[0].vocabulary).total()]
+        return self._totals[0]
 
     def lies_in(self, since: int, until: int) -> bool:
         """Whether all of it happened in `[since, until)`."""
@@ -77,6 +81,17 @@ class Receipted(NamedTuple):
     runs_kept: Ints
     measurements_first: int
     measurements_kept: Ints
+
+
+class Prepared(NamedTuple):
+    """A batch made ready for the window."""
+
+    all_runs: RunColumns
+    runs: RunColumns
+    measurements: MeasurementColumns
+    runs_kept: Ints
+    measurements_kept: Ints
+    cells: tuple[Cells, Cells]
 
 
 class Window:
@@ -109,22 +124,32 @@ class Window:
         """How many runs are held raw."""
         return len(self._runs)
 
-    def add(self, batch: Batch, now: int, runs_in: Mask, measurements_in: Mask) -> Receipted:
-        """Take in the rows of these masks that are not older than the retention."""
-        self.expire(now)
+    def prepare(
+        self, batch: Batch, runs_in: Mask, measurements_in: Mask, now: int
+    ) -> Prepared:
+        """The columns and cells of the rows of these masks, if not too old; needs no lock."""
+        floor = max(self.floor, now - self.retention)
         runs, measurements = batch.run_columns, batch.measurement_columns
-        self._note_last_runs(runs)
-        runs_kept = np.flatnonzero(runs_in & (runs.at >= self.floor))
-        measurements_kept = np.flatnonzero(measurements_in & (measurements.at >= self.floor))
+        runs_kept = np.flatnonzero(runs_in & (runs.at >= floor))
+        measurements_kept = np.flatnonzero(measurements_in & (measurements.at >= floor))
         if len(runs_kept) < len(runs):
             runs = runs.take(runs_kept)
         if len(measurements_kept) < len(measurements):
             measurements = measurements.take(measurements_kept)
-        runs_first = self._runs.add(runs)
-        measurements_first = self._measurements.add(measurements)
-        for cells in (runs.cells(MINUTE), measurements.cells(MINUTE)):
+        cells = (runs.cells(MINUTE), measurements.cells(MINUTE))
+        return Prepared(batch.run_columns, runs, measurements, runs_kept, measurements_kept, cells)
+
+    def add(self, prepared: Prepared, now: int) -> Receipted:
+        """Take in what was made ready."""
+        self.expire(now)
+        self._note_last_runs(prepared.all_runs)
+        runs_first = self._runs.add(prepared.runs)
+        measurements_first = self._measurements.add(prepared.measurements)
+        for cells in prepared.cells:
             self._add_cells(cells)
-        return Receipted(runs_first, runs_kept, measurements_first, measurements_kept)
+        return Receipted(
+            runs_first, prepared.runs_kept, measurements_first, prepared.measurements_kept
+        )
 
     def _note_last_runs(self, runs: RunColumns) -> None:
         known = len(self.vocabulary.keys.values)
