@@ -51,7 +51,9 @@ assert _Plain.__struct_fields__ == RUN_FIELDS
 
 _as_tuple = msgspec.structs.astuple
 _encode = msgspec.json.Encoder().encode
-_QUICK_PROBLEMS = (TypeError, ValueError, KeyError, OverflowError, RecursionError)
+_QUICK_PROBLEMS = (
+    msgspec.MsgspecError, TypeError, ValueError, KeyError, OverflowError, RecursionError,
+)  # fmt: skip
 
 
 def quick_rows(
@@ -80,12 +82,12 @@ def _converted(items: Sequence[Any]) -> Iterator[_Plain | None]:
     try:
         yield from msgspec.convert(items, list[_Plain])
         return
-    except (msgspec.ValidationError, TypeError, RecursionError):
+    except _QUICK_PROBLEMS:
         pass
     for item in items:
         try:
             yield msgspec.convert(item, _Plain)
-        except (msgspec.ValidationError, TypeError, RecursionError):
+        except _QUICK_PROBLEMS:
             yield None
 
 

@@ -18,6 +18,7 @@ from perfmon.forking import Sleeping, watch_forks
 from perfmon.history import History
 from perfmon.intake import BATCH, Intake
 from perfmon.journal import Journal
+from perfmon.logs import close_log, open_log
 from perfmon.plugins import Plugins
 from perfmon.queries import Queries
 from perfmon.reading import Reading
@@ -88,6 +89,7 @@ class PerformanceMonitor(Recording, Reading):
         self.bus.register(Inputs(self), MONITOR)
         self.vocabulary = Vocabulary()
         self._writer: Writer | None = None
+        self._log_file: logging.Handler | None = None
         self._paused: list[Any] = []
         self._inherited: list[Any] = []
         self._was_started = False
@@ -188,7 +190,10 @@ class PerformanceMonitor(Recording, Reading):
             self._reopen()
         if self._writer is not None and self._writer.is_alive:
             return self
-        self._load(self.config.monitor.retention_hours)
+        if self.config.monitor.log_file is not None and self._log_file is None:
+            self._log_file = open_log(self.config.monitor.log_file)
+        loaded = self._load(self.config.monitor.retention_hours)
+        _log.info("perfmon started: %d runs and measurements of history in memory", loaded)
         self._writer = Writer(self.intake, self._chores)
         self._writer.start()
         self.bus.publish("monitor_started", monitor=self)
@@ -211,6 +216,9 @@ class PerformanceMonitor(Recording, Reading):
         if self.recorder.journal is not None:
             self.recorder.journal.close(keep=self.intake.pending > 0)
         self.storage.close()
+        if self._log_file is not None:
+            close_log(self._log_file)
+            self._log_file = None
 
     def _reopen(self) -> None:
         self._closed = False

@@ -6,7 +6,11 @@ import os
 import secrets
 
 import pytest
+from hypothesis import settings
 
+# No test depends on the machine's speed.
+settings.register_profile("perfmon", deadline=None)
+settings.load_profile("perfmon")
 pytest.register_assert_rewrite("perfmon.testing")
 
 POSTGRES = os.environ.get("PERFMON_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")

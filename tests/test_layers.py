@@ -18,7 +18,7 @@ CORE, PLUGINS = ROOT / "perfmon", ROOT / "plugins"
 FLOORS = (
     ("errors", "ids", "secret", "places", "limits", "checks", "records"),
     ("roles", "bulk", "window", "strict", "sections", "tables"),
-    ("config", "scores", "summary"),
+    ("config", "logs", "scores", "summary"),
     ("alerts", "hookspecs", "hooks", "worker", "journal", "report", "tracking", "forking"),
     ("bus", "plugins", "recorder", "history"),
     ("intake", "writer", "queries"),

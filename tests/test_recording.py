@@ -271,3 +271,14 @@ assert os.waitpid(pid, 0)[1] == 0
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, url], check=True, timeout=60)
     with PerformanceMonitor(storage_url=url) as monitor:
         assert monitor.get_system_metrics(60).total_tasks == 201
+
+
+def test_the_log_file_tells_of_a_storage_that_is_away(tmp_path):
+    """What perfmon has to say is in the configured file, and the file is let go at the end."""
+    path = tmp_path / "logs" / "perfmon.log"
+    monitor = monitor_on(tmp_path, log_file=str(path)).start()
+    monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))
+    record(monitor, "one")
+    wait_for(lambda: "storage is away" in path.read_text())
+    monitor.stop(timeout=0.1)
+    assert "perfmon started" in path.read_text()
