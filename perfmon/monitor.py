@@ -16,6 +16,7 @@ from perfmon.config import Config
 from perfmon.errors import InvalidRun, PerfmonError, StorageError
 from perfmon.forking import Sleeping, watch_forks
 from perfmon.history import History
+from perfmon.inputs import Inputs
 from perfmon.intake import BATCH, Intake
 from perfmon.journal import Journal
 from perfmon.logs import close_log, open_log
@@ -23,7 +24,7 @@ from perfmon.plugins import Plugins
 from perfmon.queries import Queries
 from perfmon.reading import Reading
 from perfmon.recorder import Recorder
-from perfmon.recording import Inputs, Recording
+from perfmon.recording import Recording
 from perfmon.records import Scope, to_micros
 from perfmon.roles import Clock, Storage
 from perfmon.window.cells import HOUR
@@ -236,7 +237,8 @@ class PerformanceMonitor(Recording, Reading):
         self.stop()
 
     def _chores(self) -> None:
-        self.queries.look_back()
+        if self.queries.trending is not None:
+            self.queries.trending.look_back()
         if time.monotonic() >= self._next_purge:
             self._next_purge = time.monotonic() + 3600
             self.purge()

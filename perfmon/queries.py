@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import attrs
@@ -17,6 +15,7 @@ from perfmon.config import Config
 from perfmon.errors import InvalidRun
 from perfmon.history import History
 from perfmon.intake import Intake
+from perfmon.ranges import Asked, Moment, minutes_of
 from perfmon.records import (
     AgentPerformance,
     CellKey,
@@ -30,39 +29,18 @@ from perfmon.records import (
 from perfmon.roles import KnownAgent
 from perfmon.scores import Targets, efficiency, reliability, specialization
 from perfmon.summary import AgentCells, Span, agents_of, error_counts, metrics_of, quality_spread
+from perfmon.trends import LOOKED_AT, UNKNOWN, Trends
 from perfmon.window.cells import HOUR, MINUTE, Stat
-from perfmon.window.ragged import Floats
 from perfmon.window.window import Answer, add_up
 
-Moment = datetime | float | str | None
 MAX_POINTS = 2_000
 
-# What a trend looks at: its name, the metric, whether more is better, its sum, its count.
-TRENDS = (
-    ("success_rate_trend", "success_rate", True, Stat.SUCCESS, Stat.RUNS),
-    ("latency_trend", "avg_latency_ms", False, Stat.LATENCY, Stat.LATENCY_N),
-    ("cost_trend", "cost_per_task", False, Stat.COST, Stat.COST_N),
-    ("accuracy_trend", "avg_accuracy", True, Stat.ACCURACY, Stat.ACCURACY_N),
-)
 _LOWER_IS_BETTER = ("latency", "cost", "error", "timeout", "retry", "tokens", "memory", "cpu")
 NUMERIC_METRICS = tuple(
     field.name
     for field in attrs.fields(PerformanceMetrics)
     if str(field.type) in ("int", "float") and field.name != "sample_size"
 )
-
-
-class Asked(NamedTuple):
-    """A range of time, `[since, until)` in microseconds, and whether it ends now."""
-
-    since: int
-    until: int
-    rolling: bool
-
-    @property
-    def before(self) -> Asked:
-        """The range of the same length just before it."""
-        return Asked(2 * self.since - self.until, self.since, False)
 
 
 class Overview(NamedTuple):
@@ -91,16 +69,12 @@ class Queries:
     ) -> None:
         self.covers_from: int | None = None  # since when the window holds all of storage's runs
         self._flush = flush
-        self._with_trend_analysis = with_trends
         self._targets = Targets(**attrs.asdict(config.scores))
         self._intake = intake
         self._history = history
-        self._bus = bus
         self._config = config
         self._now = now
-        self._looks: dict[tuple[int, Scope], tuple[int, Floats]] = {}
-        self._wanted_looks: set[tuple[int, Scope]] = set()
-        self._looks_lock = threading.Lock()
+        self.trending = Trends(intake, history, bus, now, self._in_memory) if with_trends else None
         self._stored_agents: list[KnownAgent] = []
 
     def asked(
@@ -109,7 +83,7 @@ class Queries:
         """The range a caller means; `InvalidRun` where it is none."""
         now = self._now()
         if since is None and until is None:
-            minutes = _window_minutes(
+            minutes = minutes_of(
                 self._config.monitor.window_size_minutes
                 if time_window_minutes is None
                 else time_window_minutes
@@ -152,12 +126,18 @@ class Queries:
     def _with_trends(
         self, metrics: PerformanceMetrics, asked: Asked, scope: Scope, answer: Answer
     ) -> PerformanceMetrics:
-        trends = self._trends(asked, scope, add_up(answer.cells.stats))
-        return _trended(metrics, trends)
+        return _trended(metrics, self._trends(asked, scope, answer))
+
+    def _trends(self, asked: Asked, scope: Scope, answer: Answer) -> dict[str, Trend]:
+        if self.trending is None:
+            return {
+                looked.name: Trend(metric=looked.metric, direction=UNKNOWN) for looked in LOOKED_AT
+            }
+        return self.trending.of(asked, scope, add_up(answer.cells.stats))
 
     def agent(self, name: str, asked: Asked, scope: Scope) -> AgentPerformance:
         scope = attrs.evolve(scope, agent_name=name)
-        answer = self._answer(asked, scope, by_key=True)
+        answer = self._answer(asked, scope)
         found = dict(agents_of(answer.cells, _span(asked, answer))).get(name)
         if found is None or not found.metrics.total_tasks:
             return self._absent(name, found, asked, answer)
@@ -174,13 +154,17 @@ class Queries:
     def _performances(
         self, found: dict[str, AgentCells], asked: Asked, answer: Answer, scope: Scope
     ) -> dict[str, AgentPerformance]:
+        trends = {}
+        if self.trending is not None:
+            trends = self.trending.by_agent(asked, scope, {n: a.stats for n, a in found.items()})
         result = {}
         for name in sorted({*found, *self._known_agents(scope)}):
             cells = found.get(name)
             if cells is None or not cells.metrics.total_tasks:
                 result[name] = self._absent(name, cells, asked, answer)
             else:
-                result[name] = self._performance(name, cells)
+                metrics = _trended(cells.metrics, trends.get(name, {}))
+                result[name] = attrs.evolve(self._performance(name, cells), metrics=metrics)
         return result
 
     def _performance(self, name: str, found: AgentCells) -> AgentPerformance:
@@ -251,7 +235,7 @@ class Queries:
         answer = self._answer(asked, scope, by_key=True)
         span = _span(asked, answer)
         found = dict(agents_of(answer.cells, span))
-        trends = self._trends(asked, scope, add_up(answer.cells.stats))
+        trends = self._trends(asked, scope, answer)
         metrics = metrics_of(answer.cells, span)
         agents = self._performances(found, asked, answer, scope) if include_agents else None
         return Overview(
@@ -265,70 +249,8 @@ class Queries:
     def trends(self, asked: Asked, scope: Scope) -> dict[str, Trend]:
         """The four trends by the name of their metric."""
         answer = self._answer(asked, scope)
-        trends = self._trends(asked, scope, add_up(answer.cells.stats))
+        trends = self._trends(asked, scope, answer)
         return {trend.metric: trend for trend in trends.values()}
-
-    def _trends(self, asked: Asked, scope: Scope, current: Floats) -> dict[str, Trend]:
-        earlier = self._stats_before(asked, scope) if self._with_trend_analysis else None
-        return {
-            name: self._trend(metric, up, asked, (current, earlier), (total, count))
-            for name, metric, up, total, count in TRENDS
-        }
-
-    def _trend(
-        self,
-        metric: str,
-        up: bool,
-        asked: Asked,
-        stats: tuple[Floats, Floats | None],
-        columns: tuple[Stat, Stat],
-    ) -> Trend:
-        current, earlier = stats
-        if earlier is None:
-            return Trend(metric=metric, direction="insufficient_data")
-        series = Series(
-            metric=metric,
-            higher_is_better=up,
-            points=(_point(asked.before, earlier, columns), _point(asked, current, columns)),
-        )
-        answer = self._bus.ask("detect_trend", series=series)
-        return (
-            answer
-            if isinstance(answer, Trend)
-            else Trend(metric=metric, direction="insufficient_data")
-        )
-
-    def _stats_before(self, asked: Asked, scope: Scope) -> Floats | None:
-        """The window before, from memory, from a look at storage, or None."""
-        before = asked.before
-        with self._intake.lock:
-            window = self._intake.window
-            if before.since >= window.floor and (asked.rolling or self._in_memory(before)):
-                return window.stats(before.since, before.until, scope)
-        if not asked.rolling:
-            return add_up(self._history.coarse(before.since, before.until, scope).stats)
-        return self._looked(asked.until - asked.since, scope)
-
-    def _looked(self, width: int, scope: Scope) -> Floats | None:
-        """What the background look at storage found for a rolling window; asks for one if none."""
-        now = self._now()
-        with self._looks_lock:
-            found = self._looks.get((width, scope))
-            if (found is None or now - found[0] > width // 20) and len(self._wanted_looks) < 100:
-                self._wanted_looks.add((width, scope))
-        return None if found is None or now - found[0] > width // 4 else found[1]
-
-    def look_back(self) -> None:
-        """Look at storage for the trends that were asked for; called by the writer."""
-        with self._looks_lock:
-            wanted, self._wanted_looks = self._wanted_looks, set()
-            if len(self._looks) > 1_000:
-                self._looks.clear()
-        for width, scope in wanted:
-            now = self._now()
-            cells = self._history.coarse(now - 2 * width, now - width, scope)
-            with self._looks_lock:
-                self._looks[width, scope] = (now, add_up(cells.stats))
 
     def compare(
         self, window_minutes: float | None, against: str | tuple[Moment, Moment], scope: Scope
@@ -354,7 +276,7 @@ class Queries:
         """A metric in consecutive steps; the last one may be shorter."""
         if metric not in NUMERIC_METRICS:
             raise InvalidRun("metric", metric, f"one of {', '.join(NUMERIC_METRICS)}")
-        step = round(_window_minutes(step_minutes, "step") * MINUTE)
+        step = round(minutes_of(step_minutes, "step") * MINUTE)
         if not self._in_memory(asked):
             step = max(-(-step // HOUR) * HOUR, HOUR)
         if (asked.until - asked.since) / step > MAX_POINTS:
@@ -427,27 +349,12 @@ def _error_patterns(answer: Answer, found: dict[str, AgentCells]) -> list[dict[s
     ]
 
 
-def _window_minutes(minutes: Any, field: str = "time_window_minutes") -> float:
-    allowed = "a number of minutes above 0, at most 5256000 (ten years)"
-    if isinstance(minutes, bool) or not isinstance(minutes, (int, float)):
-        raise InvalidRun(field, minutes, allowed)
-    if not 0 < minutes <= 5_256_000:
-        raise InvalidRun(field, minutes, allowed)
-    return float(minutes)
-
-
 def _span(asked: Asked, answer: Answer) -> Span:
     """What the metrics say of their window: `(start, end]` for one that ends now."""
     if not asked.rolling:
         return Span(answer.since, answer.until)
     start = asked.since - 1 if answer.since == asked.since else answer.since
     return Span(start, asked.until - 1)
-
-
-def _point(asked: Asked, stats: Floats, columns: tuple[Stat, Stat]) -> Point:
-    total, count = float(stats[columns[0]]), float(stats[columns[1]])
-    value = total / count if count else math.nan
-    return Point(asked.since / 1e6, asked.until / 1e6, value, int(count))
 
 
 def _change(current: PerformanceMetrics, other: PerformanceMetrics, name: str) -> float:

@@ -12,7 +12,8 @@ from perfmon.bus import Bus
 from perfmon.checks import stamp, text
 from perfmon.config import Config
 from perfmon.errors import InvalidRun
-from perfmon.queries import Asked, Moment, Queries
+from perfmon.queries import Queries
+from perfmon.ranges import Asked, Moment
 from perfmon.records import (
     AgentPerformance,
     AlertLevel,

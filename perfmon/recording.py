@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -17,17 +16,18 @@ import msgspec
 from perfmon.bulk import quick_rows
 from perfmon.bus import Bus
 from perfmon.checks import (
+    MAX_ID,
     MAX_JSON,
     RUN_FIELDS,
     STATUS_CODES,
     checked_measurement,
     checked_run,
+    optional_text,
     stamp,
     text,
 )
-from perfmon.errors import InvalidRun, PerfmonError, StorageError
+from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
-from perfmon.hookspecs import hookimpl
 from perfmon.ids import new_id
 from perfmon.intake import Intake
 from perfmon.recorder import Bulk, Recorder, Row
@@ -190,7 +190,7 @@ class Recording(ABC):
                 return
         except _QUICK_PROBLEMS:
             pass
-        self._record_slowly(
+        self.record_fields(
             dict(
                 run_id=run_id, agent_name=agent_name, agent_type=agent_type, status=status,
                 duration_ms=duration_ms, tokens_used=tokens_used, cost=cost, memory_mb=memory_mb,
@@ -202,7 +202,8 @@ class Recording(ABC):
             )
         )  # fmt: skip
 
-    def _record_slowly(self, fields: Mapping[str, Any]) -> None:
+    def record_fields(self, fields: Mapping[str, Any]) -> None:
+        """Record a run given as a mapping of `AgentRun`'s fields."""
         row = self._checked(fields)
         self._append_run(row)
         self._in_flight.pop(row[0], None)
@@ -385,6 +386,30 @@ class Recording(ABC):
             run_id=run_id, agent_name=agent_name, agent_type=agent_type, metadata=metadata
         )
 
+    def note_started(
+        self,
+        run_id: str,
+        agent_name: str,
+        agent_type: str | None,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
+        """Remember a run as in flight."""
+        if len(self._in_flight) < _MAX_IN_FLIGHT:
+            self._in_flight[text("run_id", run_id, MAX_ID)] = {
+                "run_id": run_id,
+                "agent_name": text("agent_name", agent_name),
+                "agent_type": optional_text("agent_type", agent_type),
+                "metadata": jsonable(metadata),
+                "started_at": from_micros(self.now_us()),
+            }
+
+    def record_measurement(self, measurement: AccuracyMeasurement) -> None:
+        """Record a measurement that has its score already."""
+        row = self._measurement_row(attrs.asdict(measurement, recurse=False))
+        self.recorder.append_measurement(row)
+        if self._writer is None:
+            self._take_in_if_many()
+
     def get_in_flight(self) -> list[dict[str, Any]]:
         """Runs that began and did not end yet, the oldest first."""
         now = self.now_us()
@@ -410,47 +435,6 @@ class Recording(ABC):
         return lambda function: watched(
             lambda: self.track(agent_name, agent_type, **fields), function
         )
-
-
-class Inputs:
-    """The hooks an orchestrator calls to record."""
-
-    def __init__(self, monitor: Recording) -> None:
-        self._monitor = weakref.ref(monitor)
-
-    def _get(self) -> Recording:
-        monitor = self._monitor()
-        if monitor is None:
-            raise PerfmonError("the monitor of this hook is gone")
-        return monitor
-
-    @hookimpl
-    def run_started(
-        self,
-        run_id: str,
-        agent_name: str,
-        agent_type: str | None,
-        metadata: Mapping[str, Any] | None,
-    ) -> None:
-        monitor = self._get()
-        if len(monitor._in_flight) < _MAX_IN_FLIGHT:  # noqa: SLF001 - the monitor's own part
-            monitor._in_flight[text("run_id", run_id, 512)] = {  # noqa: SLF001
-                "run_id": run_id,
-                "agent_name": text("agent_name", agent_name),
-                "agent_type": agent_type,
-                "metadata": jsonable(metadata),
-                "started_at": from_micros(monitor.now_us()),
-            }
-
-    @hookimpl
-    def run_finished(self, run: AgentRun) -> None:
-        self._get()._record_slowly(attrs.asdict(run, recurse=False))  # noqa: SLF001
-
-    @hookimpl
-    def outcome_known(self, measurement: AccuracyMeasurement) -> None:
-        monitor = self._get()
-        row = monitor._measurement_row(attrs.asdict(measurement, recurse=False))  # noqa: SLF001
-        monitor.recorder.append_measurement(row)
 
 
 _MEASUREMENT_ARGUMENTS = frozenset(

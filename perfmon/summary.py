@@ -110,6 +110,7 @@ class AgentCells(NamedTuple):
     metrics: PerformanceMetrics
     agent_type: str | None
     last_run: int | None
+    stats: Floats
     by_task_type: dict[str | None, Floats]
 
 
@@ -153,6 +154,7 @@ def _agent(cells: Cells, span: Span) -> AgentCells:
         metrics_of(cells, span),
         keys[cells.keys[newest]].agent_type,
         int(last) if math.isfinite(last) else None,
+        add_up(cells.stats),
         _by_task_type(cells, keys),
     )
 

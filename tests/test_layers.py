@@ -17,12 +17,12 @@ CORE, PLUGINS = ROOT / "perfmon", ROOT / "plugins"
 # Top-level modules (a package is one of them) by floor; within a floor only as listed.
 FLOORS = (
     ("errors", "ids", "secret", "places", "limits", "checks", "records"),
-    ("roles", "bulk", "window", "strict", "sections", "tables"),
+    ("ranges", "roles", "bulk", "window", "strict", "sections", "tables"),
     ("config", "logs", "scores", "summary"),
     ("alerts", "hookspecs", "hooks", "worker", "journal", "report", "tracking", "forking"),
     ("bus", "plugins", "recorder", "history"),
-    ("intake", "writer", "queries"),
-    ("recording", "reading", "monitor"),
+    ("intake", "writer", "trends", "queries"),
+    ("recording", "reading", "inputs", "monitor"),
     ("agents", "orchestrator", "render", "importing", "demo", "testing", "cli"),
 )
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}

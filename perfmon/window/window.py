@@ -124,9 +124,7 @@ class Window:
         """How many runs are held raw."""
         return len(self._runs)
 
-    def prepare(
-        self, batch: Batch, runs_in: Mask, measurements_in: Mask, now: int
-    ) -> Prepared:
+    def prepare(self, batch: Batch, runs_in: Mask, measurements_in: Mask, now: int) -> Prepared:
         """The columns and cells of the rows of these masks, if not too old; needs no lock."""
         floor = max(self.floor, now - self.retention)
         runs, measurements = batch.run_columns, batch.measurement_columns

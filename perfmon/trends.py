@@ -1,0 +1,163 @@
+"""Trends: a window beside the one before it, as far as either memory or storage has that one."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from perfmon.bus import Bus
+from perfmon.history import History
+from perfmon.intake import Intake
+from perfmon.ranges import Asked
+from perfmon.records import Point, Scope, Series, Trend
+from perfmon.window.cells import Stat
+from perfmon.window.ragged import Floats, Ints
+from perfmon.window.window import add_up
+
+UNKNOWN = "insufficient_data"
+_MOST_LOOKS = 1_000
+_MOST_WANTED = 100
+
+
+class Looked(NamedTuple):
+    """A metric that has a trend: its sum over its number is its value."""
+
+    name: str
+    metric: str
+    higher_is_better: bool
+    total: Stat
+    measured: Stat
+
+
+LOOKED_AT = (
+    Looked("success_rate_trend", "success_rate", True, Stat.SUCCESS, Stat.RUNS),
+    Looked("latency_trend", "avg_latency_ms", False, Stat.LATENCY, Stat.LATENCY_N),
+    Looked("cost_trend", "cost_per_task", False, Stat.COST, Stat.COST_N),
+    Looked("accuracy_trend", "avg_accuracy", True, Stat.ACCURACY, Stat.ACCURACY_N),
+)
+ByAgent = dict[str, Floats]
+
+
+class Trends:
+    """The four trends of any window, by the names of their fields in `PerformanceMetrics`."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        history: History,
+        bus: Bus,
+        now: Callable[[], int],
+        in_memory: Callable[[Asked], bool],
+    ) -> None:
+        self._intake = intake
+        self._history = history
+        self._bus = bus
+        self._now = now
+        self._in_memory = in_memory
+        self._looks: dict[tuple[int, Scope], tuple[int, ByAgent]] = {}
+        self._wanted: set[tuple[int, Scope]] = set()
+        self._lock = threading.Lock()
+
+    def of(self, asked: Asked, scope: Scope, current: Floats) -> dict[str, Trend]:
+        """The trends of everything in a scope; `current` is the window's statistics."""
+        return self._between(asked, current, self._before(asked, scope))
+
+    def by_agent(
+        self, asked: Asked, scope: Scope, current: Mapping[str, Floats]
+    ) -> dict[str, dict[str, Trend]]:
+        """The trends of each agent of the window."""
+        before = self._before_by_agent(asked, scope)
+        return {
+            name: self._between(asked, stats, None if before is None else before.get(name))
+            for name, stats in current.items()
+        }
+
+    def _between(self, asked: Asked, current: Floats, earlier: Floats | None) -> dict[str, Trend]:
+        return {looked.name: self._trend(looked, asked, current, earlier) for looked in LOOKED_AT}
+
+    def _trend(
+        self, looked: Looked, asked: Asked, current: Floats, earlier: Floats | None
+    ) -> Trend:
+        if earlier is None:
+            return Trend(metric=looked.metric, direction=UNKNOWN)
+        points = _point(looked, asked.before, earlier), _point(looked, asked, current)
+        series = Series(
+            metric=looked.metric, higher_is_better=looked.higher_is_better, points=points
+        )
+        answer = self._bus.ask("detect_trend", series=series)
+        return (
+            answer if isinstance(answer, Trend) else Trend(metric=looked.metric, direction=UNKNOWN)
+        )
+
+    def _is_held(self, asked: Asked) -> bool:
+        """Whether memory has the window before."""
+        before = asked.before
+        if before.since < self._intake.window.floor:
+            return False
+        return asked.rolling or self._in_memory(before)
+
+    def _before(self, asked: Asked, scope: Scope) -> Floats | None:
+        before = asked.before
+        with self._intake.lock:
+            if self._is_held(asked):
+                return self._intake.window.stats(before.since, before.until, scope)
+        by_agent = self._stored(asked, scope)
+        return None if by_agent is None else add_up(_stacked(by_agent))
+
+    def _before_by_agent(self, asked: Asked, scope: Scope) -> ByAgent | None:
+        before = asked.before
+        with self._intake.lock:
+            if self._is_held(asked):
+                found = self._intake.window.by_key(before.since, before.until, scope)
+                return self._by_agent(found.cells.keys, found.cells.stats)
+        return self._stored(asked, scope)
+
+    def _stored(self, asked: Asked, scope: Scope) -> ByAgent | None:
+        """From storage: read now for a question about history, else what was read behind it."""
+        if not asked.rolling:
+            return self._read(asked.before, scope)
+        now, wanted = self._now(), (asked.width, scope)
+        with self._lock:
+            at, found = self._looks.get(wanted, (None, None))
+            is_old = at is None or now - at > asked.width // 20
+            if is_old and len(self._wanted) < _MOST_WANTED:
+                self._wanted.add(wanted)
+        return None if at is None or now - at > asked.width // 4 else found
+
+    def look_back(self) -> None:
+        """Read from storage what trends were asked for; called behind the questions."""
+        with self._lock:
+            wanted, self._wanted = self._wanted, set()
+            if len(self._looks) > _MOST_LOOKS:
+                self._looks.clear()
+        for width, scope in wanted:
+            now = self._now()
+            found = self._read(Asked(now - 2 * width, now - width, False), scope)
+            with self._lock:
+                self._looks[width, scope] = (now, found)
+
+    def _read(self, asked: Asked, scope: Scope) -> ByAgent:
+        cells = self._history.coarse(asked.since, asked.until, scope)
+        return self._by_agent(cells.keys, cells.stats)
+
+    def _by_agent(self, keys: Ints, stats: Floats) -> ByAgent:
+        names = self._intake.window.vocabulary.keys.values
+        present, inverse = np.unique(keys, return_inverse=True)
+        rows: dict[str, list[Floats]] = {}
+        for number, key in enumerate(present.tolist()):
+            rows.setdefault(names[key].agent_name, []).append(stats[inverse == number])
+        return {name: add_up(np.concatenate(parts)) for name, parts in rows.items()}
+
+
+def _stacked(by_agent: ByAgent) -> Floats:
+    return np.stack(list(by_agent.values())) if by_agent else np.zeros((0, len(Stat)))
+
+
+def _point(looked: Looked, asked: Asked, stats: Floats) -> Point:
+    total, count = float(stats[looked.total]), float(stats[looked.measured])
+    value = total / count if count else math.nan
+    return Point(asked.since / 1e6, asked.until / 1e6, value, int(count))
