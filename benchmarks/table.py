@@ -65,7 +65,9 @@ def _number(value: float, unit: str) -> str:
 
 def show(figures: Figures, console: Console) -> None:
     """The table for people."""
-    table = Table(title="perfmon", show_lines=False)
+    if not console.is_terminal:
+        console.width = 160
+    table = Table(box=None, header_style="bold")
     for place, name in enumerate(HEADER):
         table.add_column(name, justify="right" if place in (2, 3, 5, 6) else "left")
     for subject, texts in _lines(figures):

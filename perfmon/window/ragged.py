@@ -9,6 +9,7 @@ import numpy.typing as npt
 _DENSE = 1_000_000  # a histogram of so many places is quicker than a sort
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
 
 @attrs.frozen(eq=False)
@@ -17,14 +18,14 @@ class Ragged:
 
     starts: Ints
     labels: Floats
-    counts: Floats
+    counts: Counts
 
     @classmethod
     def empty(cls, rows: int) -> Ragged:
         return cls(np.zeros(rows + 1, np.int64), np.zeros(0), np.zeros(0))
 
     @classmethod
-    def of_sorted(cls, owner: Ints, labels: Floats, counts: Floats, rows: int) -> Ragged:
+    def of_sorted(cls, owner: Ints, labels: Floats, counts: Counts, rows: int) -> Ragged:
         """From entries that are already sorted by the row that owns them."""
         starts = np.zeros(rows + 1, np.int64)
         np.cumsum(np.bincount(owner, minlength=rows), out=starts[1:])
@@ -33,14 +34,24 @@ class Ragged:
     @classmethod
     def joined(cls, parts: list[Ragged]) -> Ragged:
         """All rows of all parts, one after the other."""
-        lengths = [np.diff(part.starts) for part in parts]
-        starts = np.zeros(sum(map(len, lengths)) + 1, np.int64)
-        np.cumsum(np.concatenate(lengths), out=starts[1:])
+        sizes = [len(part.labels) for part in parts]
+        rows = [len(part.starts) - 1 for part in parts]
+        starts = np.zeros(sum(rows) + 1, np.int64)
+        starts[1:] = np.concatenate([part.starts[1:] for part in parts])
+        starts[1:] += np.repeat(np.cumsum([0, *sizes[:-1]]), rows)
         return cls(
             starts,
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.counts for part in parts]),
         )
+
+    @classmethod
+    def of_rows(cls, rows: list[tuple[Floats, Counts]]) -> Ragged:
+        """From each row's labels and counts."""
+        starts = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(labels) for labels, _ in rows], out=starts[1:])
+        labels, counts = zip(*rows, strict=True)
+        return cls(starts, np.concatenate(labels), np.concatenate(counts))
 
     def owners(self) -> Ints:
         """For each entry the row it belongs to."""
@@ -53,18 +64,18 @@ class Ragged:
         where = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], lengths)
         return Ragged(starts, self.labels[where], self.counts[where])
 
-    def row(self, index: int) -> tuple[Floats, Floats]:
+    def row(self, index: int) -> tuple[Floats, Counts]:
         part = slice(self.starts[index], self.starts[index + 1])
         return self.labels[part], self.counts[part]
 
-    def regrouped(self, new_row: Ints) -> tuple[Ints, Floats, Floats]:
+    def regrouped(self, new_row: Ints) -> tuple[Ints, Floats, Counts]:
         """Entries ordered by the new row their old row goes to; equal labels are not merged."""
         owner = new_row[self.owners()]
         order = np.argsort(owner, kind="stable")
         return owner[order], self.labels[order], self.counts[order]
 
 
-def merge_labels(owner: Ints, labels: Floats, counts: Floats, rows: int) -> Ragged:
+def merge_labels(owner: Ints, labels: Floats, counts: Counts, rows: int) -> Ragged:
     """Add up the counts of equal labels within each row; labels are small whole numbers."""
     if not len(labels):
         return Ragged.empty(rows)

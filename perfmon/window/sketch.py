@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from perfmon.window.ragged import Floats, Ints, Ragged, merge_labels
+from perfmon.window.ragged import Counts, Floats, Ints, Ragged, merge_labels
 
 EXACT = 64
 STEP = 0.0099  # ln of the ratio of neighbouring buckets
@@ -30,8 +30,10 @@ def middles(numbers: Floats) -> Floats:
     return np.where(numbers <= _ZERO, 0.0, np.exp(numbers * STEP))
 
 
-def merged(owner: Ints, values: Floats, counts: Floats, rows: int) -> Ragged:
+def merged(owner: Ints, values: Floats, counts: Counts, rows: int) -> Ragged:
     """One sketch a row, from entries sorted by row: exact where it holds few, else rounded."""
+    # Counts of four bytes are exact to 16 million in a bucket, and their sums are not made here.
+    counts = counts.astype(np.float32, copy=False)
     if not len(values):
         return Ragged.empty(rows)
     many = np.bincount(owner, weights=counts, minlength=rows)[owner] > EXACT
@@ -44,12 +46,12 @@ def merged(owner: Ints, values: Floats, counts: Floats, rows: int) -> Ragged:
     return Ragged.of_sorted(
         all_owners[order],
         np.concatenate([values[few], middles(rounded.labels)])[order],
-        np.concatenate([counts[few], rounded.counts])[order],
+        np.concatenate([counts[few], rounded.counts.astype(np.float32)])[order],
         rows,
     )
 
 
-def quantiles(values: Floats, counts: Floats, wanted: tuple[float, ...]) -> list[float]:
+def quantiles(values: Floats, counts: Counts, wanted: tuple[float, ...]) -> list[float]:
     """Quantiles by linear interpolation between ranks, as numpy's default; NaN of nothing."""
     if not len(values):
         return [np.nan] * len(wanted)
@@ -65,7 +67,7 @@ def quantiles(values: Floats, counts: Floats, wanted: tuple[float, ...]) -> list
     else:
         order = np.argsort(values)
         values, counts = values[order], counts[order]
-    ranks = np.cumsum(counts)
+    ranks = np.cumsum(counts, dtype=np.float64)
     position = np.array(wanted) * (ranks[-1] - 1)
     below = np.floor(position)
     last = len(values) - 1

@@ -16,11 +16,12 @@ from perfmon.records import Scope
 from perfmon.window.batch import Batch
 from perfmon.window.cells import HOUR, MINUTE, STATS, Cells, Stat
 from perfmon.window.columns import NUMBERS, MeasurementColumns, RunColumns
-from perfmon.window.ragged import Ints
+from perfmon.window.ragged import Ints, Ragged
 from perfmon.window.recent import Recent
 from perfmon.window.vocabulary import Vocabulary
 
 _PARTS = 16
+_FEW = 8  # keys
 Mask = npt.NDArray[np.bool_]
 StatRow = npt.NDArray[np.float64]
 
@@ -221,8 +222,10 @@ class Window:
             parts += [edge.total() for edge in edges]
             return Answer(Cells.joined(parts, self.vocabulary), since, until)
         wanted = self._wanted(scope)
-        parts = [_select(block.cells(), wanted) for block in blocks]
-        parts += [_select(edge, wanted) for edge in edges]
+        parts = list(self._each(blocks, edges))
+        if len(wanted) <= _FEW:
+            return Answer(_picked(parts, wanted.tolist(), self.vocabulary), since, until)
+        parts = [_select(part, wanted) for part in parts]
         return Answer(Cells.joined(parts, self.vocabulary), since, until)
 
     def by_key(self, since: int, until: int, scope: Scope) -> Answer:
@@ -344,6 +347,26 @@ def _rows(cells: Cells, wanted: Ints) -> Ints:
     places = np.minimum(np.searchsorted(cells.keys, wanted), len(cells) - 1)
     found: Ints = places[cells.keys[places] == wanted]
     return found
+
+
+def _picked(parts: list[Cells], wanted: list[int], vocabulary: Vocabulary) -> Cells:
+    """The cells of few keys, row by row: much quicker than taking arrays apart."""
+    found = []
+    for cells in parts:
+        for key in wanted:
+            row = int(cells.keys.searchsorted(key))
+            if row < len(cells.keys) and cells.keys[row] == key:
+                found.append((cells, row))
+    if not found:
+        return Cells.empty(vocabulary)
+    return Cells(
+        vocabulary,
+        np.array([cells.slices[row] for cells, row in found], np.int64),
+        np.array([cells.keys[row] for cells, row in found], np.int64),
+        np.stack([cells.stats[row] for cells, row in found]),
+        Ragged.of_rows([cells.latencies.row(row) for cells, row in found]),
+        Ragged.of_rows([cells.errors.row(row) for cells, row in found]),
+    )
 
 
 def _select(cells: Cells, wanted: Ints) -> Cells:
