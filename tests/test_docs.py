@@ -224,7 +224,9 @@ def test_the_walk_has_ten_steps_and_enters_no_room_twice():
 
 def test_every_dependency_is_in_the_readme():
     """Why it is here, its licence and its weight; and every extra."""
-    rows = re.findall(r"^\| (\S+) \| (.+) \| (.+) \| ([\d.]+) \|$", section("Dependencies"), re.M)
+    rows = re.findall(
+        r"^\| (\S+) \| (.+) \| (.+) \| ([\d.]+) \|$", section("Dependencies"), re.MULTILINE
+    )
     needed = [re.match(r"[\w-]+", requirement)[0] for requirement in PROJECT["dependencies"]]
     assert [row[0] for row in rows] == needed
     for extra in PROJECT["optional-dependencies"]:
@@ -233,7 +235,10 @@ def test_every_dependency_is_in_the_readme():
 
 def test_links_lead_somewhere():
     """Those within the README to a heading, those beside it to a file."""
-    headings = {re.sub(r"\W+", "-", title.lower()) for title in re.findall(r"^#+ (.*)$", README, re.M)}
+    headings = {
+        re.sub(r"\W+", "-", title.lower())
+        for title in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
     for target in re.findall(r"\]\(([^)]+)\)", README):
         if target.startswith("#"):
             assert target[1:] in headings
@@ -245,7 +250,7 @@ def test_links_lead_somewhere():
 
 def test_the_changelog_has_this_version():
     """Its newest entry is the version of pyproject.toml."""
-    assert re.search(r"^## (\S+)", CHANGELOG, re.M)[1] == PROJECT["version"]
+    assert re.search(r"^## (\S+)", CHANGELOG, re.MULTILINE)[1] == PROJECT["version"]
 
 
 def test_the_licence_is_what_pyproject_says():

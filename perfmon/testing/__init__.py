@@ -11,6 +11,7 @@ Subclass a contract in a test module and give it its fixture; pytest does the re
 from __future__ import annotations
 
 from perfmon.testing.clock import ManualClock
+from perfmon.testing.plugins import check_plugin, check_scorer
 from perfmon.testing.rows import START_US, make_measurements, make_rows, run_row
 from perfmon.testing.storage import SharedStorageContract, StorageContract
 
@@ -19,6 +20,8 @@ __all__ = [
     "ManualClock",
     "SharedStorageContract",
     "StorageContract",
+    "check_plugin",
+    "check_scorer",
     "make_measurements",
     "make_rows",
     "run_row",
