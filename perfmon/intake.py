@@ -239,6 +239,9 @@ class Intake:
         old = (~new_runs & ~runs_suspected, ~new_measurements & ~measurements_suspected)
         if old[0].any() or old[1].any():
             self.window.retract(waiting.where, np.flatnonzero(old[0]), np.flatnonzero(old[1]))
+            # The first may be in storage only, and come in when history is loaded.
+            self._seen_runs.forget(waiting.batch.run_hashes[old[0]])
+            self._seen_measurements.forget(waiting.batch.measurement_hashes[old[1]])
         wrongly = (new_runs & runs_suspected, new_measurements & measurements_suspected)
         if wrongly[0].any() or wrongly[1].any():
             self.window.add(self.window.prepare(waiting.batch, *wrongly, self._now()), self._now())

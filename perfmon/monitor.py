@@ -28,6 +28,7 @@ from perfmon.recording import Recording
 from perfmon.records import Scope, to_micros
 from perfmon.roles import Clock, Storage
 from perfmon.window.cells import HOUR
+from perfmon.window.recent import CHUNK
 from perfmon.window.vocabulary import Vocabulary
 from perfmon.window.window import Window
 from perfmon.writer import Writer
@@ -110,7 +111,12 @@ class PerformanceMonitor(Recording, Reading):
             self.vocabulary, settings.retention_hours * HOUR, settings.max_runs_in_memory
         )
         self.intake = Intake(
-            self.recorder, window, self.storage, self.bus, self.now_us, settings.max_runs_in_memory
+            self.recorder,
+            window,
+            self.storage,
+            self.bus,
+            self.now_us,
+            settings.max_runs_in_memory + 2 * CHUNK,
         )
         history = History(self.storage, self.vocabulary)
         self.queries = Queries(

@@ -7,25 +7,30 @@ import numpy.typing as npt
 
 Hashes = npt.NDArray[np.int64]
 _SMALLEST = 1 << 12
+_TABLES = 4
+_FULLEST = 0.66
+_EMPTY = 0
+_GONE = -1  # no hash of CPython's
 
 
 class Seen:
-    """Remembers at least the last `limit / 2` hashes, at most `limit`, at 17 bytes each or less.
+    """Remembers at least the last `limit` hashes and at most a third more, in 17 bytes each.
 
     Open addressing with linear probing, in arrays that the garbage collector never walks. When
-    the young table holds half the limit it becomes the old one, and the old one is forgotten.
+    the youngest of four tables holds its share, the oldest is forgotten.
     """
 
     def __init__(self, limit: int) -> None:
-        self._half = max(limit // 2, 1)
-        self._young = np.zeros(_SMALLEST, np.int64)
-        self._old = np.zeros(0, np.int64)
+        self._share = max(limit // (_TABLES - 1), 1)
+        self._tables = [np.zeros(_SMALLEST, np.int64)]  # the youngest first
         self._held = 0
 
     def mark(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         """Remember these; True where one was seen before, also earlier in the same batch."""
-        hashes = np.where(hashes == 0, 1, hashes)  # 0 marks an empty place
-        known = _found(self._young, hashes) | _found(self._old, hashes)
+        hashes = np.where(hashes == _EMPTY, 1, hashes)
+        known = np.zeros(len(hashes), bool)
+        for table in self._tables:
+            known |= _places(table, hashes) >= 0
         fresh, firsts = np.unique(hashes, return_index=True)
         if len(fresh) < len(hashes):
             repeated = np.ones(len(hashes), bool)
@@ -34,37 +39,40 @@ class Seen:
         self._add(hashes[~known])
         return known
 
+    def forget(self, hashes: Hashes) -> None:
+        """As if these had not been seen."""
+        hashes = np.where(hashes == _EMPTY, 1, hashes)
+        for table in self._tables:
+            places = _places(table, hashes)
+            table[places[places >= 0]] = _GONE
+
     def _add(self, fresh: Hashes) -> None:
-        if self._held + len(fresh) > self._half and self._held:
-            self._old, self._held = self._young, 0
-            self._young = np.zeros(_SMALLEST, np.int64)
+        if self._held + len(fresh) > self._share and self._held:
+            self._tables = [np.zeros(_SMALLEST, np.int64), *self._tables[: _TABLES - 1]]
+            self._held = 0
         self._held += len(fresh)
-        size = len(self._young)
-        while size < 2 * self._held:
+        young = self._tables[0]
+        size = len(young)
+        while size * _FULLEST < self._held:
             size *= 2
-        if size > len(self._young):
-            held = self._young[self._young != 0]
-            self._young = np.zeros(size, np.int64)
-            _insert(self._young, held)
-        _insert(self._young, fresh)
+        if size > len(young):
+            held = young[(young != _EMPTY) & (young != _GONE)]
+            self._tables[0] = np.zeros(size, np.int64)
+            _insert(self._tables[0], held)
+        _insert(self._tables[0], fresh)
 
 
 def _places(table: Hashes, hashes: Hashes) -> Hashes:
-    # The low bits of CPython's tuple hash are well mixed.
-    return hashes & (len(table) - 1)
-
-
-def _found(table: Hashes, hashes: Hashes) -> npt.NDArray[np.bool_]:
-    found = np.zeros(len(hashes), bool)
-    if not len(table):
-        return found
+    """Where each hash is, or -1."""
+    found = np.full(len(hashes), -1)
     open_rows = np.arange(len(hashes))
-    places = _places(table, hashes)
+    # The low bits of CPython's tuple hash are well mixed.
+    places = hashes & (len(table) - 1)
     while len(open_rows):
         there = table[places]
         hit = there == hashes[open_rows]
-        found[open_rows[hit]] = True
-        going_on = ~hit & (there != 0)
+        found[open_rows[hit]] = places[hit]
+        going_on = ~hit & (there != _EMPTY)
         open_rows = open_rows[going_on]
         places = (places[going_on] + 1) & (len(table) - 1)
     return found
@@ -72,9 +80,9 @@ def _found(table: Hashes, hashes: Hashes) -> npt.NDArray[np.bool_]:
 
 def _insert(table: Hashes, hashes: Hashes) -> None:
     """Insert hashes that are distinct and not in the table yet."""
-    places = _places(table, hashes)
+    places = hashes & (len(table) - 1)
     while len(hashes):
-        free = table[places] == 0
+        free = table[places] == _EMPTY
         table[places[free]] = hashes[free]
         # Two hashes may have gone for one place: whoever is not there tries the next.
         missing = table[places] != hashes
