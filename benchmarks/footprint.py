@@ -38,7 +38,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
     # A process each: what one has allocated and freed would be the next one's to use.
     kept, walk = _apart(_kept_dicts)
     dicts = "dictionaries in a list"
-    for kinds, name in ((1, f"memory a run, {count:,} runs in 24 h"), (2, "  of 200 kinds, not 50")):
+    for kinds, name in (
+        (1, f"memory a run, {count:,} runs in 24 h"),
+        (2, "  of 200 kinds, not 50"),
+    ):
         bench.say(f"filling a window with {count:,} runs")
         whole, counted = _apart(_window_bytes, count, kinds)
         target = 200 if kinds == 1 and not bench.quick else None

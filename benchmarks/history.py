@@ -79,9 +79,7 @@ def _monitor(url: str) -> Iterator[PerformanceMonitor]:
         monitor.stop()
 
 
-def _fill(
-    bench: Bench, engine: str, monitor: PerformanceMonitor, count: int, until: float
-) -> None:
+def _fill(bench: Bench, engine: str, monitor: PerformanceMonitor, count: int, until: float) -> None:
     since, span = round((until - DAYS * DAY) * 1e6), DAYS * DAY * 1_000_000
     some = [(row[1:6], row[7:]) for row in _fifty_kinds()]
     starts = range(0, count, _BATCH)
@@ -114,13 +112,13 @@ def _own_database() -> Iterator[tuple[str, Ask]]:
         raise ConnectionError(str(problem).splitlines()[0]) from None
     name = f"perfmon_benchmark_{os.getpid()}"
     with server:
-        server.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        server.execute(f'CREATE DATABASE "{name}"')
         url = f"{POSTGRES.rpartition('/')[0]}/{name}"
         try:
             with psycopg.connect(url, autocommit=True) as database:
                 yield url, lambda: database.execute(_BY_AGENT).fetchall()
         finally:
-            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 if __name__ == "__main__":

@@ -92,9 +92,7 @@ def _imports_of_perfmon(bench: Bench) -> Iterator[Figure]:
     turns = [name for _ in range(repeats + 1) for name in names]
     found: dict[str, list[float]] = {name: [] for name in names}
     for name in bench.track("imports, import perfmon", turns):
-        found[name].append(
-            seconds(lambda name=name: subprocess.run([sys.executable, "-c", name], check=True))
-        )
+        found[name].append(_interpreter_seconds(name))
     bare, perfmon, numpy, alchemy = (
         statistics.median(found[name][1:]) * 1e3 for name in names
     )  # the first of each filled the caches
@@ -102,6 +100,10 @@ def _imports_of_perfmon(bench: Bench) -> Iterator[Figure]:
                  yardstick="import numpy", beside=numpy - bare)  # fmt: skip
     yield Figure("import perfmon", perfmon - bare, "ms",
                  yardstick="import sqlalchemy", beside=alchemy - bare)  # fmt: skip
+
+
+def _interpreter_seconds(program: str) -> float:
+    return seconds(lambda: subprocess.run([sys.executable, "-c", program], check=True))
 
 
 if __name__ == "__main__":

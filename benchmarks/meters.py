@@ -27,6 +27,18 @@ def resident_bytes() -> int:
     return int(told.stdout) * 1024
 
 
+def cpu_seconds(pid: int) -> float:
+    """User and system time that another process has taken; `ps` tells whole seconds only."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    told = subprocess.run(
+        ["ps", "-o", "cputimes=", "-p", str(pid)], capture_output=True, check=True, text=True
+    )
+    return float(told.stdout)
+
+
 def clock_overhead_us(count: int = 100_000) -> float:
     """What reading the clock twice adds to a timed call."""
     took = array("q", bytes(8 * count))

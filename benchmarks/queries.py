@@ -57,7 +57,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
         scan = f"numpy, exact, {minutes} min"
         yield Figure(f"{name}, {runs}", large[name].warm, "ms", target,
                      yardstick=scan, beside=exact[minutes])  # fmt: skip
-        yield Figure("  over 10,000 runs", large[name].warm / small[name].warm, "×", 3,
+        yield Figure("  over 10,000 runs", large[name].warm / small[name].warm, "x", 3,
                      yardstick="runs, many over few", beside=many / FEW)  # fmt: skip
         yield Figure("  after 100 new runs", large[name].busy, "ms",
                      yardstick=scan, beside=exact[minutes])  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -37,10 +37,12 @@ class Bench:
         """How much of something, by the kind of run."""
         return quick if self.quick else full
 
-    def track(self, what: str, things: Iterable[Thing], total: int | None = None) -> Iterator[Thing]:
+    def track(
+        self, what: str, things: Iterable[Thing], total: int | None = None
+    ) -> Iterator[Thing]:
         """The things one by one, with a bar."""
         with self.bar(what, total) as advance:
-            if total is None and hasattr(things, "__len__"):
+            if total is None and isinstance(things, Sized):
                 advance.expect(len(things))
             for thing in things:
                 yield thing

@@ -68,7 +68,7 @@ class Stretch:
     @property
     def unaccounted(self) -> int:
         """Calls that are neither in the database nor in the accounts."""
-        told = sum(self.stats[name] for name in ("duplicate", "dropped", "rejected"))
+        told: int = sum(self.stats[name] for name in ("duplicate", "dropped", "rejected"))
         return abs(self.calls - self.rows - told)
 
     def memory_mb(self, share: float) -> float:
@@ -114,7 +114,8 @@ def _paced(found: Stretch, name: str, plain: float) -> Iterator[Figure]:
 
 def _stretch(bench: Bench, name: str, ids: Ids, length: float, rate: int | None) -> Stretch:
     path = bench.folder / f"{name}.db"
-    settings = {"storage": f"sqlite:///{path}", "max_runs_in_memory": bench.size(100_000, 1_000_000)}
+    window = bench.size(100_000, 1_000_000)
+    settings = {"storage": f"sqlite:///{path}", "max_runs_in_memory": window}
     monitor = PerformanceMonitor(Config.from_mapping({"monitor": settings}))
     memory, most, stopping = [resident_bytes()], 0, threading.Event()
     counts = [0] * THREADS

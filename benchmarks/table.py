@@ -49,7 +49,7 @@ class Figure:
             "" if self.target is None else f"{sign} {_number(self.target, self.unit)}",
             self.yardstick,
             "" if self.beside is None else _number(self.beside, self.unit),
-            "" if self.ratio is None else _number(self.ratio, "×"),
+            "" if self.ratio is None else _number(self.ratio, "x"),
             {None: "", True: "met", False: "NOT MET"}[self.met],
         )
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 Record = Callable[..., None]
 SPAN = "OpenTelemetry span"
@@ -99,13 +99,16 @@ def counters() -> Record:
     return record
 
 
-def log_lines(file: IO[str]) -> Record:
+def log_lines(file: TextIO) -> Record:
     """A line of JSON in a file."""
     import structlog
 
     logger = structlog.wrap_logger(
         structlog.WriteLogger(file),
-        processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
         wrapper_class=structlog.BoundLogger,
     )
 

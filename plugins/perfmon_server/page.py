@@ -140,17 +140,16 @@ def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "") -
 def _alerts(facts: Facts) -> str:
     if not facts.alerts:
         return '<section><h2>Alerts</h2><p class="soft">None is firing.</p></section>'
-    items = "".join(_alert(alert, facts.now) for alert in facts.alerts)
+    items = "".join(_alert(alert) for alert in facts.alerts)
     return f'<section><h2>Alerts</h2><ul class="alerts">{items}</ul></section>'
 
 
-def _alert(alert: PerformanceAlert, at: datetime) -> str:
+def _alert(alert: PerformanceAlert) -> str:
     level = escape(str(alert.level.value))
     advice = f'<p class="soft">{escape(alert.recommendation)}</p>' if alert.recommendation else ""
-    since = figures.age(alert.timestamp, at)
     return (
         f'<li class="{level}"><strong>{level}</strong> {escape(alert.message)}'
-        f' <span class="soft">{escape(since)}</span>{advice}</li>'
+        f"{advice}</li>"
     )
 
 
