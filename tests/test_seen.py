@@ -22,7 +22,7 @@ def test_within_its_limit_it_knows_what_a_set_knows(given_batches):
     seen, known = Seen(10_000), set()
     for batch in given_batches:
         expected = []
-        for value in (given or 1 for given in batch):
+        for value in (some or 1 for some in batch):
             expected.append(value in known)
             known.add(value)
         assert seen.mark(as_array(batch)).tolist() == expected

@@ -147,10 +147,7 @@ def _alerts(facts: Facts) -> str:
 def _alert(alert: PerformanceAlert) -> str:
     level = escape(str(alert.level.value))
     advice = f'<p class="soft">{escape(alert.recommendation)}</p>' if alert.recommendation else ""
-    return (
-        f'<li class="{level}"><strong>{level}</strong> {escape(alert.message)}'
-        f"{advice}</li>"
-    )
+    return f'<li class="{level}"><strong>{level}</strong> {escape(alert.message)}{advice}</li>'
 
 
 def _agents(facts: Facts, host: str) -> str:
