@@ -78,7 +78,7 @@ class Stretch:
 def measure(bench: Bench) -> Iterator[Figure]:
     plain = _plain_rate(bench)
     ordered = _stretch(bench, "paced", ordered_ids, bench.size(5, 60), RATE)
-    yield from _paced(ordered, f"8 threads paced at {RATE:,}/s", plain)
+    yield from _paced(ordered, f"{RATE // 1000} k/s", plain)
     unordered = _stretch(bench, "paced-random", random_ids, bench.size(5, 20), RATE)
     yield from _paced(unordered, "random ids", plain)
     free = _stretch(bench, "unpaced", ordered_ids, bench.size(3, 15), None)

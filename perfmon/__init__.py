@@ -36,11 +36,8 @@ from perfmon.roles import Clock, KnownAgent, Storage, Stored
 
 if TYPE_CHECKING:
     from perfmon.config import Config, Duration, Secret
-    from perfmon.monitor import (
-        PerformanceMonitor,
-        get_performance_monitor,
-        init_performance_monitor,
-    )
+    from perfmon.current import get_performance_monitor, init_performance_monitor
+    from perfmon.monitor import PerformanceMonitor
     from perfmon.orchestrator import MonitoredOrchestrator
     from perfmon.plugins import install_hint
     from perfmon.render import render_report
@@ -60,8 +57,8 @@ _LATER = {
     "PackedCell": "perfmon.window.cells",
     "PerformanceMonitor": "perfmon.monitor",
     "Secret": "perfmon.config",
-    "get_performance_monitor": "perfmon.monitor",
-    "init_performance_monitor": "perfmon.monitor",
+    "get_performance_monitor": "perfmon.current",
+    "init_performance_monitor": "perfmon.current",
     "install_hint": "perfmon.plugins",
     "redacted": "perfmon.secret",
     "render_report": "perfmon.render",

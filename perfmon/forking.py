@@ -7,6 +7,7 @@ its own at its first call; one that does not pays nothing.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Any, Protocol
 
@@ -31,7 +32,12 @@ def watch_forks(forkable: Forkable) -> None:
     _watched.add(forkable)
 
 
+_forking = threading.RLock()
+
+
 def _before() -> None:
+    # One fork at a time: two would take each other's locks for their own.
+    _forking.acquire()
     for forkable in list(_watched):
         forkable.before_fork()
 
@@ -39,6 +45,7 @@ def _before() -> None:
 def _after(*, in_child: bool) -> None:
     for forkable in list(_watched):
         forkable.after_fork(in_child=in_child)
+    _forking.release()
 
 
 class Sleeping:

@@ -14,12 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from perfmon.bus import Bus
-from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS
+from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS, amount, error_text
 from perfmon.errors import StorageError
 from perfmon.journal import orphans
-from perfmon.recorder import MEASUREMENT, RUN, Bulk, Recorder, Row, decoded_safely
+from perfmon.recorder import (
+    HELD_MEASUREMENT,
+    HELD_RUN,
+    MEASUREMENT,
+    RUN,
+    Bulk,
+    Recorder,
+    Row,
+    recovered,
+)
 from perfmon.records import STATUSES, AccuracyMeasurement, AgentRun
-from perfmon.roles import Storage
+from perfmon.roles import Storage, Stored
 from perfmon.window.batch import Batch
 from perfmon.window.seen import Seen
 from perfmon.window.window import Receipted, Window
@@ -28,6 +37,7 @@ _log = logging.getLogger("perfmon")
 BATCH = 8_000
 MAX_UNSTORED = 200_000
 _PLUGIN_DEADLINE = 2.0
+_AT = RUN_FIELDS.index("timestamp")
 _ERROR = RUN_FIELDS.index("error_type")
 _COST = RUN_FIELDS.index("cost")
 _STATUS = RUN_FIELDS.index("status")
@@ -59,17 +69,26 @@ class _Waiting:
 class Counts:
     """The monitor's accounts: rows, since it was made."""
 
-    taken: int = 0
     stored: int = 0
     duplicate: int = 0
     rejected: int = 0
+    dropped: int = 0
     measurements: int = 0
     recovered: int = 0
     damaged: int = 0
 
+    @property
+    def settled(self) -> int:
+        """Rows whose way is over."""
+        return self.stored + self.duplicate + self.dropped
+
 
 class Intake:
-    """Owns the window; one lock guards it, another is held by whoever writes to storage."""
+    """Owns the window, and what waits for storage.
+
+    Three locks, taken in this order: `writing` by who writes to storage, `taking` by who takes
+    in, `lock` by who touches the window.
+    """
 
     def __init__(
         self,
@@ -78,23 +97,26 @@ class Intake:
         storage: Storage,
         bus: Bus,
         now: Callable[[], int],
+        *,
         remember: int,
+        counts: Counts,
     ) -> None:
         self.recorder = recorder
         self.window = window
         self.storage = storage
-        self.counts = Counts()
-        self.lock = threading.RLock()  # guards the window and what waits for storage
-        self.taking = threading.RLock()  # held by the one who takes in
-        self._taking_rows = False
+        self.counts = counts
+        self.writing = threading.Lock()
+        self.taking = threading.RLock()
+        self.lock = threading.RLock()
         self.storage_error: str | None = None
+        self.failed_at = -1e9  # monotonic seconds
         self._bus = bus
         self._now = now
         self._seen_runs = Seen(remember)
         self._seen_measurements = Seen(remember)
+        self._taking_rows = False
         self._unstored: deque[_Waiting] = deque()
         self._unstored_rows = 0
-        self.writing = threading.Lock()
         self._committed = threading.Condition()
 
     @property
@@ -107,17 +129,27 @@ class Intake:
         """Whether something taken in waits for storage."""
         return bool(self._unstored)
 
+    def unstored_rows(self) -> tuple[list[Row], list[Row]]:
+        """The runs and measurements that wait for storage."""
+        with self.lock:
+            return (
+                [row for waiting in self._unstored for row in waiting.batch.runs],
+                [row for waiting in self._unstored for row in waiting.batch.measurements],
+            )
+
     def take_in(self, *, with_bulks: bool = True) -> None:
         """Bring everything recorded so far into the window (read your writes).
 
         Bulks may be left to the writer: their callers wait, nothing of them is recorded yet.
         """
-        if not len(self.recorder) and not self._taking_rows:
-            return
-        if not with_bulks and not self.recorder.has_rows() and not self._taking_rows:
+        in_hand = self.recorder.has_rows() or self._taking_rows
+        if not in_hand and not (with_bulks and len(self.recorder)):
             return
         with self.taking:
-            while len(self.recorder) and self._unstored_rows < MAX_UNSTORED:
+            while len(self.recorder):
+                if self._unstored_rows >= MAX_UNSTORED:
+                    self.recorder.refuse_bulks()
+                    return
                 self._taking_rows = True
                 try:
                     drained = self.recorder.drain(with_bulks=with_bulks)
@@ -130,13 +162,17 @@ class Intake:
                 self._take_bulks(drained.bulks)
 
     def _take_journaled(
-        self, runs: list[Row], measurements: list[Row], position: tuple[int, int] | None
+        self,
+        runs: Sequence[Row],
+        measurements: Sequence[Row],
+        position: tuple[int, int] | None = None,
     ) -> None:
         for start in range(0, max(len(runs), len(measurements)), BATCH):
             piece = slice(start, start + BATCH)
             self._take(runs[piece], measurements[piece], [])
-        if self._unstored and position is not None:
-            self._unstored[-1].position = position
+        if position is not None:
+            with self.lock:
+                self._unstored[-1].position = position
 
     def _take_bulks(self, bulks: list[Bulk]) -> None:
         """Several bulks share a batch, so that they share a transaction."""
@@ -173,7 +209,6 @@ class Intake:
             where = self.window.add(prepared, self._now())
             self._unstored.append(_Waiting(batch, suspected, where, shares, journaled=journaled))
             self._unstored_rows += len(batch)
-            self.counts.taken += len(batch)
 
     def _suspected(self, batch: Batch) -> tuple[Mask, Mask]:
         """Which rows were probably recorded before; storage decides."""
@@ -185,7 +220,7 @@ class Intake:
     def _completed(self, runs: Sequence[Row]) -> Sequence[Row]:
         """Let plugins name error classes and prices, where somebody does."""
         rows = runs
-        for hook, place in (("classify_error", _ERROR), ("price_run", _COST)):
+        for hook, place, check in _COMPLETED:
             if not self._bus.implementations(hook):
                 continue
             asked = [
@@ -194,123 +229,174 @@ class Intake:
                 if (row[_COST] is None if place == _COST else row[_STATUS] != _SUCCESS)
             ]
             items = [AgentRun.from_row(rows[n]) for n in asked]
-            answers = self._bus.ask_guarded(hook, _PLUGIN_DEADLINE, items)
+            answers = self._bus.ask_guarded(hook, _PLUGIN_DEADLINE, items, check=check)
             rows = _filled(list(rows), place, asked, answers)
         return rows
 
-    def store_all(self) -> None:
-        """Write what was taken in; raises `StorageError` and keeps the rest where it fails."""
-        with self.writing:
+    def store_all(self, deadline: float | None = None) -> None:
+        """Write what was taken in, until a deadline (monotonic seconds).
+
+        Raises:
+            StorageError: storage refused, or somebody else was still writing at the deadline;
+                what is not stored is kept.
+        """
+        left = -1.0 if deadline is None else max(deadline - time.monotonic(), 0.0)
+        if not self.writing.acquire(timeout=left):
+            raise StorageError("storage is slow: another transaction is under way")
+        try:
             while self._unstored:
                 self._store(self._unstored[0])
+        finally:
+            self.writing.release()
 
     def _store(self, waiting: _Waiting) -> None:
         batch = waiting.batch
         try:
-            new_runs, new_measurements = self.storage.store(batch)
+            new = self.storage.store(batch)
+            lost = _none(batch)
         except StorageError as problem:
-            self.storage_error = str(problem)
-            with self.lock:
-                for held in self._unstored:
-                    self._keep(held)
+            self._refused(problem)
             raise
+        except Exception:
+            _log.exception("storage met rows it cannot take; they are looked for one by one")
+            new, lost = self._salvaged(batch)
         self.storage_error = None
         with self.lock:
             self._unstored.popleft()
             self._unstored_rows -= len(batch)
-            self._correct(waiting, new_runs, new_measurements)
-            added = int(new_runs.sum()) + int(new_measurements.sum())
-            self.counts.stored += added
-            self.counts.measurements += int(new_measurements.sum())
-            self.counts.duplicate += len(batch) - added
+            self._correct(waiting, new)
+            self._count(new, lost)
         for share in waiting.shares:
-            new = int(new_runs[share.runs].sum() + new_measurements[share.measurements].sum())
-            total = len(new_runs[share.runs]) + len(new_measurements[share.measurements])
-            share.bulk.settle(new, total - new)
+            _settle(share, new, lost)
         if self.recorder.journal is not None and waiting.position is not None:
             self.recorder.journal.forget(waiting.position)
-        self._tell(batch, new_runs, new_measurements)
         with self._committed:
             self._committed.notify_all()
+        self._tell(batch, *new)
 
-    def _correct(self, waiting: _Waiting, new_runs: Mask, new_measurements: Mask) -> None:
-        """Storage decides: take back what it had, add what was only suspected."""
-        runs_suspected, measurements_suspected = waiting.suspected
-        old = (~new_runs & ~runs_suspected, ~new_measurements & ~measurements_suspected)
-        if old[0].any() or old[1].any():
-            self.window.retract(waiting.where, np.flatnonzero(old[0]), np.flatnonzero(old[1]))
-            # The first may be in storage only, and come in when history is loaded.
-            self._seen_runs.forget(waiting.batch.run_hashes[old[0]])
-            self._seen_measurements.forget(waiting.batch.measurement_hashes[old[1]])
-        wrongly = (new_runs & runs_suspected, new_measurements & measurements_suspected)
-        if wrongly[0].any() or wrongly[1].any():
-            self.window.add(self.window.prepare(waiting.batch, *wrongly, self._now()), self._now())
-
-    def _keep(self, waiting: _Waiting) -> None:
+    def _refused(self, problem: StorageError) -> None:
         """Storage is away: who waits for a commit is told, and their rows go to the journal."""
-        if not waiting.journaled:
-            self.recorder.journal_rows(waiting.batch.runs, waiting.batch.measurements)
-            waiting.journaled = True
-        for share in waiting.shares:
-            share.bulk.give_up()
-        waiting.shares = []
+        self.storage_error = str(problem)
+        self.failed_at = time.monotonic()
+        with self.lock:
+            for waiting in self._unstored:
+                if not waiting.journaled:
+                    self.recorder.hold(waiting.batch.runs, waiting.batch.measurements)
+                    waiting.journaled = True
+                for share in waiting.shares:
+                    share.bulk.give_up(_length(share.runs) + _length(share.measurements))
+                waiting.shares = []
+
+    def _salvaged(self, batch: Batch) -> tuple[Stored, Stored]:
+        """Store by halves what storage takes; which rows were new, and which it cannot take."""
+        rows = len(batch)
+        if rows == 1:
+            return _none(batch), Stored(~_none(batch).runs, ~_none(batch).measurements)
+        middle = len(batch.runs) // 2, len(batch.measurements) // 2
+        if len(batch.runs) == 1 and len(batch.measurements) == 1:
+            middle = 1, 0
+        halves = [
+            Batch(batch.runs[: middle[0]], batch.measurements[: middle[1]], batch.vocabulary),
+            Batch(batch.runs[middle[0] :], batch.measurements[middle[1] :], batch.vocabulary),
+        ]
+        parts = [self._half(half) for half in halves if len(half)]
+        return _joined([new for new, _ in parts]), _joined([lost for _, lost in parts])
+
+    def _half(self, batch: Batch) -> tuple[Stored, Stored]:
+        try:
+            return self.storage.store(batch), _none(batch)
+        except StorageError as problem:
+            self._refused(problem)
+            raise
+        except Exception:
+            return self._salvaged(batch)
+
+    def _correct(self, waiting: _Waiting, new: Stored) -> None:
+        """Storage decides: take back what it had, add what was only suspected."""
+        batch, suspected = waiting.batch, waiting.suspected
+        old = ~new.runs & ~suspected[0], ~new.measurements & ~suspected[1]
+        if old[0].any() or old[1].any():
+            self.window.retract(waiting.where, batch, *old)
+            # The first may be in storage only, and come in when history is loaded.
+            self._seen_runs.forget(batch.run_hashes[old[0]])
+            self._seen_measurements.forget(batch.measurement_hashes[old[1]])
+        wrongly = new.runs & suspected[0], new.measurements & suspected[1]
+        if wrongly[0].any() or wrongly[1].any():
+            self.window.add(self.window.prepare(batch, *wrongly, self._now()), self._now())
+
+    def _count(self, new: Stored, lost: Stored) -> None:
+        added, dropped = _total(new), _total(lost)
+        self.counts.stored += added
+        self.counts.measurements += int(new.measurements.sum())
+        self.counts.dropped += dropped
+        self.counts.duplicate += len(new.runs) + len(new.measurements) - added - dropped
 
     def _tell(self, batch: Batch, new_runs: Mask, new_measurements: Mask) -> None:
         if self._bus.implementations("runs_recorded") and new_runs.any():
-            runs = [AgentRun.from_row(batch.runs[n]) for n in np.flatnonzero(new_runs).tolist()]
-            self._bus.publish("runs_recorded", runs=runs)
+            places = np.flatnonzero(new_runs).tolist()
+            self._bus.publish(
+                "runs_recorded", runs=[AgentRun.from_row(batch.runs[n]) for n in places]
+            )
         if self._bus.implementations("accuracy_recorded") and new_measurements.any():
-            measurements = [
-                AccuracyMeasurement.from_row(batch.measurements[n])
-                for n in np.flatnonzero(new_measurements).tolist()
-            ]
-            self._bus.publish("accuracy_recorded", measurements=measurements)
+            places = np.flatnonzero(new_measurements).tolist()
+            told = [AccuracyMeasurement.from_row(batch.measurements[n]) for n in places]
+            self._bus.publish("accuracy_recorded", measurements=told)
 
-    def wait_stored(self, deadline: float | None) -> bool:
-        """Wait until what is now taken in is stored; False at the deadline (monotonic seconds)."""
-        with self.lock:
-            last = self._unstored[-1] if self._unstored else None
+    def wait_settled(
+        self, target: int, deadline: float | None, is_over: Callable[[], bool]
+    ) -> bool:
+        """Wait until so many rows are settled; False at the deadline or when it is over."""
         with self._committed:
-            while last is not None and last in self._unstored:
-                left = 0.5 if deadline is None else min(deadline - time.monotonic(), 0.5)
-                if left <= 0:
+            while self.counts.settled < target:
+                left = 0.2 if deadline is None else min(deadline - time.monotonic(), 0.2)
+                if left <= 0 or is_over():
                     return False
                 self._committed.wait(left)
         return True
 
-    def load(self, runs: Sequence[Row], measurements: Sequence[Row]) -> int:
-        """Bring history into the window; returns how many rows were not there yet."""
-        with self.taking:
-            batch = Batch(runs, measurements, self.window.vocabulary)
-            known = self._suspected(batch)
-            unknown = ~known[0], ~known[1]
-            prepared = self.window.prepare(batch, *unknown, self._now())
-            with self.lock:
-                self.window.add(prepared, self._now())
-            return int(unknown[0].sum() + unknown[1].sum())
+    def reconcile(
+        self, since: int, until: int, runs: Sequence[Row], measurements: Sequence[Row]
+    ) -> int:
+        """Bring the window's minutes of `[since, until)` up to what storage has of them.
 
-    def recover(self) -> None:
+        A minute of which storage has more is replaced as a whole, so that doing it again changes
+        nothing. Returns how many rows the window did not have.
+        """
+        batch = Batch(runs, measurements, self.window.vocabulary)
+        with self.taking, self.lock:
+            missing, minutes = self.window.missing(batch, since, until)
+            if missing:
+                self._suspected(batch)
+                for minute in minutes:
+                    self.window.drop(minute)
+                inside = [np.isin(at // _MINUTE * _MINUTE, minutes) for at in batch.times]
+                prepared = self.window.prepare(batch, inside[0], inside[1], self._now())
+                self.window.add(prepared, self._now())
+        return missing
+
+    def recover(self, owner: str) -> None:
         """Store what dead processes left in the journal's folder; storage knows the repeats."""
         if self.recorder.journal is None:
             return
-        for orphan in orphans(self.recorder.journal.folder):
+        for orphan in orphans(self.recorder.journal.folder, owner):
             records = list(orphan.records())
-            whole = [record for record in records if record is not None]
-            runs, bad_runs = decoded_safely(
-                [record.payload for record in whole if record.kind == RUN], len(RUN_FIELDS)
-            )
-            measurements, bad = decoded_safely(
-                [record.payload for record in whole if record.kind == MEASUREMENT],
-                len(MEASUREMENT_FIELDS),
+            runs, bad_runs = recovered(records, (RUN, HELD_RUN), len(RUN_FIELDS))
+            measurements, bad = recovered(
+                records, (MEASUREMENT, HELD_MEASUREMENT), len(MEASUREMENT_FIELDS)
             )
             with self.taking:
                 self.counts.recovered += len(runs) + len(measurements)
-                self.counts.damaged += len(records) - len(whole) + bad_runs + bad
-                for start in range(0, max(len(runs), len(measurements)), BATCH):
-                    piece = slice(start, start + BATCH)
-                    self._take(runs[piece], measurements[piece], [])
+                self.counts.damaged += records.count(None) + bad_runs + bad
+                self._take_journaled(runs, measurements)
             self.store_all()
             orphan.remove()
+
+
+_MINUTE = 60_000_000
+_COMPLETED: tuple[tuple[str, int, Callable[[Any], Any]], ...] = (
+    ("classify_error", _ERROR, lambda answer: error_text("error_type", answer)),
+    ("price_run", _COST, lambda answer: amount("cost", answer)),
+)
 
 
 def _filled(rows: list[Row], place: int, asked: list[int], answers: Sequence[Any]) -> list[Row]:
@@ -319,3 +405,32 @@ def _filled(rows: list[Row], place: int, asked: list[int], answers: Sequence[Any
             row = rows[n]
             rows[n] = (*row[:place], answer, *row[place + 1 :])
     return rows
+
+
+def _none(batch: Batch) -> Stored:
+    return Stored(np.zeros(len(batch.runs), bool), np.zeros(len(batch.measurements), bool))
+
+
+def _joined(parts: list[Stored]) -> Stored:
+    return Stored(
+        np.concatenate([part.runs for part in parts]),
+        np.concatenate([part.measurements for part in parts]),
+    )
+
+
+def _total(masks: Stored) -> int:
+    return int(masks.runs.sum()) + int(masks.measurements.sum())
+
+
+def _length(piece: slice) -> int:
+    return int(piece.stop) - int(piece.start)
+
+
+def _settle(share: _Share, new: Stored, lost: Stored) -> None:
+    """Tell a bulk what became of its rows."""
+    accepted, dropped = (
+        int(masks.runs[share.runs].sum() + masks.measurements[share.measurements].sum())
+        for masks in (new, lost)
+    )
+    rows = _length(share.runs) + _length(share.measurements)
+    share.bulk.settle(accepted=accepted, duplicates=rows - accepted - dropped, dropped=dropped)

@@ -76,14 +76,15 @@ class Journal:
     """Appends from any thread (the caller holds the recorder's lock), forgets from the front.
 
     Attributes:
-        folder: where its files are; others' journals in the same folder are left alone while
+        folder: where its files are. Its owner's other journals there are left alone while
             their process lives, and recovered after its end.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, owner: str = "perfmon") -> None:
         self.folder = folder
         self._max_segments = max(max_bytes // SEGMENT, 2)
-        self._name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._name = f"{owner}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._closed = False
         self._number = 0
         self._dropped = 0  # files already forgotten
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ class Journal:
 
     def _next_segment(self, at_least: int) -> _Segment:
         with self._guard:
-            if len(self._segments) >= self._max_segments:
+            if self._closed or len(self._segments) >= self._max_segments:
                 raise JournalFull
             spare, self._spare = self._spare, None
             if spare is None or at_least > spare.size - 64:
@@ -116,8 +117,20 @@ class Journal:
     def prepare(self) -> None:
         """Allocate the next file ahead of its need; called behind the recording path."""
         with self._guard:
-            if self._spare is None and len(self._segments) < self._max_segments:
+            if (
+                not self._closed
+                and self._spare is None
+                and len(self._segments) < self._max_segments
+            ):
                 self._spare = self._new_segment()
+
+    def abandon(self) -> None:
+        """Close what a child inherited, and touch nothing of the parent's."""
+        self._closed = True
+        for segment in (*self._segments, *filter(None, [self._spare])):
+            segment.close(keep=True)
+        self._segments, self._spare = [], None
+        self._lock_file.close()
 
     def append(self, kind: int, payload: bytes) -> None:
         """Write a record. Raises `JournalFull` or `OSError`; then nothing was written."""
@@ -125,8 +138,10 @@ class Journal:
         start = self._end
         end = start + 9 + length
         if end > self._room:
-            self._segments[-1].end = start
+            last = self._segments[-1] if self._segments else None
             self._next_segment(length + 32)
+            if last is not None:
+                last.end = start
             start = self._end
             end = start + 9 + length
         # The length goes in last: a record torn by a kill has length zero and ends the file.
@@ -170,13 +185,14 @@ class Journal:
     def close(self, *, keep: bool) -> None:
         """Release; `keep` leaves the files for the next start to recover."""
         with self._guard:
+            self._closed = True
             if self._spare is not None:
-                self._spare.close()
+                self._spare.close(keep=False)
                 self._spare = None
             for segment in self._segments:
                 segment.close(keep=keep)
             self._segments.clear()
-            self._room = 0
+            self._end, self._room = 0, 0  # so that the next record asks for a file
         if not self._lock_file.closed:
             self._lock_file.close()
             if not keep:
@@ -220,9 +236,9 @@ def _read_file(path: Path) -> Iterator[Record | None]:
         yield Record(kind, payload) if zlib.crc32(payload) == checksum else None
 
 
-def orphans(folder: Path) -> Iterator[Orphan]:
-    """Journals in the folder whose process has ended."""
-    for lock_path in sorted(folder.glob("*.lock")):
+def orphans(folder: Path, owner: str = "perfmon") -> Iterator[Orphan]:
+    """The owner's journals in the folder whose process has ended."""
+    for lock_path in sorted(folder.glob(f"{owner}-*.lock")):
         try:
             lock = lock_path.open("r+")
         except OSError:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Mapping
+from hashlib import blake2s
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from perfmon.bus import MONITOR, Bus
 from perfmon.config import Config
-from perfmon.errors import InvalidRun, PerfmonError, StorageError
+from perfmon.errors import PerfmonError, StorageError
 from perfmon.forking import Sleeping, watch_forks
 from perfmon.history import History
 from perfmon.inputs import Inputs
-from perfmon.intake import BATCH, Intake
+from perfmon.intake import Counts, Intake
 from perfmon.journal import Journal
+from perfmon.loading import load_history
 from perfmon.logs import close_log, open_log
 from perfmon.plugins import Plugins
 from perfmon.queries import Queries
+from perfmon.ranges import minutes_of
 from perfmon.reading import Reading
-from perfmon.recorder import Recorder
+from perfmon.recorder import Recorder, Row
 from perfmon.recording import Recording
-from perfmon.records import Scope, to_micros
+from perfmon.records import to_micros
 from perfmon.roles import Clock, Storage
+from perfmon.sections import MonitorTable
 from perfmon.window.cells import HOUR
 from perfmon.window.recent import CHUNK
 from perfmon.window.vocabulary import Vocabulary
@@ -35,6 +42,7 @@ from perfmon.writer import Writer
 
 _log = logging.getLogger("perfmon")
 _time_ns = time.time_ns
+_PURGED_AT_ONCE = 10_000
 
 
 class PerformanceMonitor(Recording, Reading):
@@ -90,22 +98,26 @@ class PerformanceMonitor(Recording, Reading):
         self.plugins.register_all(self.bus)
         self.bus.register(Inputs(self), MONITOR)
         self.vocabulary = Vocabulary()
+        self.recorder = Recorder(None)
+        self._counts = Counts()
         self._writer: Writer | None = None
         self._log_file: logging.Handler | None = None
         self._paused: list[Any] = []
         self._inherited: list[Any] = []
         self._was_started = False
         self._waking = threading.RLock()
+        self._wake_not_before = 0.0
         self._closed = False
         self._next_purge = 0.0
         self._open()
         watch_forks(self)
+        _open_ones.add(self)
 
     def _open(self) -> None:
         """Open storage and journal, and make what stands on them."""
         settings = self.config.monitor
         self.storage = self._open_storage(settings.storage)
-        self.recorder = Recorder(self._open_journal())
+        before, self.recorder = self.recorder, Recorder(self._open_journal())
         self._append_run = self.recorder.append_run
         window = Window(
             self.vocabulary, settings.retention_hours * HOUR, settings.max_runs_in_memory
@@ -116,7 +128,8 @@ class PerformanceMonitor(Recording, Reading):
             self.storage,
             self.bus,
             self.now_us,
-            settings.max_runs_in_memory + 2 * CHUNK,
+            remember=settings.max_runs_in_memory + 2 * CHUNK,
+            counts=self._counts,
         )
         history = History(self.storage, self.vocabulary)
         self.queries = Queries(
@@ -124,7 +137,17 @@ class PerformanceMonitor(Recording, Reading):
             flush=self.store_now, with_trends=self.enable_trend_analysis,
         )  # fmt: skip
         self.queries.learn_agents()
-        self.intake.recover()
+        self.recorder.take_over(before)
+        self.intake.recover(self._journal_owner)
+
+    @property
+    def _journal_owner(self) -> str:
+        """Tells journals in one folder apart by the storage they are for."""
+        scheme, _, rest = self.config.monitor.storage.partition(":")
+        place = str(Path(rest.removeprefix("///")).absolute())
+        if not scheme.startswith("sqlite"):
+            place = self.storage.describe()["url"]
+        return blake2s(place.encode(), digest_size=6).hexdigest()
 
     def _open_storage(self, url: str) -> Storage:
         storage: Storage | None = self.bus.ask("open_storage", url=url, propagate=PerfmonError)
@@ -141,7 +164,7 @@ class PerformanceMonitor(Recording, Reading):
         if settings.durability == "memory" or folder is None:
             return None
         try:
-            return Journal(folder, settings.journal_max_mb * 2**20)
+            return Journal(folder, settings.journal_max_mb * 2**20, self._journal_owner)
         except OSError as problem:
             raise StorageError(f"the journal in {folder} cannot be made: {problem}") from None
 
@@ -157,12 +180,8 @@ class PerformanceMonitor(Recording, Reading):
         """Wait until no transaction and no reading of the window is under way."""
         if self._closed or isinstance(self.intake, Sleeping):
             return
-        self._paused = [
-            self.intake.writing,
-            self.intake.taking,
-            self.intake.lock,
-            self.recorder.lock,
-        ]
+        intake = self.intake
+        self._paused = [intake.writing, intake.taking, intake.lock, self.recorder.lock]
         for lock in self._paused:
             lock.acquire()
         self.storage.pause()
@@ -176,17 +195,27 @@ class PerformanceMonitor(Recording, Reading):
         for lock in reversed(paused):
             lock.release()
         if in_child:
-            # Kept, so that no destructor closes the parent's connections and files.
-            self._inherited.append((self.storage, self.recorder, self.intake, self.queries))
-            self._was_started, self._writer = self._writer is not None, None
-            for part in ("storage", "recorder", "intake", "queries"):
-                setattr(self, part, Sleeping(self, part))
-            self._append_run = lambda row: self.recorder.append_run(row)  # noqa: PLW0108 - later's
+            self._sleep()
+
+    def _sleep(self) -> None:
+        if self.recorder.journal is not None:
+            self.recorder.journal.abandon()
+        # Kept, so that no destructor closes what is the parent's.
+        self._inherited.append((self.storage, self.intake, self.queries))
+        self._was_started, self._writer = self._writer is not None, None
+        self._counts = Counts()
+        for part in ("storage", "intake", "queries"):
+            setattr(self, part, Sleeping(self, part))
+        self.recorder = Recorder(None)
+        self._append_run = self.recorder.append_run
 
     def wake_after_fork(self) -> None:
-        """Open what this process needs of its own."""
+        """Open what this process needs of its own; not again within a second of a failure."""
         with self._waking:
             if isinstance(self.intake, Sleeping):
+                if time.monotonic() < self._wake_not_before:
+                    raise StorageError("the monitor cannot be opened in this process")
+                self._wake_not_before = time.monotonic() + 1.0
                 self._open()
                 if self._was_started:
                     self.start()
@@ -207,29 +236,58 @@ class PerformanceMonitor(Recording, Reading):
         return self
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Store what was recorded and end; waits at most `timeout` seconds for storage."""
+        """Store what was recorded and end; waits at most `timeout` seconds for storage.
+
+        What is recorded from now on is dropped and counted. What could not be stored in time
+        is in the journal, for the next start.
+        """
         if self._closed:
             return
+        self._closed = True
+        if isinstance(self.intake, Sleeping):
+            self._wake_if_recorded()
+        deadline = time.monotonic() + timeout
         self.bus.publish("monitor_stopping", monitor=self)
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.stop(timeout)
-        try:
-            self.flush(timeout)
-        except StorageError as problem:
-            _log.warning("stopped with runs that are not stored yet: %s", problem)
-        self._closed = True
+        self.recorder.shut()
+        if not isinstance(self.intake, Sleeping):
+            self._store_the_rest(deadline)
         self.bus.close(min(timeout, 2.0))
-        if self.recorder.journal is not None:
-            self.recorder.journal.close(keep=self.intake.pending > 0)
-        self.storage.close()
+        self.recorder.close(keep=self._is_waiting)
+        if not isinstance(self.storage, Sleeping):
+            self.storage.close()
         if self._log_file is not None:
             close_log(self._log_file)
             self._log_file = None
 
+    def _wake_if_recorded(self) -> None:
+        if len(self.recorder):
+            with contextlib.suppress(PerfmonError):
+                self.wake_after_fork()
+
+    def _store_the_rest(self, deadline: float) -> None:
+        try:
+            self.store_now(deadline)
+            if self.config.monitor.durability == "power":
+                self.storage.sync()
+        except StorageError as problem:
+            _log.warning("stopped with runs that are not stored yet: %s", problem)
+        self.recorder.refuse_bulks()
+
+    @property
+    def _is_waiting(self) -> bool:
+        return not isinstance(self.intake, Sleeping) and self.intake.pending > 0
+
     def _reopen(self) -> None:
         self._closed = False
+        waiting: tuple[list[Row], list[Row]] = ([], [])
+        if not isinstance(self.intake, Sleeping):
+            waiting = self.intake.unstored_rows()
         self._open()
+        if self.recorder.journal is None:
+            self.recorder.take_back(waiting)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -246,16 +304,18 @@ class PerformanceMonitor(Recording, Reading):
         if self.queries.trending is not None:
             self.queries.trending.look_back()
         if time.monotonic() >= self._next_purge:
-            self._next_purge = time.monotonic() + 3600
-            self.purge()
+            # In parts, so that storing goes on in between.
+            rest = self.purge(_PURGED_AT_ONCE) >= _PURGED_AT_ONCE
+            self._next_purge = time.monotonic() + (0.0 if rest else 3600.0)
 
-    def purge(self) -> int:
-        """Forget stored runs and cells beyond their retention; returns rows removed."""
+    def purge(self, limit: int | None = None) -> int:
+        """Forget stored runs and cells beyond their retention; returns rows removed.
+
+        At most `limit` of each kind. What is stored in memory is kept as long as the window.
+        """
         settings, now = self.config.monitor, self.now_us()
-        day = 24 * HOUR
-        return self.storage.purge(
-            now - round(settings.keep_runs_days * day), now - round(settings.keep_cells_days * day)
-        )
+        runs, cells = (round(days * 24 * HOUR) for days in _kept_days(settings))
+        return self.storage.purge(now - runs, now - cells, limit=limit)
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was recorded so far is committed.
@@ -264,50 +324,47 @@ class PerformanceMonitor(Recording, Reading):
             StorageError: it is not, after `timeout` seconds (None: as long as it takes).
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        self.intake.take_in()
         writer = self._writer
         if writer is None or not writer.is_alive:
-            self.store_now()
+            self.store_now(deadline)
         else:
+            target = self.recorder.entered + self._counts.recovered
             writer.hurry()
-            if not self.intake.wait_stored(deadline):
+            if not self.intake.wait_settled(target, deadline, lambda: self._writer is not writer):
                 reason = self.intake.storage_error or "storage is slow"
-                raise StorageError(f"not everything is stored after {timeout} s: {reason}")
+                raise StorageError(f"not everything is stored yet: {reason}")
         if self.config.monitor.durability == "power":
             self.storage.sync()
 
-    def store_now(self) -> None:
+    def store_now(self, deadline: float | None = None) -> None:
         """Take in and store in the caller's thread."""
         self.intake.take_in()
         while self.intake.unstored:
-            self.intake.store_all()
+            self.intake.store_all(deadline)
             self.intake.take_in()
 
     def sync_with_database(self, lookback_hours: float = 24) -> int:
-        """Load history into the window; returns how many runs and measurements were new to it."""
-        if not lookback_hours > 0:
-            raise InvalidRun("lookback_hours", lookback_hours, "a number of hours above 0")
+        """Load history into the window; returns how many runs and measurements were new to it.
+
+        Raises:
+            InvalidRun: the hours are none.
+            StorageError: storage does not answer.
+        """
+        hours = minutes_of(lookback_hours, "lookback_hours")
         self.flush()
-        return self._load(lookback_hours)
+        return self._load(hours)
 
     def _load(self, hours: float) -> int:
-        settings = self.config.monitor
+        settings, window = self.config.monitor, self.intake.window
         until = self.now_us() + 1
         since = until - round(min(hours, settings.retention_hours) * HOUR)
-        limit = settings.max_runs_in_memory
-        loaded, oldest, seen = 0, since, 0
-        for rows in self.storage.read_runs(since, until, Scope(), limit=limit):
-            for start in range(0, len(rows), BATCH):
-                loaded += self.intake.load(rows[start : start + BATCH], [])
-            seen += len(rows)
-            oldest = min(oldest, rows[0][6]) if seen == len(rows) else oldest
-        for rows in self.storage.read_measurements(since, until, Scope(), limit=limit):
-            loaded += self.intake.load([], rows)
-        if seen < limit:
-            known = self.queries.covers_from
-            self.queries.covers_from = since if known is None else min(known, since)
+        loaded = load_history(self.intake, since, until, settings.max_runs_in_memory)
+        known = window.complete_from
+        window.complete_from = (
+            loaded.complete_from if known is None else min(known, loaded.complete_from)
+        )
         self.queries.learn_agents()
-        return loaded
+        return loaded.rows
 
     def get_stats(self) -> dict[str, Any]:
         """The monitor's own accounts.
@@ -317,14 +374,17 @@ class PerformanceMonitor(Recording, Reading):
         intake, counts = self.intake, self.intake.counts
         with intake.taking, intake.lock:
             pending = intake.pending
-            dropped = self.recorder.dropped
-            recorded = counts.stored + counts.duplicate + counts.rejected + dropped + pending
+            dropped = self.recorder.dropped + counts.dropped
+            # Counted where they come in, so that the sum of what became of them can be checked.
+            recorded = (
+                self.recorder.entered + self.recorder.dropped + counts.rejected + counts.recovered
+            )
             window_runs = len(intake.window)
         return {
             "events_buffered": pending,
             "agents_tracked": len({key[:2] for key in list(self.vocabulary.keys.values)}),
             "accuracy_measurements": counts.measurements,
-            "active_alerts": len(self.get_alerts(limit=10_000)),
+            "active_alerts": self._active_alerts(),
             "monitoring_active": self._writer is not None and self._writer.is_alive,
             "recorded": recorded,
             "stored": counts.stored,
@@ -342,6 +402,12 @@ class PerformanceMonitor(Recording, Reading):
             "plugins": self.bus.accounts(),
         }
 
+    def _active_alerts(self) -> int:
+        try:
+            return len(self.get_alerts(limit=10_000))
+        except StorageError:
+            return 0
+
     def _described(self) -> dict[str, Any]:
         try:
             return self.storage.describe()
@@ -351,6 +417,13 @@ class PerformanceMonitor(Recording, Reading):
     def plugin(self, name: str) -> Any:
         """A loaded plugin by name; `PluginError` where it is not loaded."""
         return self.plugins.get(name)
+
+
+def _kept_days(settings: MonitorTable) -> tuple[float, float]:
+    """How long runs and cells are kept, in days."""
+    if settings.storage.startswith("memory:"):
+        return settings.retention_hours / 24, settings.retention_hours / 24 + 1 / 24
+    return settings.keep_runs_days, settings.keep_cells_days
 
 
 def _journal_folder(url: str, configured: str | None) -> Path | None:
@@ -365,42 +438,11 @@ def _journal_folder(url: str, configured: str | None) -> Path | None:
     return Path("perfmon.journal")
 
 
-_current: PerformanceMonitor | None = None
-_current_lock = threading.Lock()
+_open_ones: weakref.WeakSet[PerformanceMonitor] = weakref.WeakSet()
 
 
-def init_performance_monitor(
-    config: str | os.PathLike[str] | None = None,
-    *,
-    window_size_minutes: int | None = None,
-    alert_thresholds: Mapping[str, float] | None = None,
-    enable_auto_alerts: bool = True,
-    enable_trend_analysis: bool = True,
-    storage_url: str | None = None,
-    clock: Clock | None = None,
-) -> PerformanceMonitor:
-    """Make and start the process's monitor, stopping the one before.
-
-    `config` is a path to a `monitor.toml`; keywords win over it. See `PerformanceMonitor`.
-    """
-    global _current  # noqa: PLW0603 - one monitor a process is what this function is for
-    with _current_lock:
-        if _current is not None:
-            _current.stop()
-        _current = PerformanceMonitor(
-            config,
-            window_size_minutes=window_size_minutes,
-            alert_thresholds=alert_thresholds,
-            enable_auto_alerts=enable_auto_alerts,
-            enable_trend_analysis=enable_trend_analysis,
-            storage_url=storage_url,
-            clock=clock,
-        ).start()
-        return _current
-
-
-def get_performance_monitor() -> PerformanceMonitor:
-    """The process's monitor; a default one is made where there is none."""
-    if _current is None:
-        return init_performance_monitor()
-    return _current
+@atexit.register
+def _stop_all() -> None:
+    """A program that just ends loses nothing of what it recorded."""
+    for monitor in list(_open_ones):
+        monitor.stop(timeout=5.0)

@@ -23,7 +23,8 @@ from perfmon.agents import (
 from perfmon.checks import amount, count
 from perfmon.errors import InvalidRun, PerfmonError
 from perfmon.ids import new_id
-from perfmon.monitor import PerformanceMonitor, get_performance_monitor
+from perfmon.current import get_performance_monitor
+from perfmon.monitor import PerformanceMonitor
 from perfmon.records import AgentRun
 from perfmon.tracking import resident_mb
 

@@ -67,7 +67,6 @@ class Queries:
         flush: Callable[[], None],
         with_trends: bool,
     ) -> None:
-        self.covers_from: int | None = None  # since when the window holds all of storage's runs
         self._flush = flush
         self._targets = Targets(**attrs.asdict(config.scores))
         self._intake = intake
@@ -102,10 +101,13 @@ class Queries:
         return Asked(start, end, False)
 
     def _in_memory(self, asked: Asked) -> bool:
+        window = self._intake.window
+        complete = window.complete_from
         if asked.rolling:
-            return asked.until - asked.since <= self._intake.window.retention
-        floor = self._intake.window.floor
-        return self.covers_from is not None and asked.since >= max(self.covers_from, floor)
+            return asked.width <= window.retention and (complete is None or asked.since >= complete)
+        if complete is None or self._intake.storage.shared:
+            return False
+        return asked.since >= max(complete, window.floor)
 
     def _answer(self, asked: Asked, scope: Scope, *, by_key: bool = False) -> Answer:
         self._intake.take_in(with_bulks=False)

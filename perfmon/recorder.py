@@ -9,32 +9,42 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import attrs
 import msgspec
 
-from perfmon.journal import Journal, JournalFull
+from perfmon.journal import Journal, JournalFull, Record
 
 RUN, MEASUREMENT = 1, 2
+# Rows of a bulk that waits in memory: recovered after a kill, not read as what was spilled.
+HELD_RUN, HELD_MEASUREMENT = 3, 4
 MAX_PENDING = 100_000
 _PATIENCE = 0.1  # seconds a caller waits for room before its run is dropped and counted
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple).decode
+_decode_rows = msgspec.msgpack.Decoder(list[tuple]).decode  # type: ignore[type-arg]
 Row = tuple[Any, ...]
 
 
 @attrs.define(eq=False)
 class Bulk:
-    """Rows recorded together by somebody who waits for their commit."""
+    """Rows recorded together by somebody who waits for their commit.
+
+    Attributes:
+        waiting: rows whose fate is open.
+        accepted, duplicates, dropped: what became of the others.
+        stored: False where accepted rows wait for a storage that is away.
+    """
 
     runs: Sequence[Row]
     measurements: Sequence[Row]
     waiting: int = attrs.field(init=False)
     accepted: int = 0
     duplicates: int = 0
+    dropped: int = 0
     stored: bool = True
     done: threading.Event = attrs.field(factory=threading.Event)
 
@@ -43,20 +53,25 @@ class Bulk:
         if not self.waiting:
             self.done.set()
 
-    def settle(self, accepted: int, duplicates: int) -> None:
+    def settle(self, *, accepted: int, duplicates: int, dropped: int = 0) -> None:
         """Some of its rows were stored."""
         self.accepted += accepted
         self.duplicates += duplicates
-        self.waiting -= accepted + duplicates
+        self.dropped += dropped
+        self.waiting -= accepted + duplicates + dropped
         if self.waiting <= 0:
             self.done.set()
 
-    def give_up(self) -> None:
-        """Storage is away; what is left of it waits in the journal or in memory."""
+    def give_up(self, rows: int) -> None:
+        """Storage is away; these rows are accepted, and wait in memory or in the journal."""
         self.stored = False
-        self.accepted += self.waiting
-        self.waiting = 0
-        self.done.set()
+        self.settle(accepted=rows, duplicates=0)
+
+    def refuse(self) -> int:
+        """There is no room; what is left of it was not recorded. Returns how many rows."""
+        refused, self.stored = self.waiting, False
+        self.settle(accepted=0, duplicates=0, dropped=refused)
+        return refused
 
 
 class Drained(NamedTuple):
@@ -72,27 +87,36 @@ class Recorder:
     """Takes from any thread, gives to one.
 
     Attributes:
-        wake: called when something is pending and nobody was told yet.
-        dropped: rows refused for want of room.
+        wake: set when something is pending.
+        dropped: rows refused for want of room, or after the end.
+        drained: rows given away so far.
     """
 
     def __init__(self, journal: Journal | None, max_pending: int = MAX_PENDING) -> None:
         self.journal = journal
         self.dropped = 0
+        self.drained = 0
         self.wake = threading.Event()
         self.room = threading.Condition()
-        self._max_pending = max_pending
         self.lock = threading.Lock()
+        self._max_pending = max_pending
         self._runs: deque[Row] = deque()
         self._measurements: deque[Row] = deque()
         self._bulks: list[Bulk] = []
         self._bulk_rows = 0
         self._spilled_from: tuple[int, int] | None = None
         self._spilled = 0
+        self._closed = False
 
     def __len__(self) -> int:
         """Rows pending, in memory or spilled to the journal."""
         return len(self._runs) + len(self._measurements) + self._bulk_rows + self._spilled
+
+    @property
+    def entered(self) -> int:
+        """Rows that came in so far, and were not dropped here."""
+        with self.lock:
+            return self.drained + len(self)
 
     def has_rows(self) -> bool:
         """Whether rows are pending that their caller thinks recorded: all but the bulks'."""
@@ -100,65 +124,86 @@ class Recorder:
 
     def append_run(self, row: Row) -> None:
         """Record a run. Returns at once, or waits a moment for room and else drops it."""
-        if self.journal is None and len(self._runs) < self._max_pending:
+        if self.journal is None and len(self._runs) < self._max_pending and not self._closed:
             self._runs.append(row)
         else:
-            self._append(RUN, row)
+            self._append(RUN, row, time.monotonic() + _PATIENCE)
         if not self.wake.is_set():
             self.wake.set()
 
     def append_measurement(self, row: Row) -> None:
         """The same for a measurement."""
-        self._append(MEASUREMENT, row)
+        self._append(MEASUREMENT, row, time.monotonic() + _PATIENCE)
         if not self.wake.is_set():
             self.wake.set()
+
+    def append_many(self, runs: Iterable[Row], measurements: Iterable[Row]) -> int:
+        """The same for many, with one moment's patience for all; returns how many were dropped."""
+        deadline = time.monotonic() + _PATIENCE
+        dropped = sum(not self._append(RUN, row, deadline) for row in runs)
+        dropped += sum(not self._append(MEASUREMENT, row, deadline) for row in measurements)
+        self.wake.set()
+        return dropped
 
     def append_bulk(self, bulk: Bulk) -> None:
         """Record rows whose caller waits; not journaled, since it learns of their commit."""
         with self.lock:
+            if self._closed or self._bulk_rows >= self._max_pending:
+                self.dropped += bulk.refuse()
+                return
             self._bulks.append(bulk)
             self._bulk_rows += bulk.waiting
         self.wake.set()
 
-    def journal_rows(self, runs: Sequence[Row], measurements: Sequence[Row]) -> None:
+    def refuse_bulks(self) -> None:
+        """Nobody can take them in: their callers learn that nothing of them was recorded."""
+        with self.lock:
+            bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
+            self.dropped += sum(bulk.refuse() for bulk in bulks)
+
+    def hold(self, runs: Sequence[Row], measurements: Sequence[Row]) -> None:
         """Make rows that wait in memory survive the process, as far as the journal has room."""
         if self.journal is None:
             return
         with self.lock:
             try:
                 for row in runs:
-                    self.journal.append(RUN, _encode(row))
+                    self.journal.append(HELD_RUN, _encode(row))
                 for row in measurements:
-                    self.journal.append(MEASUREMENT, _encode(row))
+                    self.journal.append(HELD_MEASUREMENT, _encode(row))
             except (JournalFull, OSError):
                 return
 
-    def _append(self, kind: int, row: Row) -> None:
+    def _append(self, kind: int, row: Row, deadline: float) -> bool:
         payload = None if self.journal is None else _encode(row)
         if self._try_append(kind, row, payload):
-            return
-        deadline = time.monotonic() + _PATIENCE
+            return True
         with self.room:
-            while (left := deadline - time.monotonic()) > 0:
+            while not self._closed and (left := deadline - time.monotonic()) > 0:
                 self.wake.set()
                 self.room.wait(left)
                 if self._try_append(kind, row, payload):
-                    return
+                    return True
         with self.lock:
             self.dropped += 1
+        return False
 
     def _try_append(self, kind: int, row: Row, payload: bytes | None) -> bool:
         queue = self._runs if kind == RUN else self._measurements
         with self.lock:
-            in_memory = self._spilled_from is None and len(queue) < self._max_pending
+            if self._closed:
+                return False
+            in_memory = not self._spilled and len(queue) < self._max_pending
             if self.journal is not None and payload is not None:
-                if not in_memory and self._spilled_from is None:
-                    self._spilled_from = self.journal.position()
+                begins = not in_memory and not self._spilled
+                position = self.journal.position() if begins else self._spilled_from
                 try:
                     self.journal.append(kind, payload)
                 except (JournalFull, OSError):
                     return False
-                self._spilled += not in_memory
+                if not in_memory:
+                    self._spilled_from = position
+                    self._spilled += 1
             elif not in_memory:
                 return False
             if in_memory:
@@ -166,7 +211,7 @@ class Recorder:
             return True
 
     def drain(self, *, with_bulks: bool = True) -> Drained:
-        """Everything that is pending in memory, or the next part of what was spilled."""
+        """Everything that is pending in memory, or else the next part of what was spilled."""
         with self.lock:
             runs, measurements = _taken(self._runs), _taken(self._measurements)
             bulks: list[Bulk] = []
@@ -174,32 +219,62 @@ class Recorder:
                 bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
             drained = Drained(runs, measurements, bulks, None)
             if runs or measurements or bulks:
-                if self.journal is not None and self._spilled_from is None:
+                if self.journal is not None and not self._spilled:
                     drained = drained._replace(position=self.journal.position())
-            elif self._spilled_from is not None and self.journal is not None:
-                drained = self._read_spilled(self.journal, self._spilled_from)
+            elif self._spilled and self.journal is not None:
+                drained = self._read_spilled(self.journal)
+            self.drained += len(drained.runs) + len(drained.measurements)
+            self.drained += sum(bulk.waiting for bulk in bulks)
         with self.room:
             self.room.notify_all()
         return drained
 
-    def _read_spilled(self, journal: Journal, position: tuple[int, int]) -> Drained:
-        records, after = journal.read(position, 20_000)
-        self._spilled -= len(records)
-        self._spilled_from = None if after == journal.position() else after
-        if self._spilled_from is None:
-            self._spilled = 0
-        return Drained(
-            decoded([record.payload for record in records if record.kind == RUN]),
-            decoded([record.payload for record in records if record.kind == MEASUREMENT]),
-            [],
-            after,
-        )
+    def _read_spilled(self, journal: Journal) -> Drained:
+        assert self._spilled_from is not None
+        records, after = journal.read(self._spilled_from, 20_000)
+        runs, measurements = _of_kind(records, RUN), _of_kind(records, MEASUREMENT)
+        self._spilled -= len(runs) + len(measurements)
+        self._spilled_from = after
+        return Drained(decoded(runs), decoded(measurements), [], after)
+
+    def take_over(self, before: Recorder) -> None:
+        """Go on with the accounts of the recorder before, and with what it still holds."""
+        drained = before.drain()
+        self.dropped += before.dropped
+        self.drained += before.drained - len(drained.runs) - len(drained.measurements)
+        self.append_many(drained.runs, drained.measurements)
+        for bulk in drained.bulks:
+            self.drained -= bulk.waiting
+            self.append_bulk(bulk)
+
+    def take_back(self, rows: tuple[list[Row], list[Row]]) -> None:
+        """Rows that were given away and not stored come back."""
+        self.drained -= len(rows[0]) + len(rows[1])
+        self.append_many(*rows)
+
+    def shut(self) -> None:
+        """Take nothing more: what is recorded from now on is dropped and counted."""
+        with self.lock:
+            self._closed = True
+        with self.room:
+            self.room.notify_all()
+
+    def close(self, *, keep: bool) -> None:
+        """Shut, and release the journal; `keep` leaves its files for the next start."""
+        self.shut()
+        with self.lock:
+            if self.journal is not None:
+                self.journal.close(keep=keep)
 
 
 def _taken(queue: deque[Row]) -> list[Row]:
     # One by one: a caller without the lock may be about to append to this very deque.
     take = queue.popleft
     return [take() for _ in range(len(queue))]
+
+
+def _of_kind(records: list[Record], kind: int) -> list[bytes]:
+    return [record.payload for record in records if record.kind == kind]
 
 
 def decoded(payloads: list[bytes]) -> list[Row]:
@@ -209,17 +284,21 @@ def decoded(payloads: list[bytes]) -> list[Row]:
     return rows
 
 
-_decode_rows = msgspec.msgpack.Decoder(list[tuple]).decode  # type: ignore[type-arg]
-
-
-def decoded_safely(payloads: list[bytes], length: int) -> tuple[list[Row], int]:
-    """Rows recovered from a journal one by one, and how many could not be read."""
+def recovered(
+    records: Iterable[Record | None], kinds: tuple[int, ...], length: int
+) -> tuple[list[Row], int]:
+    """The rows of these kinds in what a process left, and how many could not be read."""
     rows: list[Row] = []
-    for payload in payloads:
-        try:
-            row = _decode(payload)
-        except msgspec.DecodeError:
+    damaged = 0
+    for record in records:
+        if record is None or record.kind not in kinds:
             continue
+        try:
+            row = _decode(record.payload)
+        except msgspec.DecodeError:
+            row = ()
         if len(row) == length:
             rows.append(row)
-    return rows, len(payloads) - len(rows)
+        else:
+            damaged += 1
+    return rows, damaged

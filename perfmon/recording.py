@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +30,7 @@ from perfmon.checks import (
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
 from perfmon.ids import new_id
-from perfmon.intake import Intake
+from perfmon.intake import Counts, Intake
 from perfmon.recorder import Bulk, Recorder, Row
 from perfmon.records import (
     AccuracyMeasurement,
@@ -46,6 +47,8 @@ from perfmon.writer import Writer
 _MAX_IN_FLIGHT = 100_000
 _MAX_KNOWN = 20_000
 _TAKE_IN_AT = 10_000
+_RETRY = 1.0  # seconds between tries of a storage that is away
+_log = logging.getLogger("perfmon")
 _encode_json = msgspec.json.Encoder().encode
 _time_ns = time.time_ns
 _NUMBER = frozenset((int, float))
@@ -63,6 +66,7 @@ class Recording(ABC):
     _append_run: Callable[[Row], None]
     _writer: Writer | None
     _wall: bool
+    _counts: Counts
 
     def __init__(self) -> None:
         # Words and keys that were checked before, so that the quick way need not.
@@ -204,7 +208,8 @@ class Recording(ABC):
 
     def record_fields(self, fields: Mapping[str, Any]) -> None:
         """Record a run given as a mapping of `AgentRun`'s fields."""
-        row = self._checked(fields)
+        with self._counting():
+            row = self._checked(fields)
         self._append_run(row)
         self._in_flight.pop(row[0], None)
         if self._writer is None:
@@ -212,12 +217,7 @@ class Recording(ABC):
 
     def _checked(self, fields: Mapping[str, Any]) -> Row:
         """The row of a run, whose words the quick way knows from now on."""
-        try:
-            row = checked_run(fields, self.now_us())
-        except InvalidRun:
-            with self._counts_lock:
-                self.intake.counts.rejected += 1
-            raise
+        row = checked_run(fields, self.now_us())
         if len(self._known) > _MAX_KNOWN:
             self._known.clear()
         tenant, agent_name, agent_type, model, task_type = row[1:6]
@@ -230,9 +230,15 @@ class Recording(ABC):
         return row
 
     def _take_in_if_many(self) -> None:
-        if self.intake.pending >= _TAKE_IN_AT:
-            with contextlib.suppress(StorageError):
+        """Nothing runs in the background: store now and then, and never trouble the caller."""
+        try:
+            intake = self.intake
+            if intake.pending >= _TAKE_IN_AT and time.monotonic() - intake.failed_at > _RETRY:
                 self.store_now()
+        except StorageError:
+            pass  # kept, and said by get_stats()
+        except Exception:
+            _log.exception("what is pending could not be stored; it is kept")
 
     def record_agent_runs(
         self, runs: Iterable[Mapping[str, Any] | AgentRun], *, wait: bool = True
@@ -264,21 +270,23 @@ class Recording(ABC):
         if self._in_flight:
             for row in runs:
                 self._in_flight.pop(row[0], None)
+        self._count_rejected(len(rejected))
         if not wait:
-            for row in runs:
-                self._append_run(row)
-            for row in measurements:
-                self.recorder.append_measurement(row)
+            dropped = self.recorder.append_many(runs, measurements)
             if self._writer is None:
                 self._take_in_if_many()
             return Receipt(
-                accepted=len(runs) + len(measurements), rejected=tuple(rejected), stored=False
+                accepted=len(runs) + len(measurements) - dropped,
+                dropped=dropped,
+                rejected=tuple(rejected),
+                stored=False,
             )
         bulk = Bulk(runs, measurements)
         self._await(bulk)
         return Receipt(
             accepted=bulk.accepted,
             duplicates=bulk.duplicates,
+            dropped=bulk.dropped,
             rejected=tuple(rejected),
             stored=bulk.stored,
         )
@@ -322,7 +330,7 @@ class Recording(ABC):
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
         """
-        row = self._measurement_row(
+        row = self._record_measurement(
             dict(
                 agent_name=agent_name, task_id=task_id, predicted_outcome=predicted_outcome,
                 actual_outcome=actual_outcome, feedback_source=feedback_source, metadata=metadata,
@@ -330,9 +338,6 @@ class Recording(ABC):
                 timestamp=timestamp, measurement_id=measurement_id,
             )
         )  # fmt: skip
-        self.recorder.append_measurement(row)
-        if self._writer is None:
-            self._take_in_if_many()
         return AccuracyMeasurement.from_row(row)
 
     def record_accuracies(
@@ -356,14 +361,31 @@ class Recording(ABC):
                 measured.append(AccuracyMeasurement.from_row(row))
         return measured, self._record_rows([], rows, rejected, wait=wait)
 
+    def _record_measurement(self, fields: dict[str, Any]) -> Row:
+        with self._counting():
+            row = self._measurement_row(fields)
+        self.recorder.append_measurement(row)
+        if self._writer is None:
+            self._take_in_if_many()
+        return row
+
     def _measurement_row(self, fields: dict[str, Any]) -> Row:
+        fields["measurement_id"] = fields.get("measurement_id") or new_id()
+        return checked_measurement(fields, self.now_us(), self._score)
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[None]:
+        """What is refused is counted, too."""
         try:
-            fields["measurement_id"] = fields.get("measurement_id") or new_id()
-            return checked_measurement(fields, self.now_us(), self._score)
+            yield
         except InvalidRun:
-            with self._counts_lock:
-                self.intake.counts.rejected += 1
+            self._count_rejected(1)
             raise
+
+    def _count_rejected(self, rows: int) -> None:
+        if rows:
+            with self._counts_lock:
+                self._counts.rejected += rows
 
     def _score(self, predicted: Any, actual: Any) -> tuple[float, str]:
         """The first scorer's answer and its name; plain equality where none has one."""
@@ -405,10 +427,7 @@ class Recording(ABC):
 
     def record_measurement(self, measurement: AccuracyMeasurement) -> None:
         """Record a measurement that has its score already."""
-        row = self._measurement_row(attrs.asdict(measurement, recurse=False))
-        self.recorder.append_measurement(row)
-        if self._writer is None:
-            self._take_in_if_many()
+        self._record_measurement(attrs.asdict(measurement, recurse=False))
 
     def get_in_flight(self) -> list[dict[str, Any]]:
         """Runs that began and did not end yet, the oldest first."""

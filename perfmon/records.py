@@ -371,12 +371,14 @@ class Rejection:
 class Receipt:
     """What became of a batch: counts, and what was refused.
 
-    `stored` is False when storage was away and the batch waits in the journal; duplicates are
-    then not known yet and counted in `accepted`.
+    `dropped` found no room and were not recorded: send them again. `stored` is False when
+    storage was away and the accepted wait for it; duplicates are then not known yet and
+    counted in `accepted`.
     """
 
     accepted: int = 0
     duplicates: int = 0
+    dropped: int = 0
     rejected: tuple[Rejection, ...] = ()
     stored: bool = True
 

@@ -51,8 +51,14 @@ class Storage(Protocol):
     Repeats: `store` adds a row only if its key (tenant, run_id, agent_name; for measurements
     the measurement_id) is not there, neither in storage nor earlier in the batch.
     Times are UTC microseconds; ranges are [since, until).
+    Sharing: `shared` says whether other processes may store there at the same time.
     Errors: `StorageError`; a failed `store` has changed nothing and may be repeated.
     """
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may store there at the same time."""
+        ...
 
     def store(self, batch: Batch) -> Stored:
         """Add what is new, and its hour cells (`batch.cells`), in one transaction."""
@@ -82,8 +88,11 @@ class Storage(Protocol):
         """The start of the oldest hour cell, or None where nothing was stored."""
         ...
 
-    def purge(self, runs_before: int, cells_before: int) -> int:
-        """Forget runs and measurements, and cells, that ended before; returns rows removed."""
+    def purge(self, runs_before: int, cells_before: int, *, limit: int | None = None) -> int:
+        """Forget runs and measurements, and cells, that ended before; returns rows removed.
+
+        With a limit at most so many of each kind, the oldest first.
+        """
         ...
 
     def sync(self) -> None:

@@ -98,7 +98,7 @@ class Trends:
         before = asked.before
         if before.since < self._intake.window.floor:
             return False
-        return asked.rolling or self._in_memory(before)
+        return self._in_memory(before._replace(rolling=asked.rolling))
 
     def _before(self, asked: Asked, scope: Scope) -> Floats | None:
         before = asked.before

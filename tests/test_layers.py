@@ -21,8 +21,8 @@ FLOORS = (
     ("config", "logs", "scores", "summary"),
     ("alerts", "hookspecs", "hooks", "worker", "journal", "report", "tracking", "forking"),
     ("bus", "plugins", "recorder", "history"),
-    ("intake", "writer", "trends", "queries"),
-    ("recording", "reading", "inputs", "monitor"),
+    ("intake", "loading", "writer", "trends", "queries"),
+    ("recording", "reading", "inputs", "monitor", "current"),
     ("agents", "orchestrator", "render", "importing", "demo", "testing", "cli"),
 )
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}

@@ -29,6 +29,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
 
 
 def balanced(stats: dict[str, Any]) -> bool:
+    """recorded is counted where rows come in, the others where they end."""
     parts = ("stored", "duplicate", "rejected", "dropped", "pending")
     return stats["recorded"] == sum(stats[part] for part in parts)
 
@@ -92,9 +93,9 @@ def test_a_full_queue_spills_to_the_journal_in_order(tmp_path):
 def test_a_bulk_knows_what_became_of_it():
     """Its caller is told when the last of its rows is settled."""
     bulk = Bulk(make_rows(3, seed=1), [])
-    bulk.settle(1, 1)
+    bulk.settle(accepted=1, duplicates=1)
     assert not bulk.done.is_set()
-    bulk.settle(1, 0)
+    bulk.settle(accepted=1, duplicates=0)
     assert bulk.done.is_set()
     assert (bulk.accepted, bulk.duplicates) == (2, 1)
 
@@ -282,3 +283,222 @@ def test_the_log_file_tells_of_a_storage_that_is_away(tmp_path):
     wait_for(lambda: "storage is away" in path.read_text())
     monitor.stop(timeout=0.1)
     assert "perfmon started" in path.read_text()
+
+
+def test_what_is_recorded_after_the_end_is_dropped_and_counted(tmp_path):
+    """The host goes on without an exception, and the accounts say what was lost."""
+    monitor = monitor_on(tmp_path).start()
+    record(monitor, "one")
+    monitor.stop()
+    record(monitor, "late")
+    monitor.record_accuracy("planner", "t", 1, 1)
+    receipt = monitor.record_agent_runs(
+        [{"run_id": "x", "agent_name": "a", "agent_type": "t", "status": "success"}]
+    )
+    assert (receipt.accepted, receipt.dropped) == (0, 1)
+    stats = monitor.get_stats()
+    assert (stats["stored"], stats["dropped"]) == (1, 3)
+    assert balanced(stats)
+
+
+@pytest.mark.parametrize("durability", ["memory", "process"])
+def test_what_storage_refused_before_a_stop_is_there_after_the_next_start(tmp_path, durability):
+    """A monitor that is started again goes on where it stopped."""
+    monitor = monitor_on(tmp_path, durability=durability).start()
+    monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))
+    record(monitor, "one")
+    monitor.stop(timeout=0.2)
+    monitor.start()
+    monitor.flush(10)
+    assert monitor.get_system_metrics(60).total_tasks == 1
+    stats = monitor.get_stats()
+    assert stats["stored"] == 1
+    monitor.stop()
+
+
+def test_refused_rows_are_in_the_accounts(tmp_path):
+    """Whatever is wrong with them, one by one or in a batch."""
+    monitor = monitor_on(tmp_path)
+    monitor.record_agent_runs([1, "x", {"run_id": "a"}])
+    monitor.record_accuracies([{"agent_name": "a"}, 5])
+    with pytest.raises(ValueError, match="status"):
+        monitor.record_agent_run("a", "b", "c", "no")
+    record(monitor, "good")
+    stats = monitor.get_stats()
+    assert (stats["recorded"], stats["rejected"]) == (7, 6)
+    assert balanced(stats)
+    monitor.stop()
+
+
+def test_stop_returns_in_time_while_storage_hangs(tmp_path):
+    """Its deadline holds, and the journal keeps what storage did not take."""
+    monitor = monitor_on(tmp_path).start()
+    hanging = threading.Event()
+    monitor.storage.store = lambda batch: hanging.wait(20) and None
+    record(monitor, "one")
+    wait_for(lambda: monitor.intake.unstored)
+    started = time.monotonic()
+    monitor.stop(timeout=0.5)
+    assert time.monotonic() - started < 10
+    hanging.set()
+    with monitor_on(tmp_path) as again:
+        assert again.get_system_metrics(60).total_tasks == 1
+
+
+def test_flush_waits_for_everything_recorded_before(tmp_path, monkeypatch):
+    """Also for what could not be taken in at once."""
+    monkeypatch.setattr("perfmon.intake.MAX_UNSTORED", 2_000)
+    monkeypatch.setattr("perfmon.intake.BATCH", 500)
+    monitor = monitor_on(tmp_path).start()
+    for n in range(20_000):
+        record(monitor, f"r{n}")
+    monitor.flush(60)
+    stats = monitor.get_stats()
+    assert (stats["pending"], stats["stored"] + stats["dropped"]) == (0, 20_000)
+    assert balanced(stats)
+    monitor.stop()
+
+
+def test_bulks_are_refused_when_there_is_no_room(tmp_path, monkeypatch):
+    """While storage is away and memory full, their caller learns it and may send them again."""
+    monkeypatch.setattr("perfmon.intake.MAX_UNSTORED", 10)
+    monitor = monitor_on(tmp_path, durability="memory").start()
+    monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))
+    runs = [
+        {"run_id": f"r{n}", "agent_name": "a", "agent_type": "t", "status": "success"}
+        for n in range(20)
+    ]
+    first = monitor.record_agent_runs(runs)
+    assert (first.accepted, first.stored) == (20, False)
+    second = monitor.record_agent_runs([run | {"run_id": f"s{run['run_id']}"} for run in runs])
+    assert (second.accepted, second.dropped) == (0, 20)
+    assert balanced(monitor.get_stats())
+    monitor.stop(timeout=0.1)
+
+
+def test_spilled_rows_and_held_bulks_keep_apart(tmp_path):
+    """Rows of a bulk in the journal are not read as what was spilled there."""
+    recorder = Recorder(Journal(tmp_path / "journal", 64 * 2**20), max_pending=5)
+    rows = make_rows(12, seed=1)
+    for row in rows[:8]:
+        recorder.append_run(row)
+    recorder.hold(make_rows(3, seed=2), [])
+    for row in rows[8:]:
+        recorder.append_run(row)
+    taken = []
+    while len(recorder):
+        taken += recorder.drain().runs
+    assert taken == rows
+    recorder.close(keep=False)
+
+
+def test_a_full_journal_is_no_dead_end(tmp_path):
+    """When room is made again, recording goes on."""
+    recorder = Recorder(Journal(tmp_path / "journal", 16 * 2**20), max_pending=1)
+    journal, row = recorder.journal, make_rows(1, seed=1)[0]
+    big = (*row[:-1], "x" * 3_000_000)
+    for _ in range(8):
+        recorder.append_run(big)
+    assert recorder.dropped
+    while len(recorder):
+        journal.forget(recorder.drain().position or (0, 0))
+    dropped = recorder.dropped
+    recorder.append_run(row)
+    assert (recorder.dropped, recorder.drain().runs) == (dropped, [row])
+    recorder.close(keep=False)
+
+
+def test_a_bad_price_costs_nobody_a_run(tmp_path):
+    """A plugin's answer that is no amount is counted on the plugin; the run stays unpriced."""
+
+    class Free:
+        @hookimpl
+        def price_run(self, run: Any) -> Any:
+            return "free"
+
+    monitor = monitor_on(tmp_path)
+    monitor.bus.register(Free(), "free")
+    record(monitor, "priced")
+    monitor.record_agent_run("a", "x", "t", "success", tokens_used=500)
+    metrics = monitor.get_system_metrics(60)
+    assert (metrics.total_tasks, metrics.cost_count) == (2, 1)
+    assert monitor.get_stats()["plugins"]["free"]["failures"] == 1
+    monitor.stop()
+
+
+def test_a_row_that_storage_cannot_take_holds_up_no_other(tmp_path):
+    """It is looked for, dropped and counted; its neighbours are stored."""
+    monitor = monitor_on(tmp_path)
+    store = monitor.storage.store
+
+    def picky(batch: Any) -> Any:
+        if any(row[0] == "r7" for row in batch.runs):
+            raise RuntimeError("not this one")
+        return store(batch)
+
+    monitor.storage.store = picky
+    for n in range(20):
+        record(monitor, f"r{n}")
+    monitor.flush()
+    stats = monitor.get_stats()
+    assert (stats["stored"], stats["dropped"]) == (19, 1)
+    assert balanced(stats)
+    monitor.stop()
+
+
+def test_journals_in_one_folder_belong_to_their_storage(tmp_path):
+    """What one storage's process left is not taken for another's."""
+    shared = str(tmp_path / "journals")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    monitor = monitor_on(tmp_path / "one", journal=shared).start()
+    monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))
+    record(monitor, "mine")
+    monitor.stop(timeout=0.1)
+    with monitor_on(tmp_path / "two", journal=shared) as other:
+        assert other.get_system_metrics(60).total_tasks == 0
+    with monitor_on(tmp_path / "one", journal=shared) as same:
+        assert same.get_system_metrics(60).total_tasks == 1
+
+
+def test_a_program_that_just_ends_loses_nothing(tmp_path):
+    """Without `stop()`, and without a journal."""
+    code = """
+import sys
+from perfmon import Config, PerformanceMonitor
+table = {"storage": sys.argv[1], "durability": "memory"}
+monitor = PerformanceMonitor(Config.from_mapping({"monitor": table})).start()
+for n in range(100):
+    monitor.record_agent_run(f"r{n}", "a", "t", "success", 1.0)
+"""
+    url = f"sqlite:///{tmp_path}/perfmon.db"
+    subprocess.run([sys.executable, "-c", code, url], check=True, timeout=60)
+    with PerformanceMonitor(storage_url=url) as monitor:
+        assert monitor.get_system_metrics(60).total_tasks == 100
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_threads_that_fork_at_once_hang_nobody(tmp_path):
+    """Children that do not record leave nothing behind; the parent goes on."""
+    code = """
+import os, sys, threading
+from perfmon import PerformanceMonitor
+monitor = PerformanceMonitor(storage_url=sys.argv[1]).start()
+def work():
+    for _ in range(5):
+        pid = os.fork()
+        if pid == 0:
+            monitor.stop()
+            os._exit(0)
+        os.waitpid(pid, 0)
+threads = [threading.Thread(target=work) for _ in range(3)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+monitor.record_agent_run("after", "a", "t", "success", 1.0)
+monitor.stop()
+"""
+    url = f"sqlite:///{tmp_path}/perfmon.db"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, url], check=True, timeout=60)
+    assert list((tmp_path / "perfmon.db.journal").iterdir()) == []
+    with PerformanceMonitor(storage_url=url) as monitor:
+        assert monitor.get_system_metrics(60).total_tasks == 1

@@ -260,3 +260,91 @@ def test_raw_runs_are_bounded_and_cells_stay():
     assert metrics.total_tasks == sum(at >= NOW - 45 * 60 for at in ended)
     assert len(monitor.intake.window) < 1000 + 16_384
     monitor.stop()
+
+
+def _runs(count: int, *, first: float, step: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "run_id": f"r{n}",
+            "agent_name": "a",
+            "agent_type": "t",
+            "status": "success",
+            "duration_ms": 100 + n % 10,
+            "timestamp": first + n * step,
+        }
+        for n in range(count)
+    ]
+
+
+def _small(url: str = "memory:", **settings: Any) -> PerformanceMonitor:
+    table = {"storage": url, "max_runs_in_memory": 1000, **settings}
+    config = Config.from_mapping({"monitor": table})
+    return PerformanceMonitor(config, clock=ManualClock(NOW))
+
+
+def test_a_late_repeat_in_a_busy_minute_takes_back_only_itself():
+    """Also where most of the minute's runs are no longer here raw."""
+    monitor = _small()
+    monitor.record_agent_runs(_runs(60_000, first=NOW - 59, step=0.0005))
+    monitor.record_agent_runs(_runs(1, first=NOW - 30, step=1))
+    metrics = monitor.get_system_metrics(5)
+    assert metrics.total_tasks == metrics.latency_count == 60_000
+    assert metrics.avg_latency_ms == pytest.approx(104.5)
+    assert monitor.get_stats()["duplicate"] == 1
+    monitor.stop()
+
+
+def test_loading_history_again_changes_nothing():
+    """Whatever order the runs came in, and however many were forgotten."""
+    monitor = _small()
+    monitor.record_agent_runs(list(reversed(_runs(50_000, first=NOW - 80_000, step=1.5))))
+    for _ in range(2):
+        assert monitor.sync_with_database() == 0
+        assert monitor.get_system_metrics(1440).total_tasks == 50_000
+    monitor.stop()
+
+
+def test_a_window_longer_than_what_was_loaded_is_answered_from_storage(tmp_path):
+    """After a restart with more history than memory takes, figures are the same as before."""
+    url = f"sqlite:///{tmp_path}/perfmon.db"
+    first = _small(url)
+    first.record_agent_runs(_runs(5_000, first=NOW - 80_000, step=10))
+    for n in range(50):
+        first.record_accuracy("a", f"t{n}", 1, 1, timestamp=NOW - 80_000 + n * 1_000)
+    before = first.get_system_metrics(1440)
+    first.stop()
+    with _small(url) as again:
+        after = again.get_system_metrics(1440)
+        assert (after.total_tasks, after.accuracy_count) == (5_000, 50)
+        assert after.window_start == before.window_start
+        assert again.get_system_metrics(60).total_tasks == sum(
+            run["timestamp"] > NOW - 3600 for run in _runs(5_000, first=NOW - 80_000, step=10)
+        )
+
+
+def test_what_another_process_stored_is_loaded(tmp_path):
+    """`sync_with_database` brings in the runs of others, each once."""
+    url = f"sqlite:///{tmp_path}/perfmon.db"
+    one, other = _small(url), _small(url)
+    one.record_agent_runs(_runs(10, first=NOW - 100, step=1))
+    other.record_agent_runs(
+        [run | {"run_id": f"x{run['run_id']}"} for run in _runs(15, first=NOW - 100, step=1)]
+    )
+    assert one.sync_with_database() == 15
+    assert one.sync_with_database() == 0
+    assert one.get_system_metrics(60).total_tasks == 25
+    one.stop()
+    other.stop()
+
+
+def test_a_clock_that_was_ahead_for_a_while_does_no_lasting_harm():
+    """Set back, the window answers for its new time."""
+    clock = ManualClock(NOW + 3 * 86_400)
+    monitor = PerformanceMonitor(storage_url="memory:", clock=clock)
+    monitor.record_agent_runs(_runs(3, first=NOW + 3 * 86_400 - 10, step=1))
+    clock.set(NOW)
+    monitor.record_agent_runs(
+        [run | {"run_id": f"x{run['run_id']}"} for run in _runs(4, first=NOW - 10, step=1)]
+    )
+    assert monitor.get_system_metrics(60).total_tasks == 4
+    monitor.stop()

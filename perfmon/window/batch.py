@@ -50,6 +50,11 @@ class Batch:
         return RunColumns.of_columns(self.run_fields, len(self.runs), self.vocabulary)
 
     @property
+    def times(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """When the runs ended and the measurements became known, microseconds."""
+        return self.run_columns.at, self.measurement_columns.at
+
+    @property
     def run_hashes(self) -> npt.NDArray[np.int64]:
         """A hash of each run's id, tenant and agent."""
         if not self.runs:

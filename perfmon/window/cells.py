@@ -167,6 +167,14 @@ class Cells:
         errors = merge_labels(*self.errors.regrouped(row_of), rows)
         return Cells(self.vocabulary, slices, keys, stats, latencies, errors)
 
+    def negated(self) -> Cells:
+        """Cells that take these away where they are merged; extremes stay as they are."""
+        stats = -self.stats
+        stats[:, FIRST_EXTREME:] = -np.inf
+        return attrs.evolve(
+            self, stats=stats, latencies=self.latencies.negated(), errors=self.errors.negated()
+        )
+
     def total(self) -> Cells:
         """Everything in one cell (or none)."""
         return self.by_group(np.zeros(len(self), np.int64), 1) if len(self) > 1 else self

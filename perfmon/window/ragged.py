@@ -53,6 +53,9 @@ class Ragged:
         labels, counts = zip(*rows, strict=True)
         return cls(starts, np.concatenate(labels), np.concatenate(counts))
 
+    def negated(self) -> Ragged:
+        return Ragged(self.starts, self.labels, -self.counts)
+
     def owners(self) -> Ints:
         """For each entry the row it belongs to."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))

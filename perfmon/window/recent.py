@@ -90,15 +90,19 @@ class Recent(Generic[Columns]):
                 parts.append(chunk.columns.take(np.flatnonzero(inside)))
         return _joined(parts, self._empty)
 
-    def remove(self, numbers: Ints) -> set[int]:
-        """Take back rows by sequence number; returns the times of those that were still here."""
-        times: set[int] = set()
+    def remove(self, numbers: Ints) -> None:
+        """Take back rows by sequence number, those that are still here."""
         for chunk in self._chunks:
             inside = numbers[(numbers >= chunk.first) & (numbers < chunk.first + chunk.used)]
-            rows = inside - chunk.first
-            chunk.columns.keys[rows] = _REMOVED
-            times.update(chunk.columns.at[rows].tolist())
-        return times
+            chunk.columns.keys[inside - chunk.first] = _REMOVED
+
+    def remove_between(self, since: int, until: int) -> None:
+        """Take back the rows with `since <= at < until`."""
+        for chunk in self._chunks:
+            if chunk.low < until and chunk.high >= since:
+                at = chunk.columns.at[: chunk.used]
+                inside = np.flatnonzero((at >= since) & (at < until))
+                chunk.columns.keys[inside] = _REMOVED
 
 
 def _joined(parts: list[Columns], empty: Columns) -> Columns:

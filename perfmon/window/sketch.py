@@ -36,6 +36,8 @@ def merged(owner: Ints, values: Floats, counts: Counts, rows: int) -> Ragged:
     counts = counts.astype(np.float32, copy=False)
     if not len(values):
         return Ragged.empty(rows)
+    if (counts < 0).any():
+        owner, values, counts = _without_gone(owner, values, counts)
     many = np.bincount(owner, weights=counts, minlength=rows)[owner] > EXACT
     if not many.any():
         return Ragged.of_sorted(owner, values, counts, rows)
@@ -49,6 +51,18 @@ def merged(owner: Ints, values: Floats, counts: Counts, rows: int) -> Ragged:
         np.concatenate([counts[few], rounded.counts.astype(np.float32)])[order],
         rows,
     )
+
+
+def _without_gone(owner: Ints, values: Floats, counts: Counts) -> tuple[Ints, Floats, Counts]:
+    """Entries taken away meet those they take away, and both are gone."""
+    order = np.lexsort((values, owner))
+    owner, values = owner[order], values[order]
+    fresh = np.ones(len(owner), bool)
+    fresh[1:] = (owner[1:] != owner[:-1]) | (values[1:] != values[:-1])
+    firsts = np.flatnonzero(fresh)
+    totals = np.add.reduceat(counts[order], firsts)
+    left = totals != 0
+    return owner[firsts][left], values[firsts][left], totals[left]
 
 
 def quantiles(values: Floats, counts: Counts, wanted: tuple[float, ...]) -> list[float]:

@@ -98,13 +98,16 @@ class Prepared(NamedTuple):
 class Window:
     """Runs and measurements of the last `retention` microseconds, at most `max_runs` of them raw.
 
-    Not thread-safe: its owner holds a lock. `floor` is the oldest time it answers for.
+    Not thread-safe: its owner holds a lock. `floor` is the oldest time it answers for;
+    `complete_from` since when it has all that storage has, None if history was never loaded.
     """
 
     def __init__(self, vocabulary: Vocabulary, retention: int, max_runs: int) -> None:
         self.vocabulary = vocabulary
         self.retention = retention
         self.floor = -(2**62)
+        self.complete_from: int | None = None
+        self._expired = -(2**62)
         self._last_runs = np.zeros(64, np.int64)
         self._minutes: dict[int, Block] = {}
         self._hours: dict[int, Block] = {}
@@ -127,7 +130,7 @@ class Window:
 
     def prepare(self, batch: Batch, runs_in: Mask, measurements_in: Mask, now: int) -> Prepared:
         """The columns and cells of the rows of these masks, if not too old; needs no lock."""
-        floor = max(self.floor, now - self.retention)
+        floor = now - self.retention
         runs, measurements = batch.run_columns, batch.measurement_columns
         runs_kept = np.flatnonzero(runs_in & (runs.at >= floor))
         measurements_kept = np.flatnonzero(measurements_in & (measurements.at >= floor))
@@ -180,39 +183,75 @@ class Window:
             block.add(cells)
         self._hours.pop(minute // HOUR * HOUR, None)
 
-    def retract(self, where: Receipted, old_runs: Ints, old_measurements: Ints) -> None:
-        """Take back rows (by their place in the batch) that storage already had."""
-        places = np.searchsorted(where.runs_kept, old_runs[np.isin(old_runs, where.runs_kept)])
-        times = self._runs.remove(where.runs_first + places)
-        places = np.searchsorted(
-            where.measurements_kept,
-            old_measurements[np.isin(old_measurements, where.measurements_kept)],
-        )
-        times |= self._measurements.remove(where.measurements_first + places)
-        for minute in {time // MINUTE * MINUTE for time in times}:
+    def retract(self, where: Receipted, batch: Batch, runs: Mask, measurements: Mask) -> None:
+        """Take back the rows of these masks, which storage already had."""
+        runs &= np.isin(np.arange(len(runs)), where.runs_kept)
+        measurements &= np.isin(np.arange(len(measurements)), where.measurements_kept)
+        for held, columns, kept, first, gone in (
+            (self._runs, batch.run_columns, where.runs_kept, where.runs_first, runs),
+            (
+                self._measurements,
+                batch.measurement_columns,
+                where.measurements_kept,
+                where.measurements_first,
+                measurements,
+            ),
+        ):
+            places = np.flatnonzero(gone)
+            held.remove(first + np.searchsorted(kept, places))
+            self._add_cells(columns.take(places).cells(MINUTE).negated())
+        minutes = np.concatenate([batch.times[0][runs], batch.times[1][measurements]])
+        for minute in np.unique(minutes // MINUTE * MINUTE).tolist():
             self._rebuild(minute)
 
     def _rebuild(self, minute: int) -> None:
+        """Make a minute's cells anew, if all of its rows are still here raw."""
+        block = self._minutes[minute]
+        runs = self._runs.between(minute, minute + MINUTE)
+        measurements = self._measurements.between(minute, minute + MINUTE)
+        if (len(runs), len(measurements)) == block.counts():
+            self._forget_minute(minute)
+            self._add_cells(runs.cells(MINUTE))
+            self._add_cells(measurements.cells(MINUTE))
+
+    def _forget_minute(self, minute: int) -> None:
         self._minutes.pop(minute, None)
         self._hours.pop(minute // HOUR * HOUR, None)
-        for columns in (self._runs, self._measurements):
-            self._add_cells(columns.between(minute, minute + MINUTE).cells(MINUTE))
+
+    def drop(self, minute: int) -> None:
+        """Forget a minute, its raw rows too."""
+        self._forget_minute(minute)
+        self._runs.remove_between(minute, minute + MINUTE)
+        self._measurements.remove_between(minute, minute + MINUTE)
+
+    def missing(self, batch: Batch, since: int, until: int) -> tuple[int, list[int]]:
+        """Of the minutes in `[since, until)` those of which a batch has more, and how much more."""
+        more, minutes = 0, []
+        counts = [_per_minute(at) for at in batch.times]
+        for minute in sorted({*counts[0], *counts[1]}):
+            if since <= minute < until:
+                block = self._minutes.get(minute)
+                held = block.counts() if block is not None else (0, 0)
+                there = counts[0].get(minute, 0), counts[1].get(minute, 0)
+                if there[0] > held[0] or there[1] > held[1]:
+                    more += max(sum(there) - sum(held), 0)
+                    minutes.append(minute)
+        return more, minutes
 
     def expire(self, now: int) -> None:
-        """Forget what is older than the retention."""
-        floor = now - self.retention
-        if floor <= self.floor:
+        """Forget what is older than the retention; the floor follows a clock that is set back."""
+        self.floor = now - self.retention
+        first = self.floor // MINUTE * MINUTE
+        if first <= self._expired:
             return
-        first = floor // MINUTE * MINUTE
-        if first > self.floor:
-            for minute in [minute for minute in self._minutes if minute < first]:
-                del self._minutes[minute]
-            for hour in [hour for hour in self._hours if hour + HOUR <= first]:
-                del self._hours[hour]
-            self._hours.pop(first // HOUR * HOUR, None)
-            self._runs.forget_before(first)
-            self._measurements.forget_before(first)
-        self.floor = floor
+        self._expired = first
+        for minute in [minute for minute in self._minutes if minute < first]:
+            del self._minutes[minute]
+        for hour in [hour for hour in self._hours if hour + HOUR <= first]:
+            del self._hours[hour]
+        self._hours.pop(first // HOUR * HOUR, None)
+        self._runs.forget_before(first)
+        self._measurements.forget_before(first)
 
     def answer(self, since: int, until: int, scope: Scope) -> Answer:
         """The cells of `[since, until)` that match, whole totals where everything does."""
@@ -338,6 +377,11 @@ def add_up(stats: StatRow) -> StatRow:
     if len(stats):
         total[extremes:] = stats[:, extremes:].max(axis=0)
     return total
+
+
+def _per_minute(at: Ints) -> dict[int, int]:
+    minutes, counts = np.unique(at // MINUTE * MINUTE, return_counts=True)
+    return dict(zip(minutes.tolist(), counts.tolist(), strict=True))
 
 
 def _rows(cells: Cells, wanted: Ints) -> Ints:

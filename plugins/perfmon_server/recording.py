@@ -70,7 +70,7 @@ def _stored(monitor: PerformanceMonitor, items: list[Any]) -> Receipt:
 
 def _refuse_unstored(monitor: PerformanceMonitor, receipt: Receipt) -> None:
     # With a journal what is not stored yet is safe there; without one it is in memory only.
-    if not receipt.stored and monitor.config.monitor.durability == "memory":
+    if receipt.dropped or (not receipt.stored and monitor.config.monitor.durability == "memory"):
         message = "storage does not answer; send the batch again later"
         raise Refusal(503, "storage_unavailable", message)
 

@@ -73,11 +73,15 @@ class SqlStorage:
         start: int | None = self._rows("SELECT min(slice_start) FROM cells")[0][0]
         return start
 
-    def purge(self, runs_before: int, cells_before: int) -> int:
+    @property
+    def shared(self) -> bool:
+        return self._database.kind == "postgresql"
+
+    def purge(self, runs_before: int, cells_before: int, *, limit: int | None = None) -> int:
         return (
-            self._forget("runs", "at", runs_before)
-            + self._forget("measurements", "at", runs_before)
-            + self._forget("cells", "slice_start", cells_before - HOUR + 1)
+            self._forget("runs", "at", runs_before, limit)
+            + self._forget("measurements", "at", runs_before, limit)
+            + self._forget("cells", "slice_start", cells_before - HOUR + 1, limit)
         )
 
     def sync(self) -> None:
@@ -176,18 +180,19 @@ class SqlStorage:
         found = self._rows(statement, (since, until, *values, limit - 1))
         return (found[0][0], found[0][1] - 1) if found else (since, -1)
 
-    def _forget(self, table: str, column: str, before: int) -> int:
+    def _forget(self, table: str, column: str, before: int, limit: int | None) -> int:
         """In parts, so that recording goes on in between."""
         mark, removed = self._mark, 0
+        chunk = CHUNK if limit is None else min(limit, CHUNK)
         statement = (
             f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} "
-            f"WHERE {column} < {mark} ORDER BY {column} LIMIT {CHUNK})"
+            f"WHERE {column} < {mark} ORDER BY {column} LIMIT {chunk})"
         )
         while True:
             with self._database.writing() as connection:
                 count = connection.exec_driver_sql(statement, (before,)).rowcount
             removed += count
-            if count < CHUNK:
+            if count < chunk or (limit is not None and removed >= limit):
                 return removed
 
     def _rows(self, statement: str, values: Row = ()) -> list[Row]:

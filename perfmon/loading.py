@@ -1,0 +1,53 @@
+"""History into the window: read once, minute by minute, and never counted twice."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any, NamedTuple
+
+from perfmon.checks import RUN_FIELDS
+from perfmon.intake import Intake
+from perfmon.records import Scope
+from perfmon.window.cells import MINUTE
+
+_AT = RUN_FIELDS.index("timestamp")
+Row = tuple[Any, ...]
+
+
+class Loaded(NamedTuple):
+    """How many rows were new to the window, and since when it has all that storage has."""
+
+    rows: int
+    complete_from: int
+
+
+def load_history(intake: Intake, since: int, until: int, limit: int) -> Loaded:
+    """Bring the newest `limit` runs of `[since, until)`, and their measurements, into the window.
+
+    Raises:
+        StorageError: storage does not answer; the window is as far as it came.
+    """
+    loaded, read, complete, low = 0, 0, since, since
+    rows: list[Row] = []
+    for chunk in intake.storage.read_runs(since, until, Scope(), limit=limit):
+        if read == 0:
+            oldest = chunk[0][_AT]
+        read += len(chunk)
+        rows += chunk
+        high = rows[-1][_AT] // MINUTE * MINUTE
+        if high > low:
+            whole = bisect_left(rows, high, key=lambda row: row[_AT])
+            loaded += _reconciled(intake, low, high, rows[:whole])
+            rows, low = rows[whole:], high
+    loaded += _reconciled(intake, low, until, rows)
+    if read >= limit:
+        # The oldest minute may have been cut by the limit.
+        complete = (oldest // MINUTE + 1) * MINUTE
+    return Loaded(loaded, complete)
+
+
+def _reconciled(intake: Intake, since: int, until: int, runs: list[Row]) -> int:
+    chunks = intake.storage.read_measurements(since, until, Scope())
+    measurements = [row for chunk in chunks for row in chunk]
+    low = since // MINUTE * MINUTE
+    return intake.reconcile(low, until, runs, measurements)
