@@ -286,8 +286,7 @@ class PerformanceMonitor(Recording, Reading):
         if not isinstance(self.intake, Sleeping):
             waiting = self.intake.unstored_rows()
         self._open()
-        if self.recorder.journal is None:
-            self.recorder.take_back(waiting)
+        self.recorder.take_back(waiting)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -248,9 +248,10 @@ class Recorder:
             self.append_bulk(bulk)
 
     def take_back(self, rows: tuple[list[Row], list[Row]]) -> None:
-        """Rows that were given away and not stored come back."""
+        """Rows that were given away and not stored come back, unless the journal brings them."""
         self.drained -= len(rows[0]) + len(rows[1])
-        self.append_many(*rows)
+        if self.journal is None:
+            self.append_many(*rows)
 
     def shut(self) -> None:
         """Take nothing more: what is recorded from now on is dropped and counted."""
