@@ -103,7 +103,7 @@ def _row(fields: Row, now: int) -> Row | None:
         details = _encode(metadata).decode()
         if task_type is None:
             task_type = metadata.get("task_type")
-        if len(details) > MAX_JSON:
+        if len(details) > MAX_JSON or not isinstance(task_type, str | None):
             return None
     if tokens_used is None and (input_tokens is not None or output_tokens is not None):
         tokens_used = (input_tokens or 0) + (output_tokens or 0)

@@ -6,10 +6,11 @@ import json
 import math
 import numbers
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from perfmon.errors import InvalidRun
+from perfmon.errors import InvalidRun, spelled
 
 # The order of a run's row, from the journal to storage. The five keys of a cell come in one
 # piece (row[1:6]), so that finding a run's cell is one slice.
@@ -46,7 +47,7 @@ def text(field: str, value: Any, longest: int = MAX_NAME) -> str:
         and value.strip()
         and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
     ):
-        return str(value)
+        return str.__str__(value)  # a text enumeration's value, not its name
     raise InvalidRun(field, value, f"text of 1 to {longest} characters, without NUL")
 
 
@@ -59,11 +60,10 @@ def _number(field: str, value: Any, allowed: str) -> float | int:
         return value
     if type(value) is int and -_EXACT <= value <= _EXACT:
         return value
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        # Decimal, the type of money, is deliberately not a numbers.Real.
-        if type(value).__name__ != "Decimal":
-            raise InvalidRun(field, value, allowed)
-        value = float(value)
+    # Decimal, the type of money, is deliberately not a numbers.Real.
+    is_number = isinstance(value, numbers.Real) or type(value).__name__ == "Decimal"
+    if not is_number or isinstance(value, bool):
+        raise InvalidRun(field, value, allowed)
     try:
         plain: float | int = int(value) if isinstance(value, numbers.Integral) else float(value)
         finite = math.isfinite(plain)
@@ -123,21 +123,25 @@ def stamp(field: str, value: Any, now_us: int | None) -> int:
     allowed = "an aware datetime, ISO 8601 with a zone, or epoch seconds"
     if value is None:
         return now_us or 0
+    when = value
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            when = datetime.fromisoformat(value)
         except ValueError:
             raise InvalidRun(field, value, allowed) from None
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
+    if isinstance(when, datetime):
+        if when.utcoffset() is None:
             raise InvalidRun(field, value, allowed)
-        delta = value - datetime(1970, 1, 1, tzinfo=UTC)
-        micros = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+        delta = when - datetime(1970, 1, 1, tzinfo=UTC)
+        micros: float = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
     else:
-        seconds = _number(field, value, allowed)
-        if not MIN_STAMP_US < seconds * 1e6 < MAX_STAMP_US:
-            raise InvalidRun(field, value, "a time of the years 1 to 9999, in seconds")
-        micros = round(seconds * 1_000_000)
+        micros = _number(field, value, allowed) * 1_000_000
+    if not MIN_STAMP_US < micros < MAX_STAMP_US:
+        raise InvalidRun(field, value, "a time of the years 1 to 9999 (numbers are seconds)")
+    return _not_ahead(field, value, round(micros), now_us)
+
+
+def _not_ahead(field: str, value: Any, micros: int, now_us: int | None) -> int:
     if now_us is None or micros <= now_us:
         return micros
     if micros > now_us + MAX_AHEAD_US:
@@ -146,40 +150,46 @@ def stamp(field: str, value: Any, now_us: int | None) -> int:
 
 
 def json_text(field: str, value: Any, longest: int = MAX_JSON) -> str:
-    """Any JSON value as text, of bounded length."""
+    """Any JSON value as text, of bounded length; half a surrogate pair becomes U+FFFD."""
     try:
-        encoded = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as problem:
-        raise InvalidRun(field, value, f"a JSON value ({problem})") from None
-    if len(encoded) > longest:
-        raise InvalidRun(field, value, f"at most {longest} bytes as JSON, not {len(encoded)}")
+        encoded = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except Exception as problem:  # the caller's own objects may raise anything
+        raise InvalidRun(field, value, f"a JSON value ({spelled(problem)})") from None
+    if not encoded.isascii():
+        encoded = encoded.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    size = len(encoded.encode())
+    if size > longest:
+        raise InvalidRun(field, value, f"at most {longest} bytes as JSON, not {size}")
     return encoded
 
 
 def metadata_text(field: str, value: Any) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidRun(field, value, "a dictionary with text keys")
-    try:
+    if not isinstance(value, Mapping):
+        raise InvalidRun(field, value, "a dictionary")
+    with suppress(Exception):  # the caller's own objects may raise anything
         return json_text(field, dict(value))
-    except InvalidRun:
-        # What JSON has no form for (a path, an exception, a NaN) is kept as its text.
-        return json_text(field, _plain(dict(value), 0))
+    # What JSON has no form for (a path, an exception, a NaN) is kept as its text.
+    try:
+        readable = _plain(value, 0)
+    except Exception as problem:
+        raise InvalidRun(field, value, f"a dictionary ({spelled(problem)})") from None
+    return json_text(field, readable)
 
 
 def _plain(value: Any, depth: int) -> Any:
     if depth > 50:
-        return repr(value)[:200]
+        return spelled(value, repr)[:200]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
+        return {spelled(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item, depth + 1) for item in value]
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return str(value)
+    return spelled(value)
 
 
 def error_text(field: str, value: Any) -> str | None:
@@ -216,7 +226,8 @@ def checked_run(fields: Mapping[str, Any], now_us: int | None) -> tuple[Any, ...
     """The row of a run, in the order of `RUN_FIELDS`, or `InvalidRun` for its first bad field."""
     for name in fields:
         if name not in _RUN_KNOWN:
-            raise InvalidRun(str(name), fields[name], f"one of the fields {', '.join(RUN_FIELDS)}")
+            allowed = f"one of the fields {', '.join(RUN_FIELDS)}"
+            raise InvalidRun(spelled(name), fields[name], allowed)
     row: dict[str, Any] = {}
     for name, check in _RUN_CHECKS.items():
         value = fields.get(name)
@@ -238,7 +249,7 @@ def _task_type(fields: Mapping[str, Any]) -> str | None:
         return None
     if isinstance(found, str) and not found.strip():
         return None
-    return text("metadata.task_type", found if isinstance(found, str) else str(found))
+    return text("metadata.task_type", found if isinstance(found, str) else spelled(found))
 
 
 Scorer = Callable[[Any, Any], tuple[float, str]]

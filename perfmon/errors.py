@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+
+def spelled(value: Any, spell: Callable[[Any], str] = str) -> str:
+    """Anybody's object as text, also where it has no words for itself."""
+    try:
+        return spell(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
 
 
 class PerfmonError(Exception):
@@ -22,10 +31,13 @@ class InvalidRun(PerfmonError, ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
-        shown = repr(value)
+        shown = spelled(value, repr)
         if len(shown) > 80:
             shown = shown[:77] + "..."
         super().__init__(f"{field} = {shown}: must be {allowed}")
+
+    def __reduce__(self) -> tuple[Any, ...]:  # it travels between processes
+        return type(self), (self.field, self.value, self.allowed)
 
 
 class ConfigError(PerfmonError):
@@ -34,6 +46,9 @@ class ConfigError(PerfmonError):
     def __init__(self, mistakes: list[str]) -> None:
         self.mistakes = mistakes
         super().__init__("\n".join(mistakes))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.mistakes,)
 
 
 class PluginError(PerfmonError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,14 @@ from perfmon.window.window import Answer
 MAX_CUT = 20_000
 
 
+class _Edge(NamedTuple):
+    """An hour that a range cuts: its start, its cells, and those of its part inside, if known."""
+
+    hour: int
+    whole: Cells
+    cut: Cells | None
+
+
 class History:
     """Answers like the window does, for any time that storage still has."""
 
@@ -27,30 +35,41 @@ class History:
 
     def answer(self, since: int, until: int, scope: Scope) -> Answer:
         """Cells of `[since, until)`, each with its key; wider where an edge cannot be cut."""
+        inside, edges = self._cells(since, until, scope, MAX_CUT)
+        for edge in edges:
+            if edge.cut is None:
+                since, until = min(since, edge.hour), max(until, edge.hour + HOUR)
+        parts = [inside, *(edge.whole if edge.cut is None else edge.cut for edge in edges)]
+        return Answer(Cells.joined(parts, self._vocabulary), since, until)
+
+    def within(self, since: int, until: int, scope: Scope, *, max_cut: int = MAX_CUT) -> Cells:
+        """The same, but never wider: an edge of more than `max_cut` runs is left out."""
+        inside, edges = self._cells(since, until, scope, max_cut)
+        parts = [inside, *(edge.cut for edge in edges if edge.cut is not None)]
+        return Cells.joined(parts, self._vocabulary)
+
+    def _cells(
+        self, since: int, until: int, scope: Scope, max_cut: int
+    ) -> tuple[Cells, list[_Edge]]:
+        """The cells of the whole hours, and the hours that the range cuts."""
         first, last = -(-since // HOUR) * HOUR, until // HOUR * HOUR
         cells = self._storage.read_cells(since // HOUR * HOUR, until, scope, self._vocabulary)
         inside = (cells.slices >= first) & (cells.slices < last)
-        parts = [cells.take(np.flatnonzero(inside))]
-        cut = cells.take(np.flatnonzero(~inside))
-        for hour in np.unique(cut.slices).tolist():
-            whole = cut.take(np.flatnonzero(cut.slices == hour))
-            exact = self._exact(whole, max(since, hour), min(until, hour + HOUR), hour, scope)
-            if exact is None:
-                since, until = min(since, hour), max(until, hour + HOUR)
-            parts.append(whole if exact is None else exact)
-        return Answer(Cells.joined(parts, self._vocabulary), since, until)
+        edges = []
+        for hour in np.unique(cells.slices[~inside]).tolist():
+            whole = cells.take(np.flatnonzero(cells.slices == hour))
+            part = Answer(whole, max(since, hour), min(until, hour + HOUR))
+            edges.append(_Edge(hour, whole, self._cut(part, hour, scope, max_cut)))
+        return cells.take(np.flatnonzero(inside)), edges
 
-    def coarse(self, since: int, until: int, scope: Scope) -> Cells:
-        """Whole hours only, for trends."""
-        return self._storage.read_cells(since // HOUR * HOUR, until, scope, self._vocabulary)
-
-    def _exact(self, whole: Cells, since: int, until: int, hour: int, scope: Scope) -> Cells | None:
+    def _cut(self, part: Answer, hour: int, scope: Scope, max_cut: int) -> Cells | None:
         """The cells of a part of an hour from its rows, if storage still has all of them."""
+        whole, since, until = part
         latest, earliest = whole.stats[:, [Stat.LATEST, Stat.EARLIEST]].max(axis=0)
         if latest < until and -earliest >= since:
             return whole
         expected = whole.stats[:, [Stat.RUNS, Stat.ACCURACY_N]].sum(axis=0)
-        if expected.sum() > MAX_CUT:
+        if expected.sum() > max_cut:
             return None
         runs = _flat(self._storage.read_runs(hour, hour + HOUR, scope))
         measurements = _flat(self._storage.read_measurements(hour, hour + HOUR, scope))

@@ -23,6 +23,8 @@ except ImportError:  # Windows: journals of dead processes are told by name only
     fcntl = None  # type: ignore[assignment]
 
 _FRAME = struct.Struct("<IBI")
+_pack = _FRAME.pack
+_crc32 = zlib.crc32
 _MAGIC = b"perfmon1"
 _START = 16
 SEGMENT = 8 * 1024 * 1024
@@ -144,10 +146,8 @@ class Journal:
                 last.end = start
             start = self._end
             end = start + 9 + length
-        # The length goes in last: a record torn by a kill has length zero and ends the file.
-        view = self._map
-        view[start + 9 : end] = payload
-        view[start : start + 9] = _FRAME.pack(length, kind, zlib.crc32(payload))
+        # A record torn by a kill is told by its checksum.
+        self._map[start:end] = _pack(length, kind, _crc32(payload)) + payload
         self._end = end
 
     def position(self) -> tuple[int, int]:

@@ -21,9 +21,9 @@ from perfmon.agents import (
     wait_for_thread,
 )
 from perfmon.checks import amount, count
+from perfmon.current import get_performance_monitor
 from perfmon.errors import InvalidRun, PerfmonError
 from perfmon.ids import new_id
-from perfmon.current import get_performance_monitor
 from perfmon.monitor import PerformanceMonitor
 from perfmon.records import AgentRun
 from perfmon.tracking import resident_mb

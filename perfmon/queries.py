@@ -43,6 +43,13 @@ NUMERIC_METRICS = tuple(
 )
 
 
+class Known(NamedTuple):
+    """An agent's newest type, and when its last run ended (microseconds)."""
+
+    agent_type: str | None
+    last_run: int | None
+
+
 class Overview(NamedTuple):
     """What a report is made of, from one reading."""
 
@@ -73,7 +80,9 @@ class Queries:
         self._history = history
         self._config = config
         self._now = now
-        self.trending = Trends(intake, history, bus, now, self._in_memory) if with_trends else None
+        self.trending = (
+            Trends(intake, history, bus, now, self._in_memory, flush) if with_trends else None
+        )
         self._stored_agents: list[KnownAgent] = []
 
     def asked(
@@ -107,7 +116,8 @@ class Queries:
             return asked.width <= window.retention and (complete is None or asked.since >= complete)
         if complete is None or self._intake.storage.shared:
             return False
-        return asked.since >= max(complete, window.floor)
+        # What is too old by now is forgotten before the answer.
+        return asked.since >= max(complete, window.floor, self._now() - window.retention)
 
     def _answer(self, asked: Asked, scope: Scope, *, by_key: bool = False) -> Answer:
         self._intake.take_in(with_bulks=False)
@@ -142,7 +152,7 @@ class Queries:
         answer = self._answer(asked, scope)
         found = dict(agents_of(answer.cells, _span(asked, answer))).get(name)
         if found is None or not found.metrics.total_tasks:
-            return self._absent(name, found, asked, answer)
+            return self._absent(name, found, self._known_agents(scope).get(name), asked, answer)
         performance = self._performance(name, found)
         metrics = self._with_trends(found.metrics, asked, scope, answer)
         return attrs.evolve(performance, metrics=metrics)
@@ -160,10 +170,11 @@ class Queries:
         if self.trending is not None:
             trends = self.trending.by_agent(asked, scope, {n: a.stats for n, a in found.items()})
         result = {}
-        for name in sorted({*found, *self._known_agents(scope)}):
+        known = self._known_agents(scope)
+        for name in sorted({*found, *known}):
             cells = found.get(name)
             if cells is None or not cells.metrics.total_tasks:
-                result[name] = self._absent(name, cells, asked, answer)
+                result[name] = self._absent(name, cells, known.get(name), asked, answer)
             else:
                 metrics = _trended(cells.metrics, trends.get(name, {}))
                 result[name] = attrs.evolve(self._performance(name, cells), metrics=metrics)
@@ -192,29 +203,26 @@ class Queries:
         rate = stats[Stat.SUCCESS] / stats[Stat.RUNS] if stats[Stat.RUNS] else math.nan
         return specialization(float(rate), *quality_spread(stats))
 
+    @staticmethod
     def _absent(
-        self, name: str, found: AgentCells | None, asked: Asked, answer: Answer
+        name: str, found: AgentCells | None, known: Known | None, asked: Asked, answer: Answer
     ) -> AgentPerformance:
         """An agent without runs in this window: seen before, or never."""
-        known = self._known_agents(Scope()).get(name)
         empty = metrics_of(answer.cells.take(np.zeros(0, np.int64)), _span(asked, answer))
         return AgentPerformance(
             agent_name=name,
-            agent_type=known[0] if known else None,
+            agent_type=known.agent_type if known else None,
             status="inactive" if known else "unknown",
-            last_run=from_micros(known[1]) if known and known[1] is not None else None,
+            last_run=from_micros(known.last_run) if known and known.last_run else None,
             metrics=empty if found is None else found.metrics,
         )
-
-    def is_known(self, name: str) -> bool:
-        return name in self._known_agents(Scope())
 
     def learn_agents(self) -> None:
         """Read from storage which agents there are; those recorded here are known anyway."""
         self._stored_agents = self._intake.storage.known_agents()
 
-    def _known_agents(self, scope: Scope) -> dict[str, tuple[str | None, int | None]]:
-        """Name to type and last run, of agents of storage and of this process."""
+    def _known_agents(self, scope: Scope) -> dict[str, Known]:
+        """What is known of the agents of a scope's tenant and type, here and in storage."""
         self._intake.take_in(with_bulks=False)
         window = self._intake.window
         with self._intake.lock:
@@ -224,12 +232,12 @@ class Queries:
             for agent in self._stored_agents
         ]
         known += list(zip(list(window.vocabulary.keys.values), last_runs, strict=False))
-        newest: dict[str, tuple[str | None, int | None]] = {}
+        newest: dict[str, Known] = {}
         for key, last in known:
             if scope.tenant in (None, key.tenant) and scope.agent_type in (None, key.agent_type):
                 before = newest.get(key.agent_name)
                 if before is None or (last or 0) > (before[1] or 0):
-                    newest[key.agent_name] = (key.agent_type, last)
+                    newest[key.agent_name] = Known(key.agent_type, last)
         return newest
 
     def overview(self, asked: Asked, scope: Scope, *, include_agents: bool) -> Overview:
@@ -275,58 +283,55 @@ class Queries:
         }
 
     def timeseries(self, metric: str, step_minutes: float, asked: Asked, scope: Scope) -> Series:
-        """A metric in consecutive steps; the last one may be shorter."""
+        """A metric in consecutive steps; the last one may be shorter.
+
+        From history the steps begin with the hour, and the first one may be shorter too.
+        """
         if metric not in NUMERIC_METRICS:
             raise InvalidRun("metric", metric, f"one of {', '.join(NUMERIC_METRICS)}")
-        step = round(minutes_of(step_minutes, "step") * MINUTE)
+        step = max(round(minutes_of(step_minutes, "step") * MINUTE), 1)
         if not self._in_memory(asked):
             step = max(-(-step // HOUR) * HOUR, HOUR)
         if (asked.until - asked.since) / step > MAX_POINTS:
             raise InvalidRun(
                 "step", step_minutes, f"such that there are at most {MAX_POINTS} points"
             )
-        starts = range(asked.since, asked.until, step)
-        pieces = [Asked(start, min(start + step, asked.until), False) for start in starts]
         return Series(
             metric=metric,
             higher_is_better=not any(word in metric for word in _LOWER_IS_BETTER),
-            points=tuple(self._points(metric, asked, pieces, scope)),
+            points=tuple(_point(metric, piece) for piece in self._pieces(asked, scope, step)),
         )
 
-    def _points(self, metric: str, asked: Asked, pieces: list[Asked], scope: Scope) -> list[Point]:
+    def _pieces(self, asked: Asked, scope: Scope, step: int) -> list[Answer]:
         if self._in_memory(asked):
             self._intake.take_in(with_bulks=False)
+            starts = range(asked.since, asked.until, step)
             with self._intake.lock:
-                answers = [self._intake.window.answer(p.since, p.until, scope) for p in pieces]
-        else:
-            whole = self._answer(asked, scope, by_key=True).cells
-            answers = [
-                Answer(
-                    whole.take(
-                        np.flatnonzero(
-                            (whole.slices >= piece.since // HOUR * HOUR)
-                            & (whole.slices < piece.until // HOUR * HOUR)
-                        )
-                    ),
-                    *piece[:2],
-                )
-                for piece in pieces
-            ]
+                window = self._intake.window
+                return [window.answer(at, min(at + step, asked.until), scope) for at in starts]
+        cells, since, until = self._answer(asked, scope, by_key=True)
+        cells = cells.take(np.argsort(cells.slices, kind="stable"))
+        starts = range(since // HOUR * HOUR, until, step) if since < until else range(0)
+        bounds = np.searchsorted(cells.slices, [*starts, until]).tolist()
         return [
-            Point(
-                piece.since / 1e6,
-                piece.until / 1e6,
-                float(getattr(metrics, metric)),
-                metrics.sample_size,
+            Answer(
+                cells.take(np.arange(bounds[number], bounds[number + 1])),
+                max(start, since),
+                min(start + step, until),
             )
-            for piece, answer in zip(pieces, answers, strict=True)
-            for metrics in [metrics_of(answer.cells, Span(piece.since, piece.until))]
+            for number, start in enumerate(starts)
         ]
 
     def error_patterns(self, asked: Asked, scope: Scope) -> list[dict[str, Any]]:
         """Error classes, most frequent first, with their share of runs and their agents."""
         answer = self._answer(asked, scope, by_key=True)
         return _error_patterns(answer, dict(agents_of(answer.cells, _span(asked, answer))))
+
+
+def _point(metric: str, piece: Answer) -> Point:
+    metrics = metrics_of(piece.cells, Span(piece.since, piece.until))
+    value = float(getattr(metrics, metric))
+    return Point(piece.since / 1e6, piece.until / 1e6, value, metrics.sample_size)
 
 
 def _trended(metrics: PerformanceMetrics, trends: dict[str, Trend]) -> PerformanceMetrics:

@@ -21,6 +21,7 @@ RUN, MEASUREMENT = 1, 2
 # Rows of a bulk that waits in memory: recovered after a kill, not read as what was spilled.
 HELD_RUN, HELD_MEASUREMENT = 3, 4
 MAX_PENDING = 100_000
+_AT_ONCE = 8_000
 _PATIENCE = 0.1  # seconds a caller waits for room before its run is dropped and counted
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -126,10 +127,23 @@ class Recorder:
         """Record a run. Returns at once, or waits a moment for room and else drops it."""
         if self.journal is None and len(self._runs) < self._max_pending and not self._closed:
             self._runs.append(row)
-        else:
+        elif self.journal is None or not self._append_quickly(self.journal, row):
             self._append(RUN, row, time.monotonic() + _PATIENCE)
         if not self.wake.is_set():
             self.wake.set()
+
+    def _append_quickly(self, journal: Journal, row: Row) -> bool:
+        """What `_append` does on an ordinary day, in half the time."""
+        payload = _encode(row)
+        with self.lock:
+            if self._spilled or self._closed or len(self._runs) >= self._max_pending:
+                return False
+            try:
+                journal.append(RUN, payload)
+            except (JournalFull, OSError):
+                return False
+            self._runs.append(row)
+            return True
 
     def append_measurement(self, row: Row) -> None:
         """The same for a measurement."""
@@ -214,12 +228,13 @@ class Recorder:
         """Everything that is pending in memory, or else the next part of what was spilled."""
         with self.lock:
             runs, measurements = _taken(self._runs), _taken(self._measurements)
+            is_all = not self._runs and not self._measurements
             bulks: list[Bulk] = []
             if with_bulks:
                 bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
             drained = Drained(runs, measurements, bulks, None)
             if runs or measurements or bulks:
-                if self.journal is not None and not self._spilled:
+                if self.journal is not None and is_all and not self._spilled:
                     drained = drained._replace(position=self.journal.position())
             elif self._spilled and self.journal is not None:
                 drained = self._read_spilled(self.journal)
@@ -270,8 +285,9 @@ class Recorder:
 
 def _taken(queue: deque[Row]) -> list[Row]:
     # One by one: a caller without the lock may be about to append to this very deque.
+    # And not all at once: callers with a journal wait for the lock meanwhile.
     take = queue.popleft
-    return [take() for _ in range(len(queue))]
+    return [take() for _ in range(min(len(queue), _AT_ONCE))]
 
 
 def _of_kind(records: list[Record], kind: int) -> list[bytes]:

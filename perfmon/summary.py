@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from perfmon.records import CellKey, PerformanceMetrics, from_micros
 from perfmon.scores import wilson
 from perfmon.window import sketch
 from perfmon.window.cells import Cells, Stat
-from perfmon.window.ragged import Floats
+from perfmon.window.ragged import Floats, Ints
 from perfmon.window.vocabulary import Vocabulary
 from perfmon.window.window import add_up
 
@@ -127,7 +127,7 @@ def agents_of(cells: Cells, span: Span) -> Iterator[tuple[str, AgentCells]]:
     """Each agent with its metrics; one name in several tenants is one agent here."""
     if not len(cells):
         return
-    names, group = _agent_groups(cells.keys, cells.vocabulary)
+    names, group = agent_groups(cells.keys, cells.vocabulary)
     order = np.argsort(group, kind="stable")
     ordered = cells.take(order)
     bounds = np.searchsorted(group[order], np.arange(len(names) + 1))
@@ -136,13 +136,15 @@ def agents_of(cells: Cells, span: Span) -> Iterator[tuple[str, AgentCells]]:
         yield name, _agent(ordered.take(rows), span)
 
 
-def _agent_groups(keys: Any, vocabulary: Vocabulary) -> tuple[list[str], Any]:
+def agent_groups(keys: Ints, vocabulary: Vocabulary) -> tuple[list[str], Ints]:
+    """The agents of these keys, and for each key the place of its agent among them."""
     numbers: dict[str, int] = {}
     present, inverse = np.unique(keys, return_inverse=True)
     of_key = [
         numbers.setdefault(vocabulary.keys.values[key].agent_name, len(numbers)) for key in present
     ]
-    return list(numbers), np.array(of_key, np.int64)[inverse]
+    group: Ints = np.array(of_key, np.int64)[inverse]
+    return list(numbers), group
 
 
 def _agent(cells: Cells, span: Span) -> AgentCells:

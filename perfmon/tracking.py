@@ -8,8 +8,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import aclosing, suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -40,8 +41,29 @@ class TrackedRun:
     """A run under way. What is set on it is recorded when its block ends.
 
     Attributes are those of `record_agent_run`: `tokens_used`, `cost`, `quality_score`,
-    `metadata`, ... `status` is `success`, or `failure` where the block raised, unless set.
+    `metadata`, ... Unless set, `status` is `success`, `failure` where the block raised, and
+    `partial` where it is part of a generator that was closed before its end.
     """
+
+    agent_name: str
+    agent_type: str | None
+    duration_ms: float | None
+    tokens_used: float | None
+    input_tokens: float | None
+    output_tokens: float | None
+    cached_tokens: float | None
+    cost: float | None
+    memory_mb: float | None
+    cpu_ms: float | None
+    quality_score: float | None
+    confidence: float | None
+    api_calls: int
+    retries: int
+    model: str | None
+    task_id: str | None
+    tenant: str
+    timestamp: datetime | float | None
+    metadata: Mapping[str, Any] | None
 
     def __init__(self, record: Record, fields: dict[str, Any]) -> None:
         self.run_id: str = fields.pop("run_id", None) or new_id()
@@ -59,20 +81,31 @@ class TrackedRun:
         self._started = time.perf_counter()
 
     def _finish(self, problem: BaseException | None) -> None:
+        # The host's own work is never disturbed by what it told us about it.
+        try:
+            self._record(**_mended(self._told(problem)))
+        except PerfmonError as refused:
+            _log.warning("a tracked run was not recorded: %s", refused)
+        except Exception:
+            _log.exception("a tracked run was not recorded")
+
+    def _told(self, problem: BaseException | None) -> dict[str, Any]:
+        """What was set on the run, and what was measured where it was not."""
         fields = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         fields.setdefault("duration_ms", (time.perf_counter() - self._started) * 1000)
         if self._cpu is not None:
             fields.setdefault("cpu_ms", max(time.thread_time() - self._cpu, 0.0) * 1000)
         fields.setdefault("memory_mb", resident_mb())
-        fields["status"] = self.status or ("success" if problem is None else "failure")
-        if problem is not None:
+        if isinstance(problem, GeneratorExit):
+            # Whoever asked for the items has enough of them: no error, and not all of the work.
+            fields["status"] = self.status or "partial"
+        elif problem is not None:
+            fields["status"] = self.status or "failure"
             fields["error_type"] = self.error_type or type(problem).__name__
             fields["timed_out"] = self.timed_out or isinstance(problem, TimeoutError)
-        try:
-            self._record(**_mended(fields))
-        except PerfmonError as refused:
-            # The host's own work is never disturbed by what it told us about it.
-            _log.warning("a tracked run was not recorded: %s", refused)
+        else:
+            fields["status"] = self.status or "success"
+        return fields
 
     def __enter__(self) -> Self:
         self._begin(own_thread=True)
@@ -104,22 +137,58 @@ def _mended(fields: dict[str, Any]) -> dict[str, Any]:
     strange = {name: fields.pop(name) for name in set(fields) - _KNOWN}
     if strange:
         _log.warning("a tracked run has no %s: kept in its metadata", ", ".join(sorted(strange)))
-        fields["metadata"] = {**(fields.get("metadata") or {}), **strange}
+        given = fields.get("metadata")
+        if given is not None and not isinstance(given, Mapping):
+            given = {"metadata": given}
+        fields["metadata"] = {**(given or {}), **strange}
     for _ in range(len(fields)):
         try:
             checked_run(fields, None)
         except InvalidRun as wrong:
-            if wrong.field not in fields or wrong.field in _NEEDED:
+            name = wrong.field.partition(".")[0]  # metadata.task_type is the metadata's
+            if name not in fields or name in _NEEDED:
                 return fields
-            _log.warning("a tracked run's %s; it is left out", wrong)
-            del fields[wrong.field]
+            _log.warning("a tracked run's %s; %s is left out", wrong, name)
+            del fields[name]
         else:
             break
     return fields
 
 
 def watched(make: Callable[[], TrackedRun], function: Wrapped) -> Wrapped:
-    """The function, each call of it a tracked run."""
+    """The function, each call of it a tracked run; of a generator, each iteration over it."""
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def watching_items_async(*args: Any, **kwargs: Any) -> Any:
+            async with make(), aclosing(function(*args, **kwargs)) as items:
+                # What `yield from` does, which async generators have not.
+                step = anext(items)
+                while True:
+                    try:
+                        item = await step
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        step = items.asend((yield item))
+                    except GeneratorExit:
+                        raise
+                    except BaseException as problem:
+                        step = items.athrow(problem)
+
+        return watching_items_async  # type: ignore[return-value]
+
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def watching_items(*args: Any, **kwargs: Any) -> Any:
+            with make() as run:
+                # Between two items the thread works for whoever asked for them.
+                run.cpu_ms = None
+                return (yield from function(*args, **kwargs))
+
+        return watching_items  # type: ignore[return-value]
+
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 
 from perfmon.bus import Bus
-from perfmon.history import History
+from perfmon.errors import StorageError
+from perfmon.history import MAX_CUT, History
 from perfmon.intake import Intake
 from perfmon.ranges import Asked
 from perfmon.records import Point, Scope, Series, Trend
-from perfmon.window.cells import Stat
+from perfmon.summary import agent_groups
+from perfmon.window.cells import HOUR, Stat
 from perfmon.window.ragged import Floats, Ints
 from perfmon.window.window import add_up
 
 UNKNOWN = "insufficient_data"
 _MOST_LOOKS = 1_000
 _MOST_WANTED = 100
+_LONG = 12 * HOUR
 
 
 class Looked(NamedTuple):
@@ -52,12 +56,14 @@ class Trends:
         bus: Bus,
         now: Callable[[], int],
         in_memory: Callable[[Asked], bool],
+        flush: Callable[[], None],
     ) -> None:
         self._intake = intake
         self._history = history
         self._bus = bus
         self._now = now
         self._in_memory = in_memory
+        self._flush = flush
         self._looks: dict[tuple[int, Scope], tuple[int, ByAgent]] = {}
         self._wanted: set[tuple[int, Scope]] = set()
         self._lock = threading.Lock()
@@ -119,7 +125,11 @@ class Trends:
     def _stored(self, asked: Asked, scope: Scope) -> ByAgent | None:
         """From storage: read now for a question about history, else what was read behind it."""
         if not asked.rolling:
-            return self._read(asked.before, scope)
+            try:
+                self._flush()
+                return self._read(asked.before, scope)
+            except StorageError:
+                return None  # the window itself may well be in memory
         now, wanted = self._now(), (asked.width, scope)
         with self._lock:
             at, found = self._looks.get(wanted, (None, None))
@@ -136,21 +146,26 @@ class Trends:
                 self._looks.clear()
         for width, scope in wanted:
             now = self._now()
-            found = self._read(Asked(now - 2 * width, now - width, False), scope)
-            with self._lock:
-                self._looks[width, scope] = (now, found)
+            # Whoever asks again has it looked for again.
+            with suppress(StorageError):
+                found = self._read(Asked(now - 2 * width, now - width, False), scope)
+                with self._lock:
+                    self._looks[width, scope] = (now, found)
 
     def _read(self, asked: Asked, scope: Scope) -> ByAgent:
-        cells = self._history.coarse(asked.since, asked.until, scope)
+        # The edges of a long window weigh little, and are not worth reading run by run.
+        max_cut = 0 if asked.width >= _LONG else MAX_CUT
+        cells = self._history.within(asked.since, asked.until, scope, max_cut=max_cut)
         return self._by_agent(cells.keys, cells.stats)
 
     def _by_agent(self, keys: Ints, stats: Floats) -> ByAgent:
-        names = self._intake.window.vocabulary.keys.values
-        present, inverse = np.unique(keys, return_inverse=True)
-        rows: dict[str, list[Floats]] = {}
-        for number, key in enumerate(present.tolist()):
-            rows.setdefault(names[key].agent_name, []).append(stats[inverse == number])
-        return {name: add_up(np.concatenate(parts)) for name, parts in rows.items()}
+        names, group = agent_groups(keys, self._intake.window.vocabulary)
+        order = np.argsort(group, kind="stable")
+        bounds = np.searchsorted(group[order], np.arange(len(names) + 1)).tolist()
+        return {
+            name: add_up(stats[order[bounds[number] : bounds[number + 1]]])
+            for number, name in enumerate(names)
+        }
 
 
 def _stacked(by_agent: ByAgent) -> Floats:

@@ -247,7 +247,7 @@ def test_a_stamp_a_little_ahead_is_now(monitor, clock):
         ("tenant", " "),
         ("error_type", ""),
         ("metadata", "notes"),
-        ("metadata", {1: 2}),
+        ("metadata", ["notes"]),
         ("timestamp", datetime(2026, 1, 1)),  # noqa: DTZ001 - naive on purpose
         ("timestamp", "yesterday"),
         ("timestamp", math.nan),
