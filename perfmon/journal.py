@@ -83,7 +83,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, max_bytes: int, owner: str = "perfmon") -> None:
-        self.folder = folder
+        self.folder = folder.absolute()  # the process may change its own folder later
         self._max_segments = max(max_bytes // SEGMENT, 2)
         self._name = f"{owner}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._closed = False

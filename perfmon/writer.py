@@ -85,5 +85,7 @@ class Writer:
     def _guarded(chores: Callable[[], None]) -> None:
         try:
             chores()
+        except StorageError as problem:
+            _log.debug("a chore waits for storage: %s", problem)
         except Exception:
             _log.exception("a chore failed; it is tried again")

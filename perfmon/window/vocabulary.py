@@ -32,15 +32,19 @@ class Vocabulary:
 
     An agent with more than `keys_per_agent` combinations of type, model and task type has the
     further ones folded into `other`; so have error classes beyond `error_classes`. Tenant and
-    agent are kept.
+    agent are kept, up to `agents` of them; those that come later are `other` as well, here and
+    in the cells. Storage keeps every run under its own names.
     """
 
-    def __init__(self, keys_per_agent: int = 200, error_classes: int = 1000) -> None:
+    def __init__(
+        self, keys_per_agent: int = 200, error_classes: int = 1000, agents: int = 10_000
+    ) -> None:
         self.keys: Interned[CellKey] = Interned()
         self.errors: Interned[str] = Interned()
         self.folded = 0
         self._keys_per_agent = keys_per_agent
         self._error_classes = error_classes
+        self._agents = agents
         self._combinations: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
@@ -50,6 +54,9 @@ class Vocabulary:
 
     def _new_key(self, key: CellKey) -> int:
         with self._lock:
+            if key[:2] not in self._combinations and len(self._combinations) >= self._agents:
+                self.folded += 1
+                key = CellKey(OTHER, OTHER, OTHER, OTHER, OTHER)
             agent = key[:2]
             if self._combinations.get(agent, 0) >= self._keys_per_agent:
                 self.folded += 1
