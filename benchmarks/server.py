@@ -29,7 +29,7 @@ from benchmarks.table import Figure
 _API = "/api/performance"
 _BATCH = 1_000
 _MARK = "{round}"  # in the run ids of a body, replaced by the number of the round
-_CONNECTIONS = 4
+_CONNECTIONS = 8
 _BODIES = 50
 _SERVE = "from perfmon.cli import main; main()"
 _BARE = "from benchmarks.server import serve_bare; serve_bare()"

@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import attrs
@@ -28,7 +29,7 @@ from perfmon.recorder import (
     recovered,
 )
 from perfmon.records import STATUSES, AccuracyMeasurement, AgentRun
-from perfmon.roles import Storage, Stored
+from perfmon.roles import KnownAgent, Storage, Stored
 from perfmon.window.batch import Batch
 from perfmon.window.seen import Seen
 from perfmon.window.window import Receipted, Window
@@ -38,6 +39,8 @@ BATCH = 8_000
 MAX_UNSTORED = 200_000
 _PLUGIN_DEADLINE = 2.0
 _AT = RUN_FIELDS.index("timestamp")
+_AGENT = slice(1, 3)  # tenant and name, of runs and measurements
+_TYPE = 3
 _ERROR = RUN_FIELDS.index("error_type")
 _COST = RUN_FIELDS.index("cost")
 _STATUS = RUN_FIELDS.index("status")
@@ -109,6 +112,7 @@ class Intake:
         self.taking = threading.RLock()
         self.lock = threading.RLock()
         self.storage_error: str | None = None
+        self.stored_agents: dict[tuple[str, str], KnownAgent] = {}
         self.failed_at = -1e9  # monotonic seconds
         self._bus = bus
         self._now = now
@@ -167,9 +171,8 @@ class Intake:
         measurements: Sequence[Row],
         position: tuple[int, int] | None = None,
     ) -> None:
-        for start in range(0, max(len(runs), len(measurements)), BATCH):
-            piece = slice(start, start + BATCH)
-            self._take(runs[piece], measurements[piece], [])
+        for some_runs, some_measurements in _pieces(runs, measurements):
+            self._take(some_runs, some_measurements, [])
         if position is not None:
             with self.lock:
                 self._unstored[-1].position = position
@@ -202,7 +205,8 @@ class Intake:
         *,
         journaled: bool = True,
     ) -> None:
-        batch = Batch(self._completed(runs), measurements, self.window.vocabulary)
+        typed = self._typed(measurements, runs)
+        batch = Batch(self._completed(runs), typed, self.window.vocabulary)
         suspected = self._suspected(batch)
         prepared = self.window.prepare(batch, ~suspected[0], ~suspected[1], self._now())
         with self.lock:
@@ -216,6 +220,26 @@ class Intake:
             self._seen_runs.mark(batch.run_hashes),
             self._seen_measurements.mark(batch.measurement_hashes),
         )
+
+    def learn_agents(self) -> None:
+        """Read from storage which agents there are; those recorded here are known anyway."""
+        known = self.storage.known_agents()
+        self.stored_agents = {(agent.tenant, agent.agent_name): agent for agent in known}
+
+    def _typed(self, measurements: Sequence[Row], runs: Sequence[Row]) -> Sequence[Row]:
+        """Measurements with the type of their agent's last run, so that they share its scope."""
+        if not measurements:
+            return measurements
+        types = {row[_AGENT]: row[_TYPE] for row in runs}
+        for agent in {row[_AGENT] for row in measurements} - types.keys():
+            types[agent] = self._last_type(agent)
+        return [(*row[:_TYPE], types[row[_AGENT]], *row[_TYPE + 1 :]) for row in measurements]
+
+    def _last_type(self, agent: tuple[str, str]) -> str | None:
+        with self.lock:
+            at, agent_type = self.window.last_type(agent)
+        stored = self.stored_agents.get(agent)
+        return agent_type if stored is None or (stored.last_run or 0) < at else stored.agent_type
 
     def _completed(self, runs: Sequence[Row]) -> Sequence[Row]:
         """Let plugins name error classes and prices, where somebody does."""
@@ -397,6 +421,18 @@ _COMPLETED: tuple[tuple[str, int, Callable[[Any], Any]], ...] = (
     ("classify_error", _ERROR, lambda answer: error_text("error_type", answer)),
     ("price_run", _COST, lambda answer: amount("cost", answer)),
 )
+
+
+def _pieces(
+    runs: Sequence[Row], measurements: Sequence[Row]
+) -> Iterator[tuple[Sequence[Row], Sequence[Row]]]:
+    """Batches of both; measurements come last: by then the runs of their agents are known."""
+    run_pieces, measurement_pieces = (
+        [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+        for rows in (runs, measurements)
+    )
+    early: list[Sequence[Row]] = [()] * (len(run_pieces) - len(measurement_pieces))
+    yield from zip_longest(run_pieces, [*early, *measurement_pieces], fillvalue=())
 
 
 def _filled(rows: list[Row], place: int, asked: list[int], answers: Sequence[Any]) -> list[Row]:

@@ -83,7 +83,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path, max_bytes: int, owner: str = "perfmon") -> None:
-        self.folder = folder.absolute()  # the process may change its own folder later
+        # The process may change its own folder later.
+        self.folder = folder = folder.absolute()
         self._max_segments = max(max_bytes // SEGMENT, 2)
         self._name = f"{owner}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._closed = False

@@ -136,7 +136,7 @@ class PerformanceMonitor(Recording, Reading):
             self.intake, history, self.bus, self.config, self.now_us,
             flush=self.store_now, with_trends=self.enable_trend_analysis,
         )  # fmt: skip
-        self.queries.learn_agents()
+        self.intake.learn_agents()
         self.recorder.take_over(before)
         self.intake.recover(self._journal_owner)
 
@@ -362,7 +362,7 @@ class PerformanceMonitor(Recording, Reading):
         window.complete_from = (
             loaded.complete_from if known is None else min(known, loaded.complete_from)
         )
-        self.queries.learn_agents()
+        self.intake.learn_agents()
         return loaded.rows
 
     def get_stats(self) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from perfmon.records import (
     Trend,
     from_micros,
 )
-from perfmon.roles import KnownAgent
 from perfmon.scores import Targets, efficiency, reliability, specialization
 from perfmon.summary import AgentCells, Span, agents_of, error_counts, metrics_of, quality_spread
 from perfmon.trends import LOOKED_AT, UNKNOWN, Trends
@@ -83,7 +82,6 @@ class Queries:
         self.trending = (
             Trends(intake, history, bus, now, self._in_memory, flush) if with_trends else None
         )
-        self._stored_agents: list[KnownAgent] = []
 
     def asked(
         self, time_window_minutes: float | None, since: Moment = None, until: Moment = None
@@ -217,10 +215,6 @@ class Queries:
             metrics=empty if found is None else found.metrics,
         )
 
-    def learn_agents(self) -> None:
-        """Read from storage which agents there are; those recorded here are known anyway."""
-        self._stored_agents = self._intake.storage.known_agents()
-
     def _known_agents(self, scope: Scope) -> dict[str, Known]:
         """What is known of the agents of a scope's tenant and type, here and in storage."""
         self._intake.take_in(with_bulks=False)
@@ -229,7 +223,7 @@ class Queries:
             last_runs = window.last_runs()
         known = [
             (CellKey(agent.tenant, agent.agent_name, agent.agent_type, None, None), agent.last_run)
-            for agent in self._stored_agents
+            for agent in self._intake.stored_agents.values()
         ]
         known += list(zip(list(window.vocabulary.keys.values), last_runs, strict=False))
         newest: dict[str, Known] = {}

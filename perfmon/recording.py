@@ -135,6 +135,7 @@ class Recording(ABC):
                 and 0 < len(run_id) <= 512
                 and "\0" not in run_id
                 and run_id.isascii()
+                and not run_id.isspace()
                 and (
                     duration_ms is None
                     or (type(duration_ms) in _NUMBER and 0 <= duration_ms <= 1e15)
@@ -173,6 +174,7 @@ class Recording(ABC):
                         and 0 < len(task_id) <= 512
                         and "\0" not in task_id
                         and task_id.isascii()
+                        and not task_id.isspace()
                     )
                 )
                 and (details is None or len(details) <= MAX_JSON)

@@ -135,3 +135,46 @@ def test_a_task_type_that_is_no_text_goes_the_slow_way():
     """It becomes text there, also where many are recorded at once."""
     run = {"run_id": "r", "agent_name": "a", "status": "success", "metadata": {"task_type": [1]}}
     assert list(quick_rows([run], set(), set(), 0)) == [None]
+
+
+def test_an_outcome_belongs_to_its_agents_type(monitor):
+    """That of its agent's last run; those of other tenants have nothing to do with it."""
+    record(monitor, NOW - HOUR, 3)
+    monitor.record_accuracy("planner", "t1", 1, 1)
+    assert monitor.get_system_metrics(agent_type="react").accuracy_count == 1
+    monitor.record_agent_run("late", "planner", "tool", "success")
+    monitor.record_accuracy("planner", "t2", 1, 2)
+    monitor.record_accuracy("planner", "t3", 1, 2, tenant="acme")
+    counted = [
+        monitor.get_system_metrics(agent_type=kind).accuracy_count for kind in ("react", "tool")
+    ]
+    assert (counted, monitor.get_system_metrics().accuracy_count) == ([1, 1], 3)
+    agent = monitor.get_agent_metrics("planner", agent_type="tool", since=NOW - 30 * HOUR)
+    assert (agent.metrics.accuracy_count, agent.metrics.avg_accuracy) == (1, 0.5)
+
+
+def test_an_outcome_may_come_after_a_restart(tmp_path):
+    """The agent's type is known from storage, whether or not its runs are in memory."""
+    url, clock = f"sqlite:///{tmp_path}/perfmon.db", ManualClock(NOW)
+    with PerformanceMonitor(storage_url=url, clock=clock) as monitor:
+        record(monitor, OLD, 3)
+    for number in range(2):
+        monitor = PerformanceMonitor(storage_url=url, clock=clock)
+        if number:
+            monitor.start()
+        monitor.record_accuracy("planner", f"t{number}", 1, 1)
+        metrics = monitor.get_system_metrics(agent_type="react", since=OLD)
+        assert (metrics.total_tasks, metrics.accuracy_count) == (3, number + 1)
+        monitor.stop()
+
+
+def test_outcomes_wait_for_the_runs_recorded_with_them(monkeypatch):
+    """However many runs come in at once."""
+    monkeypatch.setattr("perfmon.intake.BATCH", 10)
+    monitor = PerformanceMonitor(storage_url="memory:", clock=ManualClock(NOW))
+    for number in range(35):
+        monitor.record_agent_run(f"r{number}", f"agent-{number}", "react", "success")
+    for number in range(35):
+        monitor.record_accuracy(f"agent-{number}", "t", 1, 1)
+    assert monitor.get_system_metrics(agent_type="react").accuracy_count == 35
+    monitor.stop()

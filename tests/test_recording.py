@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from perfmon import Config, PerformanceMonitor, StorageError, hookimpl
+from perfmon import Config, InvalidRun, PerformanceMonitor, StorageError, hookimpl
 from perfmon.journal import Journal
 from perfmon.recorder import Bulk, Recorder
 from perfmon.testing import make_rows
@@ -502,3 +502,16 @@ monitor.stop()
     assert list((tmp_path / "perfmon.db.journal").iterdir()) == []
     with PerformanceMonitor(storage_url=url) as monitor:
         assert monitor.get_system_metrics(60).total_tasks == 1
+
+
+@pytest.mark.parametrize("field", ["run_id", "task_id"])
+def test_a_known_agent_cannot_record_a_blank_id_either(field):
+    """What the slow way refuses the quick way refuses."""
+    monitor = PerformanceMonitor(storage_url="memory:")
+    run = {"run_id": "r", "agent_name": "a", "agent_type": "t", "status": "success"}
+    monitor.record_agent_run(**run)
+    with pytest.raises(InvalidRun, match=field):
+        monitor.record_agent_run(**{**run, field: " "})
+    monitor.record_agent_run(**{**run, "run_id": "s", "metadata": {1: "x"}})
+    assert monitor.get_system_metrics().total_tasks == 2
+    monitor.stop()

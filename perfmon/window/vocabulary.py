@@ -45,7 +45,7 @@ class Vocabulary:
         self._keys_per_agent = keys_per_agent
         self._error_classes = error_classes
         self._agents = agents
-        self._combinations: dict[tuple[str, str], int] = {}
+        self._of_agent: dict[tuple[str, str], list[int]] = {}
         self._lock = threading.Lock()
 
     def key_number(self, key: tuple[Any, ...]) -> int:
@@ -54,18 +54,23 @@ class Vocabulary:
 
     def _new_key(self, key: CellKey) -> int:
         with self._lock:
-            if key[:2] not in self._combinations and len(self._combinations) >= self._agents:
+            if key[:2] not in self._of_agent and len(self._of_agent) >= self._agents:
                 self.folded += 1
                 key = CellKey(OTHER, OTHER, OTHER, OTHER, OTHER)
             agent = key[:2]
-            if self._combinations.get(agent, 0) >= self._keys_per_agent:
+            if len(self.keys_of(agent)) >= self._keys_per_agent:
                 self.folded += 1
                 key = CellKey(*agent, OTHER, OTHER, OTHER)
             known = self.keys.numbers.get(key)
             if known is not None:
                 return known
-            self._combinations[agent] = self._combinations.get(agent, 0) + 1
-            return self.keys.add(key)
+            number = self.keys.add(key)
+            self._of_agent.setdefault(agent, []).append(number)
+            return number
+
+    def keys_of(self, agent: tuple[str, str]) -> list[int]:
+        """The numbers of the keys of an agent, given by its tenant and name."""
+        return self._of_agent.get(agent, [])
 
     def error_number(self, name: str) -> int:
         number = self.errors.numbers.get(name)

@@ -165,6 +165,14 @@ class Window:
         """For each key of the vocabulary when its last run ended, of any age."""
         return [at or None for at in self._last_runs[: len(self.vocabulary.keys.values)].tolist()]
 
+    def last_type(self, agent: tuple[str, str]) -> tuple[int, str | None]:
+        """When the last run of an agent (tenant, name) ended, 0 if it has none, and its type."""
+        numbers = [n for n in self.vocabulary.keys_of(agent) if n < len(self._last_runs)]
+        if not numbers:
+            return 0, None
+        last = max(numbers, key=self._last_runs.__getitem__)
+        return int(self._last_runs[last]), self.vocabulary.keys.values[last].agent_type
+
     def _add_cells(self, cells: Cells) -> None:
         if not len(cells):
             return
