@@ -23,6 +23,7 @@ HELD_RUN, HELD_MEASUREMENT = 3, 4
 MAX_PENDING = 100_000
 _AT_ONCE = 8_000
 _PATIENCE = 0.1  # seconds a caller waits for room before its run is dropped and counted
+_IMPATIENCE = 1.0  # seconds after a drop in which nobody waits: the host is not to crawl
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple).decode
@@ -108,6 +109,7 @@ class Recorder:
         self._spilled_from: tuple[int, int] | None = None
         self._spilled = 0
         self._closed = False
+        self._patient_from = 0.0
 
     def __len__(self) -> int:
         """Rows pending, in memory or spilled to the journal."""
@@ -128,7 +130,7 @@ class Recorder:
         if self.journal is None and len(self._runs) < self._max_pending and not self._closed:
             self._runs.append(row)
         elif self.journal is None or not self._append_quickly(self.journal, row):
-            self._append(RUN, row, time.monotonic() + _PATIENCE)
+            self._append(RUN, row, self._deadline())
         if not self.wake.is_set():
             self.wake.set()
 
@@ -147,13 +149,13 @@ class Recorder:
 
     def append_measurement(self, row: Row) -> None:
         """The same for a measurement."""
-        self._append(MEASUREMENT, row, time.monotonic() + _PATIENCE)
+        self._append(MEASUREMENT, row, self._deadline())
         if not self.wake.is_set():
             self.wake.set()
 
     def append_many(self, runs: Iterable[Row], measurements: Iterable[Row]) -> int:
         """The same for many, with one moment's patience for all; returns how many were dropped."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = self._deadline()
         dropped = sum(not self._append(RUN, row, deadline) for row in runs)
         dropped += sum(not self._append(MEASUREMENT, row, deadline) for row in measurements)
         self.wake.set()
@@ -200,7 +202,13 @@ class Recorder:
                     return True
         with self.lock:
             self.dropped += 1
+            self._patient_from = time.monotonic() + _IMPATIENCE
         return False
+
+    def _deadline(self) -> float:
+        """Until when a caller may be held up; whoever comes just after a drop is not at all."""
+        now = time.monotonic()
+        return now + _PATIENCE if now >= self._patient_from else now
 
     def _try_append(self, kind: int, row: Row, payload: bytes | None) -> bool:
         queue = self._runs if kind == RUN else self._measurements

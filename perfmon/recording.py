@@ -27,6 +27,7 @@ from perfmon.checks import (
     stamp,
     text,
 )
+from perfmon.config import Config
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
 from perfmon.ids import new_id
@@ -41,6 +42,7 @@ from perfmon.records import (
     jsonable,
     to_micros,
 )
+from perfmon.roles import Storage
 from perfmon.tracking import TrackedRun, Wrapped, watched
 from perfmon.writer import Writer
 
@@ -67,6 +69,8 @@ class Recording(ABC):
     _writer: Writer | None
     _wall: bool
     _counts: Counts
+    config: Config
+    storage: Storage
 
     def __init__(self) -> None:
         # Words and keys that were checked before, so that the quick way need not.
@@ -285,6 +289,8 @@ class Recording(ABC):
             )
         bulk = Bulk(runs, measurements)
         self._await(bulk)
+        if bulk.stored and self.config.monitor.durability == "power":
+            self.storage.sync()
         return Receipt(
             accepted=bulk.accepted,
             duplicates=bulk.duplicates,

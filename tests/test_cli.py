@@ -430,3 +430,15 @@ def test_an_interrupted_import_can_be_repeated(here):
     assert code == 130
     assert stored(here / "perfmon.db") == told < rows
     assert f"{rows - told:,} accepted, {told:,} duplicate" in perfmon("import", path).stdout
+
+
+def test_the_demo_tells_of_a_port_in_use_before_it_begins():
+    """One line that says what to do, and no history made up for nothing."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = perfmon("demo", "--port", str(port), code=1)
+    assert f"port {port}" in done.stderr
+    assert "--port" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -515,3 +515,31 @@ def test_a_known_agent_cannot_record_a_blank_id_either(field):
     monitor.record_agent_run(**{**run, "run_id": "s", "metadata": {1: "x"}})
     assert monitor.get_system_metrics().total_tasks == 2
     monitor.stop()
+
+
+def test_with_power_what_is_acknowledged_is_synced(tmp_path):
+    """`flush()` and a batch that waits make their rows survive the loss of power."""
+    monitor = monitor_on(tmp_path, durability="power")
+    synced = []
+    sync = monitor.storage.sync
+    monitor.storage.sync = lambda: synced.append(monitor.get_stats()["stored"]) or sync()
+    record(monitor, "one")
+    monitor.flush()
+    monitor.record_agent_runs(
+        [{"run_id": "two", "agent_name": "a", "agent_type": "t", "status": "success"}]
+    )
+    assert synced == [1, 2]
+    monitor.stop()
+
+
+def test_a_journal_goes_with_its_process_to_another_folder(tmp_path, monkeypatch):
+    """A host that changes its folder later loses nothing by it."""
+    monkeypatch.chdir(tmp_path)
+    journal = Journal(Path("journal"), 64 * 2**20)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for _ in range(7):
+        journal.append(1, b"x" * 3_000_000)
+    assert len(journal.read((0, 16), 100)[0]) == 7
+    journal.close(keep=False)
+    assert list((tmp_path / "journal").iterdir()) == []

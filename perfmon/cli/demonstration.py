@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str
     """Serve a simulated team of agents: a day of runs with incidents in it, then live traffic."""
     from perfmon.cli.serving import serve
 
+    _check_port(port)
     with _storage(storage) as url, _monitor(url, hours) as monitor:
         now = time.time()
         simulation = Simulation(seed, since=now - hours * 3600, incidents=now)
@@ -53,6 +55,17 @@ def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str
         click.echo(f"{runs:,} runs of {hours:g} hours are in {url}")
         with _live_traffic(monitor, simulation, on=not no_live):
             serve(monitor, "127.0.0.1", port, lambda url: _welcome(url, live=not no_live))
+
+
+def _check_port(port: int) -> None:
+    """Before a whole history is made up for nothing."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as problem:
+            reason = f"port {port} of 127.0.0.1 cannot be used: {problem.strerror}"
+            raise PerfmonError(f"{reason}; perfmon demo --port takes another one") from None
 
 
 def _welcome(url: str, *, live: bool) -> None:
