@@ -149,21 +149,32 @@ class Intake:
         in_hand = self.recorder.has_rows() or self._taking_rows
         if not in_hand and not (with_bulks and len(self.recorder)):
             return
+        until = self.recorder.entered
         with self.taking:
-            while len(self.recorder):
-                if self._unstored_rows >= MAX_UNSTORED:
-                    self.recorder.refuse_bulks()
-                    return
-                self._taking_rows = True
-                try:
-                    drained = self.recorder.drain(with_bulks=with_bulks)
-                    if drained.runs or drained.measurements:
-                        self._take_journaled(drained.runs, drained.measurements, drained.position)
-                    elif not drained.bulks:
-                        return
-                finally:
-                    self._taking_rows = False
-                self._take_bulks(drained.bulks)
+            # Not for as long as there is something: others go on recording meanwhile.
+            while self.recorder.drained < until:
+                if not self._take_once(with_bulks=with_bulks):
+                    break
+
+    def take_some(self) -> None:
+        """Bring in a part, about as much as goes into a transaction."""
+        with self.taking:
+            self._take_once(with_bulks=True)
+
+    def _take_once(self, *, with_bulks: bool) -> bool:
+        """Whether there was something, and room for it."""
+        if self._unstored_rows >= MAX_UNSTORED:
+            self.recorder.refuse_bulks()
+            return False
+        self._taking_rows = True
+        try:
+            drained = self.recorder.drain(with_bulks=with_bulks)
+            if drained.runs or drained.measurements:
+                self._take_journaled(drained.runs, drained.measurements, drained.position)
+        finally:
+            self._taking_rows = False
+        self._take_bulks(drained.bulks)
+        return bool(drained.runs or drained.measurements or drained.bulks)
 
     def _take_journaled(
         self,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from perfmon.errors import StorageError
-from perfmon.intake import Intake
+from perfmon.intake import BATCH, Intake
 
 _log = logging.getLogger("perfmon")
 _LINGER = 0.1  # seconds: what comes within them shares a transaction
@@ -53,11 +53,13 @@ class Writer:
         while not self._stopping.is_set():
             if wait:
                 self._urgent.wait(wait)
-            elif wake.wait(_IDLE):
+            elif wake.wait(_IDLE) and len(self._intake.recorder) < BATCH:
                 self._urgent.wait(_LINGER)
             self._urgent.clear()
             wake.clear()
             wait = self._round(wait)
+            if len(self._intake.recorder):
+                wake.set()
             if time.monotonic() >= next_chores:
                 self._guarded(self._chores)
                 next_chores = time.monotonic() + _IDLE
@@ -66,10 +68,8 @@ class Writer:
     def _round(self, waited: float) -> float:
         """Take in and store; returns how long to wait before the next try."""
         try:
-            self._intake.take_in()
-            while self._intake.unstored:
-                self._intake.store_all()
-                self._intake.take_in()
+            self._intake.take_some()
+            self._intake.store_all()
             if self._intake.recorder.journal is not None:
                 self._intake.recorder.journal.prepare()
         except (StorageError, OSError) as problem:

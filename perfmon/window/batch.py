@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from perfmon.window.cells import Cells
+from perfmon.window.cells import MINUTE, Cells
 from perfmon.window.columns import MeasurementColumns, RunColumns
 from perfmon.window.vocabulary import Vocabulary
 
@@ -36,14 +37,19 @@ class Batch:
         return len(self.runs) + len(self.measurements)
 
     @cached_property
-    def run_fields(self) -> list[Row]:
-        """The runs turned on their side: a tuple for each of `RUN_FIELDS`; empty without runs."""
-        return list(zip(*self.runs, strict=True))
+    def run_fields(self) -> list[list[Any]]:
+        """The runs turned on their side: a list for each of `RUN_FIELDS`; empty without runs."""
+        return turned(self.runs)
 
     @cached_property
-    def measurement_fields(self) -> list[Row]:
+    def measurement_fields(self) -> list[list[Any]]:
         """The same for measurements."""
-        return list(zip(*self.measurements, strict=True))
+        return turned(self.measurements)
+
+    @cached_property
+    def minutes(self) -> tuple[Cells, Cells]:
+        """The minute cells of all runs, and of all measurements."""
+        return self.run_columns.cells(MINUTE), self.measurement_columns.cells(MINUTE)
 
     @cached_property
     def run_columns(self) -> RunColumns:
@@ -78,12 +84,23 @@ class Batch:
         new_runs: npt.NDArray[np.bool_] | None = None,
         new_measurements: npt.NDArray[np.bool_] | None = None,
     ) -> Cells:
-        """The cells of what was new (None: all of it), in slices of `width` microseconds."""
-        runs, measurements = self.run_columns, self.measurement_columns
-        if new_runs is not None and not new_runs.all():
-            runs = runs.take(np.flatnonzero(new_runs))
-        if new_measurements is not None and not new_measurements.all():
-            measurements = measurements.take(np.flatnonzero(new_measurements))
-        parts = [runs.cells(width), measurements.cells(width)]
-        joined = Cells.joined(parts, self.vocabulary)
-        return joined.merged() if len(parts[0]) and len(parts[1]) else joined
+        """The cells of what was new (None: all of it), in slices of whole minutes."""
+        parts = []
+        for minutes, columns, new in zip(
+            self.minutes,
+            (self.run_columns, self.measurement_columns),
+            (new_runs, new_measurements),
+            strict=True,
+        ):
+            is_all = new is None or new.all()
+            parts.append(minutes if is_all else columns.take(np.flatnonzero(new)).cells(MINUTE))
+        return Cells.joined(parts, self.vocabulary).merged(width)
+
+
+def turned(rows: Sequence[Row]) -> list[list[Any]]:
+    """Rows as columns. Not by `zip(*rows)`: its iterator for every row wakes the collector."""
+    if not rows:
+        return []
+    width = len(rows[0])
+    flat = list(chain.from_iterable(rows))
+    return [flat[place::width] for place in range(width)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 import attrs
@@ -202,10 +203,12 @@ class Cells:
     @classmethod
     def unpacked(cls, packed: Iterable[PackedCell], vocabulary: Vocabulary) -> Cells:
         """The cells that `packed` made, numbered by this vocabulary."""
-        columns = list(zip(*packed, strict=True))
-        if not columns:
+        flat = list(chain.from_iterable(packed))
+        if not flat:
             return cls.empty(vocabulary)
-        starts, keys, stats, sketches, errors = columns
+        starts, keys, stats, sketches, errors = (
+            flat[n :: len(PackedCell._fields)] for n in range(5)
+        )
         rows = len(starts)
         entries = np.frombuffer(b"".join(sketches), "<f8").astype(np.float64).reshape(-1, 2)
         bounds = np.zeros(rows + 1, np.int64)

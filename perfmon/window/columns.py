@@ -39,14 +39,14 @@ _SUMS = (
 )
 
 
-def _floats(column: tuple[Any, ...]) -> Floats:
+def _floats(column: Sequence[Any]) -> Floats:
     """Numbers with None for unknown, as doubles with NaN for it."""
     if column[0] is None and column.count(None) == len(column):
         return np.full(len(column), np.nan)
     return np.array(column, np.float64)
 
 
-def _bytes(column: tuple[Any, ...]) -> npt.NDArray[np.uint8]:
+def _bytes(column: Sequence[Any]) -> npt.NDArray[np.uint8]:
     """Small whole numbers or truths as bytes; the quickest way from Python to numpy."""
     return np.frombuffer(bytes(column), np.uint8)
 
@@ -74,11 +74,11 @@ class RunColumns:
 
     @classmethod
     def of_columns(
-        cls, columns: Sequence[tuple[Any, ...]], n: int, vocabulary: Vocabulary
+        cls, columns: Sequence[Sequence[Any]], n: int, vocabulary: Vocabulary
     ) -> RunColumns:
-        """From rows turned on their side: a tuple for each of `RUN_FIELDS`."""
+        """From rows turned on their side: a list for each of `RUN_FIELDS`."""
         if not n:
-            columns = [()] * len(RUN_FIELDS)
+            columns = [[]] * len(RUN_FIELDS)
         numbers = np.empty((n, len(NUMBERS)))
         for place, source in enumerate(_NUMBER_PLACES):
             numbers[:, place] = _floats(columns[source]) if n else np.nan

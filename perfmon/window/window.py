@@ -138,7 +138,11 @@ class Window:
             runs = runs.take(runs_kept)
         if len(measurements_kept) < len(measurements):
             measurements = measurements.take(measurements_kept)
-        cells = (runs.cells(MINUTE), measurements.cells(MINUTE))
+        whole = len(runs_kept) == len(batch.runs), len(measurements_kept) == len(batch.measurements)
+        cells = (
+            batch.minutes[0] if whole[0] else runs.cells(MINUTE),
+            batch.minutes[1] if whole[1] else measurements.cells(MINUTE),
+        )
         return Prepared(batch.run_columns, runs, measurements, runs_kept, measurements_kept, cells)
 
     def add(self, prepared: Prepared, now: int) -> Receipted:

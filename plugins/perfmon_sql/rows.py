@@ -50,13 +50,13 @@ RUNS = RowTable(schema.runs, RUN_FIELDS, 2)
 MEASUREMENTS = RowTable(schema.measurements, MEASUREMENT_FIELDS, 1)
 
 
-Columns = Sequence[tuple[Any, ...]]
+Columns = Sequence[list[Any]]
 
 
 def insert(connection: sa.Connection, target: RowTable, columns: Columns) -> list[bool]:
     """Put in what is not there, and tell for each row whether it was new.
 
-    The rows come turned on their side, a tuple for each of `target.columns`.
+    The rows come turned on their side, a list for each of `target.columns`.
     """
     if connection.dialect.name == "sqlite":
         return _insert_sqlite(connection, target, columns)
@@ -96,7 +96,7 @@ def _insert_sqlite(connection: sa.Connection, target: RowTable, columns: Columns
     return new
 
 
-def _literal(column: tuple[Any, ...]) -> str | None:
+def _literal(column: list[Any]) -> str | None:
     """The value of all rows as SQL, where it is one of the usual ones for unknown or none."""
     first = column[0]
     if (first is not None and first not in _USUAL) or column.count(first) < len(column):
@@ -148,11 +148,11 @@ def _arrays(target: RowTable, columns: Columns) -> tuple[str, ...]:
     )
 
 
-def _numbers(values: tuple[Any, ...]) -> str:
-    return f"{{{str(list(values))[1:-1].replace('None', 'NULL')}}}"
+def _numbers(values: list[Any]) -> str:
+    return f"{{{str(values)[1:-1].replace('None', 'NULL')}}}"
 
 
-def _texts(values: tuple[str | None, ...]) -> str:
+def _texts(values: list[str | None]) -> str:
     quoted = (
         "NULL" if value is None else '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
         for value in values

@@ -122,17 +122,19 @@ class SqlStorage:
         return stored
 
     def _added(
-        self, connection: sa.Connection, target: RowTable, fields: list[Row]
-    ) -> tuple[list[bool], Row]:
+        self, connection: sa.Connection, target: RowTable, fields: list[list[Any]]
+    ) -> tuple[list[bool], list[int]]:
         """Which rows were new, and the number of each row's agent."""
         if not fields:
-            return [], ()
+            return [], []
         keys = list(zip(*fields[1:6], strict=True))
-        agents, numbers = zip(*self._numbers.of(connection, keys), strict=True)
-        return insert(connection, target, [fields[0], agents, numbers, *fields[6:]]), agents
+        numbers = self._numbers.of(connection, keys)
+        agents = [agent for agent, _ in numbers]
+        columns = [fields[0], agents, [key for _, key in numbers], *fields[6:]]
+        return insert(connection, target, columns), agents
 
     def _seen(
-        self, connection: sa.Connection, agents: Row, batch: Batch, new: npt.NDArray[np.bool_]
+        self, connection: sa.Connection, agents: list[int], batch: Batch, new: npt.NDArray[np.bool_]
     ) -> None:
         """Note each agent's last run."""
         places = np.flatnonzero(new)
