@@ -19,10 +19,8 @@ from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS, amount, error_text
 from perfmon.errors import StorageError
 from perfmon.journal import orphans
 from perfmon.recorder import (
-    HELD_MEASUREMENT,
-    HELD_RUN,
-    MEASUREMENT,
-    RUN,
+    MEASUREMENT_KINDS,
+    RUN_KINDS,
     Bulk,
     Recorder,
     Row,
@@ -415,10 +413,8 @@ class Intake:
             return
         for orphan in orphans(self.recorder.journal.folder, owner):
             records = list(orphan.records())
-            runs, bad_runs = recovered(records, (RUN, HELD_RUN), len(RUN_FIELDS))
-            measurements, bad = recovered(
-                records, (MEASUREMENT, HELD_MEASUREMENT), len(MEASUREMENT_FIELDS)
-            )
+            runs, bad_runs = recovered(records, RUN_KINDS, len(RUN_FIELDS))
+            measurements, bad = recovered(records, MEASUREMENT_KINDS, len(MEASUREMENT_FIELDS))
             with self.taking:
                 self.counts.recovered += len(runs) + len(measurements)
                 self.counts.damaged += records.count(None) + bad_runs + bad

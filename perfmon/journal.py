@@ -24,10 +24,15 @@ except ImportError:  # Windows: journals of dead processes are told by name only
 
 _FRAME = struct.Struct("<IBI")
 _pack = _FRAME.pack
-_crc32 = zlib.crc32
+_adler32 = zlib.adler32
 _MAGIC = b"perfmon1"
 _START = 16
 SEGMENT = 8 * 1024 * 1024
+
+
+def framed(kind: int, payload: bytes) -> bytes:
+    """A record as it stands in a file. A torn one is told by its checksum."""
+    return _pack(len(payload), kind, _adler32(payload)) + payload
 
 
 class JournalFull(Exception):
@@ -47,7 +52,6 @@ class _Segment:
     def __init__(self, path: Path, size: int) -> None:
         self.path = path
         self.size = size
-        self.end = _START
         self._file = path.open("x+b")
         try:
             _allocate(self._file, size)
@@ -57,6 +61,7 @@ class _Segment:
             path.unlink(missing_ok=True)
             raise
         self.map[: len(_MAGIC)] = _MAGIC
+        self.map.seek(_START)
 
     def close(self, *, keep: bool = False) -> None:
         self.map.close()
@@ -114,7 +119,7 @@ class Journal:
                 self._spare = spare
                 spare = self._new_segment(at_least)
             self._segments.append(spare)
-            self._map, self._end, self._room = spare.map, _START, spare.size - 16
+            self.write = spare.map.write
             return spare
 
     def prepare(self) -> None:
@@ -136,25 +141,24 @@ class Journal:
         self._lock_file.close()
 
     def append(self, kind: int, payload: bytes) -> None:
-        """Write a record. Raises `JournalFull` or `OSError`; then nothing was written."""
-        length = len(payload)
-        start = self._end
-        end = start + 9 + length
-        if end > self._room:
-            last = self._segments[-1] if self._segments else None
-            self._next_segment(length + 32)
-            if last is not None:
-                last.end = start
-            start = self._end
-            end = start + 9 + length
-        # A record torn by a kill is told by its checksum.
-        self._map[start:end] = _pack(length, kind, _crc32(payload)) + payload
-        self._end = end
+        """Write a record. Raises `JournalFull` or `OSError`; then nothing was written.
+
+        One caller at a time. On an ordinary day `write(framed(...))` does the same from any
+        thread: it is one call into C, which the interpreter does not interrupt.
+        """
+        frame = framed(kind, payload)
+        try:
+            self.write(frame)
+        except ValueError:  # no room left in the file
+            self._next_segment(len(frame) + _START)
+            self.write(frame)
 
     def position(self) -> tuple[int, int]:
         """Where the next record will be: file number in line, offset."""
         with self._guard:
-            return self._dropped + len(self._segments) - 1, self._end
+            if not self._segments:
+                return self._dropped, _START
+            return self._dropped + len(self._segments) - 1, self._segments[-1].map.tell()
 
     def read(self, position: tuple[int, int], limit: int) -> tuple[list[Record], tuple[int, int]]:
         """Up to `limit` records from a position on, and the position after them."""
@@ -162,11 +166,11 @@ class Journal:
         number, offset = position
         with self._guard:
             segments = list(self._segments)
-            dropped, last_end = self._dropped, self._end
+            dropped = self._dropped
         while len(records) < limit and number - dropped < len(segments):
             segment = segments[number - dropped]
             is_last = number - dropped == len(segments) - 1
-            end = last_end if is_last else segment.end
+            end = segment.map.tell()
             while offset < end and len(records) < limit:
                 length, kind, _ = _FRAME.unpack_from(segment.map, offset)
                 records.append(Record(kind, segment.map[offset + 9 : offset + 9 + length]))
@@ -193,7 +197,6 @@ class Journal:
             for segment in self._segments:
                 segment.close(keep=keep)
             self._segments.clear()
-            self._end, self._room = 0, 0  # so that the next record asks for a file
         if not self._lock_file.closed:
             self._lock_file.close()
             if not keep:
@@ -234,7 +237,7 @@ def _read_file(path: Path) -> Iterator[Record | None]:
             return
         payload = content[offset + 9 : offset + 9 + length]
         offset += 9 + length
-        yield Record(kind, payload) if zlib.crc32(payload) == checksum else None
+        yield Record(kind, payload) if _adler32(payload) == checksum else None
 
 
 def orphans(folder: Path, owner: str = "perfmon") -> Iterator[Orphan]:

@@ -10,21 +10,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import attrs
 import msgspec
 
-from perfmon.journal import Journal, JournalFull, Record
+from perfmon.journal import Journal, JournalFull, Record, framed
 
 RUN, MEASUREMENT = 1, 2
-# Rows of a bulk that waits in memory: recovered after a kill, not read as what was spilled.
-HELD_RUN, HELD_MEASUREMENT = 3, 4
+# Rows of which memory has no copy, to be read back.
+SPILLED_RUN, SPILLED_MEASUREMENT = 3, 4
+RUN_KINDS = (RUN, SPILLED_RUN)
+MEASUREMENT_KINDS = (MEASUREMENT, SPILLED_MEASUREMENT)
 MAX_PENDING = 100_000
 _AT_ONCE = 8_000
 _PATIENCE = 0.1  # seconds a caller waits for room before its run is dropped and counted
 _IMPATIENCE = 1.0  # seconds after a drop in which nobody waits: the host is not to crawl
 
+_framed = framed
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple).decode
 _decode_rows = msgspec.msgpack.Decoder(list[tuple]).decode  # type: ignore[type-arg]
@@ -127,25 +131,26 @@ class Recorder:
 
     def append_run(self, row: Row) -> None:
         """Record a run. Returns at once, or waits a moment for room and else drops it."""
-        if self.journal is None and len(self._runs) < self._max_pending and not self._closed:
-            self._runs.append(row)
-        elif self.journal is None or not self._append_quickly(self.journal, row):
+        if self._closed or self._spilled or len(self._runs) >= self._max_pending:
             self._append(RUN, row, self._deadline())
+        else:
+            # First the queue: what is stored and still gets journaled is only known twice, but
+            # what was forgotten with its file and is stored later would be lost by a kill.
+            self._runs.append(row)
+            if self.journal is not None:
+                payload = _encode(row)
+                try:
+                    self.journal.write(_framed(RUN, payload))
+                except ValueError:  # the file is full
+                    self._journal(RUN, payload)
         if not self.wake.is_set():
             self.wake.set()
 
-    def _append_quickly(self, journal: Journal, row: Row) -> bool:
-        """What `_append` does on an ordinary day, in half the time."""
-        payload = _encode(row)
-        with self.lock:
-            if self._spilled or self._closed or len(self._runs) >= self._max_pending:
-                return False
-            try:
-                journal.append(RUN, payload)
-            except (JournalFull, OSError):
-                return False
-            self._runs.append(row)
-            return True
+    def _journal(self, kind: int, payload: bytes) -> None:
+        """Write into the next file; where there is none, the row is in memory only."""
+        with self.lock, suppress(JournalFull, OSError):
+            if self.journal is not None:
+                self.journal.append(kind, payload)
 
     def append_measurement(self, row: Row) -> None:
         """The same for a measurement."""
@@ -181,14 +186,11 @@ class Recorder:
         """Make rows that wait in memory survive the process, as far as the journal has room."""
         if self.journal is None:
             return
-        with self.lock:
-            try:
-                for row in runs:
-                    self.journal.append(HELD_RUN, _encode(row))
-                for row in measurements:
-                    self.journal.append(HELD_MEASUREMENT, _encode(row))
-            except (JournalFull, OSError):
-                return
+        with self.lock, suppress(JournalFull, OSError):
+            for row in runs:
+                self.journal.append(RUN, _encode(row))
+            for row in measurements:
+                self.journal.append(MEASUREMENT, _encode(row))
 
     def _append(self, kind: int, row: Row, deadline: float) -> bool:
         payload = None if self.journal is None else _encode(row)
@@ -215,22 +217,25 @@ class Recorder:
         with self.lock:
             if self._closed:
                 return False
-            in_memory = not self._spilled and len(queue) < self._max_pending
-            if self.journal is not None and payload is not None:
-                begins = not in_memory and not self._spilled
-                position = self.journal.position() if begins else self._spilled_from
-                try:
-                    self.journal.append(kind, payload)
-                except (JournalFull, OSError):
-                    return False
-                if not in_memory:
-                    self._spilled_from = position
-                    self._spilled += 1
-            elif not in_memory:
-                return False
-            if in_memory:
+            if not self._spilled and len(queue) < self._max_pending:
                 queue.append(row)
-            return True
+                if self.journal is not None and payload is not None:
+                    with suppress(JournalFull, OSError):
+                        self.journal.append(kind, payload)
+                return True
+            return payload is not None and self._spill(kind, payload)
+
+    def _spill(self, kind: int, payload: bytes) -> bool:
+        """Leave a row on disk only, to be read back when memory has room."""
+        assert self.journal is not None
+        position = self._spilled_from if self._spilled else self.journal.position()
+        try:
+            self.journal.append(SPILLED_RUN if kind == RUN else SPILLED_MEASUREMENT, payload)
+        except (JournalFull, OSError):
+            return False
+        self._spilled_from = position
+        self._spilled += 1
+        return True
 
     def drain(self, *, with_bulks: bool = True) -> Drained:
         """Everything that is pending in memory, or else the next part of what was spilled."""
@@ -255,7 +260,8 @@ class Recorder:
     def _read_spilled(self, journal: Journal) -> Drained:
         assert self._spilled_from is not None
         records, after = journal.read(self._spilled_from, 20_000)
-        runs, measurements = _of_kind(records, RUN), _of_kind(records, MEASUREMENT)
+        runs = _of_kind(records, SPILLED_RUN)
+        measurements = _of_kind(records, SPILLED_MEASUREMENT)
         self._spilled -= len(runs) + len(measurements)
         self._spilled_from = after
         return Drained(decoded(runs), decoded(measurements), [], after)

@@ -85,16 +85,20 @@ class Batch:
         new_measurements: npt.NDArray[np.bool_] | None = None,
     ) -> Cells:
         """The cells of what was new (None: all of it), in slices of whole minutes."""
-        parts = []
-        for minutes, columns, new in zip(
-            self.minutes,
-            (self.run_columns, self.measurement_columns),
-            (new_runs, new_measurements),
-            strict=True,
-        ):
-            is_all = new is None or new.all()
-            parts.append(minutes if is_all else columns.take(np.flatnonzero(new)).cells(MINUTE))
+        parts = [
+            _minutes(self.minutes[0], self.run_columns, new_runs),
+            _minutes(self.minutes[1], self.measurement_columns, new_measurements),
+        ]
         return Cells.joined(parts, self.vocabulary).merged(width)
+
+
+def _minutes(
+    minutes: Cells, columns: RunColumns | MeasurementColumns, new: npt.NDArray[np.bool_] | None
+) -> Cells:
+    """The minute cells of what was new: mostly those of all, which are there already."""
+    if new is None or new.all():
+        return minutes
+    return columns.take(np.flatnonzero(new)).cells(MINUTE)
 
 
 def turned(rows: Sequence[Row]) -> list[list[Any]]:

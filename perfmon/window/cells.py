@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import attrs
 import msgspec
@@ -203,12 +203,10 @@ class Cells:
     @classmethod
     def unpacked(cls, packed: Iterable[PackedCell], vocabulary: Vocabulary) -> Cells:
         """The cells that `packed` made, numbered by this vocabulary."""
-        flat = list(chain.from_iterable(packed))
+        flat: list[Any] = list(chain.from_iterable(packed))
         if not flat:
             return cls.empty(vocabulary)
-        starts, keys, stats, sketches, errors = (
-            flat[n :: len(PackedCell._fields)] for n in range(5)
-        )
+        starts, keys, stats, sketches, errors = (flat[n::5] for n in range(5))
         rows = len(starts)
         entries = np.frombuffer(b"".join(sketches), "<f8").astype(np.float64).reshape(-1, 2)
         bounds = np.zeros(rows + 1, np.int64)
