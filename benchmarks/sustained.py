@@ -77,8 +77,10 @@ class Stretch:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     plain = _plain_rate(bench)
-    ordered = _stretch(bench, "paced", ordered_ids, bench.size(5, 60), RATE)
+    ordered = _stretch(bench, "paced", ordered_ids, bench.size(5, 60), RATE, "memory")
     yield from _paced(ordered, f"{RATE // 1000} k/s", plain)
+    journaled = _stretch(bench, "paced-journal", ordered_ids, bench.size(5, 20), RATE)
+    yield from _paced(journaled, "with the journal", plain)
     unordered = _stretch(bench, "paced-random", random_ids, bench.size(5, 20), RATE)
     yield from _paced(unordered, "random ids", plain)
     free = _stretch(bench, "unpaced", ordered_ids, bench.size(3, 15), None)
@@ -112,10 +114,21 @@ def _paced(found: Stretch, name: str, plain: float) -> Iterator[Figure]:
                  beside=found.memory_mb(1 / 3))  # fmt: skip
 
 
-def _stretch(bench: Bench, name: str, ids: Ids, length: float, rate: int | None) -> Stretch:
+def _stretch(
+    bench: Bench,
+    name: str,
+    ids: Ids,
+    length: float,
+    rate: int | None,
+    durability: str = "process",
+) -> Stretch:
     path = bench.folder / f"{name}.db"
     window = bench.size(100_000, 1_000_000)
-    settings = {"storage": f"sqlite:///{path}", "max_runs_in_memory": window}
+    settings = {
+        "storage": f"sqlite:///{path}",
+        "max_runs_in_memory": window,
+        "durability": durability,
+    }
     monitor = PerformanceMonitor(Config.from_mapping({"monitor": settings}))
     memory, most, stopping = [resident_bytes()], 0, threading.Event()
     counts = [0] * THREADS

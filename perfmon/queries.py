@@ -150,7 +150,9 @@ class Queries:
         answer = self._answer(asked, scope)
         found = dict(agents_of(answer.cells, _span(asked, answer))).get(name)
         if found is None or not found.metrics.total_tasks:
-            return self._absent(name, found, self._known_agents(scope).get(name), asked, answer)
+            # Asked for by name it was seen before, though perhaps not with this type.
+            known = self._known_agents(Scope(tenant=scope.tenant)).get(name)
+            return self._absent(name, found, known, asked, answer)
         performance = self._performance(name, found)
         metrics = self._with_trends(found.metrics, asked, scope, answer)
         return attrs.evolve(performance, metrics=metrics)

@@ -39,7 +39,7 @@ def test_an_agent_is_unknown_to_other_tenants(monitor):
     record(monitor, NOW - 2 * HOUR, 3, agent="secret", tenant="acme")
     other = monitor.get_agent_metrics("secret", tenant="umbrella")
     assert (other.status, other.agent_type, other.last_run) == ("unknown", None, None)
-    assert monitor.get_agent_metrics("secret", agent_type="tool").status == "unknown"
+    assert monitor.get_agent_metrics("secret", agent_type="tool").status == "inactive"
     own = monitor.get_agent_metrics("secret", tenant="acme", model="m")
     assert (own.status, own.agent_type) == ("inactive", "react")
     assert own.last_run.timestamp() == NOW - 2 * HOUR + 2

@@ -18,7 +18,7 @@ from perfmon_sql.statements import Row, fetched
 
 CHUNK = 10_000  # rows read at once
 # Rows in a statement, which may have 32,766 parameters: few texts, each of them parsed once.
-_SQLITE_ROWS = (500, 100, 20, 4, 1)
+_SQLITE_ROWS = (1_000, 200, 40, 8, 1)
 _POSTGRES_ROWS = 5_000
 
 
