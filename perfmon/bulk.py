@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from perfmon.checks import MAX_ID, MAX_JSON, MAX_NAME, RUN_FIELDS, STATUS_CODES, stamp
+from perfmon.errors import InvalidRun
 
 Row = tuple[Any, ...]
 _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
@@ -51,18 +52,19 @@ assert _Plain.__struct_fields__ == RUN_FIELDS
 
 _as_tuple = msgspec.structs.astuple
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[_Plain]).decode
 _QUICK_PROBLEMS = (
     msgspec.MsgspecError, TypeError, ValueError, KeyError, OverflowError, RecursionError,
 )  # fmt: skip
 
 
 def quick_rows(
-    items: Sequence[Any], known: Container[Any], known_errors: Container[str], now: int
+    items: Sequence[Any] | bytes, known: Container[Any], known_errors: Container[str], now: int
 ) -> Iterator[Row | None]:
     """For each item its row, or None where the slow way must look at it.
 
     Args:
-        items: mappings of a run's fields, or anything else.
+        items: mappings of a run's fields or anything else; or the bytes of a JSON array of them.
         known: the keys (tenant, agent, type, model, task type) that were checked before.
         known_errors: the error classes that were.
         now: the clock's time in microseconds.
@@ -78,17 +80,31 @@ def quick_rows(
             yield row if row[21] is None or row[21] in known_errors else None
 
 
-def _converted(items: Sequence[Any]) -> Iterator[_Plain | None]:
+def _converted(items: Sequence[Any] | bytes) -> Iterator[_Plain | None]:
     try:
-        yield from msgspec.convert(items, list[_Plain])
+        if isinstance(items, bytes):
+            yield from _decode(items)
+        else:
+            yield from msgspec.convert(items, list[_Plain])
         return
     except _QUICK_PROBLEMS:
         pass
-    for item in items:
+    for item in json_items(items) if isinstance(items, bytes) else items:
         try:
             yield msgspec.convert(item, _Plain)
         except _QUICK_PROBLEMS:
             yield None
+
+
+def json_items(body: bytes) -> list[Any]:
+    """The items of a JSON array, or `InvalidRun`."""
+    try:
+        items = msgspec.json.decode(body)
+    except _QUICK_PROBLEMS:
+        items = None
+    if not isinstance(items, list):
+        raise InvalidRun("runs", body[:80], "a JSON array of runs")
+    return items
 
 
 def _row(fields: Row, now: int) -> Row | None:

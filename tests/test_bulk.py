@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,3 +94,27 @@ def _same(row: Any, expected: Any, wanted: dict[str, Any]) -> bool:
         for place, (a, b) in enumerate(zip(row, expected, strict=True))
         if (place != 6 or stamped) and place != 23
     )
+
+
+@given(st.lists(st.fixed_dictionaries(good), max_size=5), st.dictionaries(names, odd, max_size=2))
+def test_json_is_taken_as_its_objects_are(monitor, items, changes):
+    """The bytes of an array give the same receipt as the objects, for good runs and bad."""
+    changes.pop("timestamp", None)
+    items = [*items, *[items[0] | changes for _ in items[:1]]]
+    items = [item | {"run_id": f"r{n}"} for n, item in enumerate(items)]
+    try:
+        body = msgspec.json.encode(items)
+    except (UnicodeEncodeError, OverflowError):
+        return  # no JSON
+    objects = msgspec.json.decode(body)
+    first = monitor.record_agent_runs(objects)
+    second = monitor.record_agent_runs(body)
+    assert second.rejected == first.rejected
+    assert second.accepted + second.duplicates == first.accepted + first.duplicates
+
+
+def test_bytes_that_are_no_array_of_json_are_refused(monitor):
+    """In one line, and nothing is recorded."""
+    for body in (b"", b"{", b'{"run_id": "x"}', b"[NaN]", b"\xff"):
+        with pytest.raises(InvalidRun, match="JSON array of runs"):
+            monitor.record_agent_runs(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ async def runs(question: Question) -> Any:
 def _record(monitor: PerformanceMonitor, body: bytes, by_line: bool) -> Receipt:
     if by_line:
         return _record_lines(monitor, body)
+    if body.startswith(b"["):
+        # Decoded and checked in one go; what is no JSON is looked at again for the reason.
+        with suppress(InvalidRun):
+            return _stored(monitor, body)
     items = decoded(body)
     if isinstance(items, dict):
         items = [items]
@@ -62,7 +67,7 @@ def _record_lines(monitor: PerformanceMonitor, body: bytes) -> Receipt:
     return evolve(receipt, rejected=tuple(rejected))
 
 
-def _stored(monitor: PerformanceMonitor, items: list[Any]) -> Receipt:
+def _stored(monitor: PerformanceMonitor, items: list[Any] | bytes) -> Receipt:
     receipt: Receipt = monitor.record_agent_runs(items, wait=True)
     _refuse_unstored(monitor, receipt)
     return receipt
