@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmon import Cells, PackedCell, Scope
+import numpy as np
+
+from perfmon import CellKey, Cells, PackedCell, Scope
 from perfmon_sql.keys import KeyNumbers, keys_in, scope_filter
 from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 
@@ -12,27 +14,72 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-def add_cells(
-    connection: sa.Connection, fresh: Cells, writer: int, numbers: KeyNumbers, mark: str
-) -> None:
-    """Merge cells into those that this writer has stored."""
-    packed = list(fresh.packed())
-    keys = [cell.key for cell in packed]
-    given = [number for _, number in numbers.of(connection, keys)]
-    key_of, number_of = dict(zip(given, keys, strict=True)), dict(zip(keys, given, strict=True))
-    touched = [(cell.slice_start, number_of[cell.key]) for cell in packed]
-    stored = _stored(connection, touched, writer, mark)
-    if stored:
-        earlier = Cells.unpacked(
-            (PackedCell(row[0], key_of[row[1]], *row[2:]) for row in stored), fresh.vocabulary
+class OpenCells:
+    """The cells of one writer, and what it stored last, which need not be read back.
+
+    `keep` is for after the transaction, `forget` for one that failed.
+    """
+
+    def __init__(self, writer: int, numbers: KeyNumbers, mark: str) -> None:
+        self._writer = writer
+        self._numbers = numbers
+        self._mark = mark
+        self._held: Cells | None = None
+        self._next: Cells | None = None
+
+    def keep(self) -> None:
+        self._held = self._next
+
+    def forget(self) -> None:
+        self._held = self._next = None
+
+    def add(self, connection: sa.Connection, fresh: Cells) -> None:
+        """Merge cells into those that this writer has stored."""
+        keys = [fresh.vocabulary.keys.values[key] for key in fresh.keys.tolist()]
+        numbers = [number for _, number in self._numbers.of(connection, keys)]
+        number_of = dict(zip(keys, numbers, strict=True))
+        earlier, rest = self._known(fresh)
+        missing = [
+            (start, number_of[keys[row]], keys[row])
+            for row, start in enumerate(fresh.slices.tolist())
+            if row in rest
+        ]
+        if missing:
+            earlier.append(self._read(connection, missing, fresh))
+        merged = Cells.joined([*earlier, fresh], fresh.vocabulary).merged()
+        self._next = merged
+        connection.exec_driver_sql(
+            "INSERT INTO cells (slice_start, key_id, writer, stats, sketch, errors) VALUES "
+            f"({', '.join([self._mark] * 6)}) ON CONFLICT (slice_start, key_id, writer) DO UPDATE "
+            "SET stats = excluded.stats, sketch = excluded.sketch, errors = excluded.errors",
+            [
+                (c.slice_start, number_of[c.key], self._writer, c.stats, c.sketch, c.errors)
+                for c in merged.packed()
+            ],
         )
-        packed = list(Cells.joined([earlier, fresh], fresh.vocabulary).merged().packed())
-    connection.exec_driver_sql(
-        "INSERT INTO cells (slice_start, key_id, writer, stats, sketch, errors) "
-        f"VALUES ({', '.join([mark] * 6)}) ON CONFLICT (slice_start, key_id, writer) DO UPDATE "
-        "SET stats = excluded.stats, sketch = excluded.sketch, errors = excluded.errors",
-        [(c.slice_start, number_of[c.key], writer, c.stats, c.sketch, c.errors) for c in packed],
-    )
+
+    def _known(self, fresh: Cells) -> tuple[list[Cells], set[int]]:
+        """What is held of these cells, and the rows of which nothing is."""
+        every = set(range(len(fresh)))
+        held = self._held
+        if held is None or held.vocabulary is not fresh.vocabulary:
+            return [], every
+        places = {
+            place: row
+            for row, place in enumerate(zip(held.slices.tolist(), held.keys.tolist(), strict=True))
+        }
+        wanted = zip(fresh.slices.tolist(), fresh.keys.tolist(), strict=True)
+        found = {row: places[place] for row, place in enumerate(wanted) if place in places}
+        return [held.take(np.array(list(found.values()), np.int64))], every - found.keys()
+
+    def _read(
+        self, connection: sa.Connection, missing: list[tuple[int, int, CellKey]], fresh: Cells
+    ) -> Cells:
+        key_of = {number: key for _, number, key in missing}
+        places = [(start, number) for start, number, _ in missing]
+        stored = _stored(connection, places, self._writer, self._mark)
+        packed = (PackedCell(row[0], key_of[row[1]], *row[2:]) for row in stored)
+        return Cells.unpacked(packed, fresh.vocabulary)
 
 
 def _stored(

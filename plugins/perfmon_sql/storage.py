@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, Stored
-from perfmon_sql.cells import add_cells, read_packed
+from perfmon_sql.cells import OpenCells, read_packed
 from perfmon_sql.keys import KeyNumbers
 from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, RowTable, insert, select, select_start
 from perfmon_sql.statements import Row, fetched
@@ -36,18 +36,22 @@ class SqlStorage:
         self._database = database
         self._mark = database.mark
         self._numbers = KeyNumbers(database.mark)
-        self._writer = secrets.randbits(62)
+        self._open_cells = OpenCells(secrets.randbits(62), self._numbers, database.mark)
 
     def store(self, batch: Batch) -> Stored:
         for attempt in range(1, _TRIES + 1):
             try:
                 with self._database.writing() as connection:
-                    return self._stored(connection, batch)
+                    stored = self._stored(connection, batch)
             except BaseException as problem:
                 # Their numbers were given in the transaction that was rolled back.
                 self._numbers.forget()
+                self._open_cells.forget()
                 if attempt == _TRIES or not self._database.worth_repeating(problem):
                     raise
+            else:
+                self._open_cells.keep()
+                return stored
         raise AssertionError
 
     def read_runs(
@@ -116,7 +120,7 @@ class SqlStorage:
         stored = Stored(np.array(new_runs, bool), np.array(new_measurements, bool))
         fresh = batch.cells(HOUR, stored.runs, stored.measurements)
         if len(fresh):
-            add_cells(connection, fresh, self._writer, self._numbers, self._mark)
+            self._open_cells.add(connection, fresh)
             if stored.runs.any():
                 self._seen(connection, agents, batch, stored.runs)
         return stored
