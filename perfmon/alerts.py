@@ -63,15 +63,6 @@ THRESHOLDS = (
         "tokens per task {value:,.0f} are above {limit:,.0f}",
     ),
 )  # fmt: skip
-DEFAULTS = {
-    "success_rate_min": 0.80,
-    "error_rate_max": 0.15,
-    "latency_p95_max_ms": 5000.0,
-    "cost_per_task_max": 1.0,
-    "accuracy_min": 0.70,
-    "memory_max_mb": 1024.0,
-    "token_per_task_max": 5000.0,
-}
 
 
 def breaches(

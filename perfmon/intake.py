@@ -36,7 +36,6 @@ _log = logging.getLogger("perfmon")
 BATCH = 8_000
 MAX_UNSTORED = 200_000
 _PLUGIN_DEADLINE = 2.0
-_AT = RUN_FIELDS.index("timestamp")
 _AGENT = slice(1, 3)  # tenant and name, of runs and measurements
 _TYPE = 3
 _ERROR = RUN_FIELDS.index("error_type")

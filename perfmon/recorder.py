@@ -26,7 +26,8 @@ MEASUREMENT_KINDS = (MEASUREMENT, SPILLED_MEASUREMENT)
 MAX_PENDING = 200_000
 _AT_ONCE = 8_000
 _PATIENCE = 0.1  # seconds a caller waits for room before its run is dropped and counted
-_IMPATIENCE = 1.0  # seconds after a drop in which nobody waits: the host is not to crawl
+# Seconds after a drop in which nobody waits, unless room is made: the host is not to crawl.
+_IMPATIENCE = 1.0
 
 _framed = framed
 _encode = msgspec.msgpack.Encoder().encode
@@ -253,6 +254,7 @@ class Recorder:
                 drained = self._read_spilled(self.journal)
             self.drained += len(drained.runs) + len(drained.measurements)
             self.drained += sum(bulk.waiting for bulk in bulks)
+            self._patient_from = 0.0  # somebody makes room: it is worth waiting again
         with self.room:
             self.room.notify_all()
         return drained

@@ -22,6 +22,8 @@ from perfmon.window.vocabulary import Vocabulary
 
 _PARTS = 16
 _FEW = 8  # keys
+_MOST_SCOPES = 1_000
+_NO_KEYS = np.zeros(0, np.int64)
 Mask = npt.NDArray[np.bool_]
 StatRow = npt.NDArray[np.float64]
 
@@ -109,6 +111,7 @@ class Window:
         self.complete_from: int | None = None
         self._expired = -(2**62)
         self._last_runs = np.zeros(64, np.int64)
+        self._scopes: dict[Scope, tuple[int, Ints]] = {}
         self._minutes: dict[int, Block] = {}
         self._hours: dict[int, Block] = {}
         nothing = np.zeros(0, np.int64)
@@ -295,7 +298,12 @@ class Window:
             rows = [block.total().stats for block in blocks] + [edge.stats for edge in edges]
         else:
             wanted = self._wanted(scope)
-            rows = [cells.stats[_rows(cells, wanted)] for cells in self._each(blocks, edges)]
+            parts = list(self._each(blocks, edges))
+            if len(wanted) <= _FEW:
+                found = _places(parts, wanted.tolist())
+                rows = [cells.stats[row : row + 1] for cells, row in found]
+            else:
+                rows = [cells.stats[_rows(cells, wanted)] for cells in parts]
         return add_up(np.concatenate(rows) if rows else np.zeros((0, STATS)))
 
     @staticmethod
@@ -305,7 +313,15 @@ class Window:
 
     def _wanted(self, scope: Scope) -> Ints:
         keys = self.vocabulary.keys.values
-        return np.array([n for n, key in enumerate(keys) if scope.matches(key)], np.int64)
+        known, wanted = self._scopes.get(scope, (0, _NO_KEYS))
+        if known < len(keys):
+            # Keys are only added: those looked at before need not be looked at again.
+            more = [n for n in range(known, len(keys)) if scope.matches(keys[n])]
+            known, wanted = len(keys), np.append(wanted, np.array(more, np.int64))
+            if len(self._scopes) > _MOST_SCOPES:
+                self._scopes.clear()
+            self._scopes[scope] = known, wanted
+        return wanted
 
     def _blocks(self, since: int, until: int) -> tuple[list[Block], list[Cells], int, int]:
         """Blocks that lie inside, cells of the cut minutes, and the range they really cover."""
@@ -405,14 +421,20 @@ def _rows(cells: Cells, wanted: Ints) -> Ints:
     return found
 
 
-def _picked(parts: list[Cells], wanted: list[int], vocabulary: Vocabulary) -> Cells:
-    """The cells of few keys, row by row: much quicker than taking arrays apart."""
+def _places(parts: list[Cells], wanted: list[int]) -> list[tuple[Cells, int]]:
+    """Where the cells of few keys are; those of a part are sorted by key."""
     found = []
     for cells in parts:
         for key in wanted:
             row = int(cells.keys.searchsorted(key))
             if row < len(cells.keys) and cells.keys[row] == key:
                 found.append((cells, row))
+    return found
+
+
+def _picked(parts: list[Cells], wanted: list[int], vocabulary: Vocabulary) -> Cells:
+    """The cells of few keys, row by row: much quicker than taking arrays apart."""
+    found = _places(parts, wanted)
     if not found:
         return Cells.empty(vocabulary)
     return Cells(
