@@ -387,14 +387,14 @@ class Window:
         measurements = self._measurements.between(minute, minute + MINUTE)
         if (len(runs), len(measurements)) != block.counts():
             return block.cells(), minute, minute + MINUTE
-        batch = Cells.joined(
-            [
-                columns.take((columns.at >= since) & (columns.at < until)).cells(MINUTE)
-                for columns in (runs, measurements)
-            ],
-            self.vocabulary,
-        )
-        return batch.merged(), since, until
+        inside = [
+            columns.take((columns.at >= since) & (columns.at < until)).cells(MINUTE)
+            for columns in (runs, measurements)
+        ]
+        both = len(inside[0]) and len(inside[1])
+        cut = Cells.joined(inside, self.vocabulary)
+        # The cells of one kind of rows are one a key already.
+        return cut.merged() if both else cut, since, until
 
 
 def add_up(stats: StatRow) -> StatRow:
