@@ -106,8 +106,8 @@ class RunColumns:
             self.errors[rows],
         )
 
-    def cells(self, width: int) -> Cells:
-        """The cells of these runs in slices of `width` microseconds."""
+    def cells(self, width: int, *, bare: bool = False) -> Cells:
+        """The cells of these runs in slices of `width` microseconds; `bare` without sketches."""
         n = len(self)
         if not n:
             return Cells.empty(self.vocabulary)
@@ -132,7 +132,7 @@ class RunColumns:
         single[:, Stat.MEMORY_MAX] = np.where(known[:, 5], self.numbers[:, 5], -np.inf)
         single[:, Stat.LAST_RUN] = single[:, Stat.LATEST] = self.at
         single[:, Stat.EARLIEST] = -self.at
-        measured = order[known[order, 0]]
+        measured = order[:0] if bare else order[known[order, 0]]
         failing = order[self.errors[order] >= 0]
         return Cells(
             self.vocabulary,

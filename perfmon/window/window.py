@@ -273,7 +273,7 @@ class Window:
         blocks, edges, since, until = self._blocks(since, until)
         if scope.is_everything:
             parts = [block.total() for block in blocks]
-            parts += [edge.total() for edge in edges]
+            parts += edges
             return Answer(Cells.joined(parts, self.vocabulary), since, until)
         wanted = self._wanted(scope)
         parts = list(self._each(blocks, edges))
@@ -293,7 +293,7 @@ class Window:
 
     def stats(self, since: int, until: int, scope: Scope) -> StatRow:
         """Only counts, sums and extremes, in one row: quicker, for trends."""
-        blocks, edges, _, _ = self._blocks(since, until)
+        blocks, edges, _, _ = self._blocks(since, until, bare=True)
         if scope.is_everything:
             rows = [block.total().stats for block in blocks] + [edge.stats for edge in edges]
         else:
@@ -323,19 +323,21 @@ class Window:
             self._scopes[scope] = known, wanted
         return wanted
 
-    def _blocks(self, since: int, until: int) -> tuple[list[Block], list[Cells], int, int]:
+    def _blocks(
+        self, since: int, until: int, *, bare: bool = False
+    ) -> tuple[list[Block], list[Cells], int, int]:
         """Blocks that lie inside, cells of the cut minutes, and the range they really cover."""
         edges: list[Cells] = []
         blocks: list[Block] = []
         first, last = -(-since // MINUTE) * MINUTE, until // MINUTE * MINUTE
         if first > last:  # both cuts in one minute
-            cells, since, until = self._cut(since // MINUTE * MINUTE, since, until)
+            cells, since, until = self._cut(since // MINUTE * MINUTE, since, until, bare=bare)
             return blocks, [cells] if len(cells) else [], since, until
         if since < first:
-            cells, since, _ = self._cut(first - MINUTE, since, first)
+            cells, since, _ = self._cut(first - MINUTE, since, first, bare=bare)
             edges.append(cells)
         if until > last:
-            cells, _, until = self._cut(last, last, until)
+            cells, _, until = self._cut(last, last, until, bare=bare)
             edges.append(cells)
         blocks.extend(self._whole(first, last))
         return blocks, [edge for edge in edges if len(edge)], since, until
@@ -376,7 +378,7 @@ class Window:
             block = self._hours[start] = Block(Cells.joined(minutes, self.vocabulary).merged(HOUR))
         return block
 
-    def _cut(self, minute: int, since: int, until: int) -> tuple[Cells, int, int]:
+    def _cut(self, minute: int, since: int, until: int, *, bare: bool) -> tuple[Cells, int, int]:
         """The part of a minute: exact where its runs are still here raw, else all of it."""
         block = self._minutes.get(minute)
         if block is None:
@@ -387,10 +389,9 @@ class Window:
         measurements = self._measurements.between(minute, minute + MINUTE)
         if (len(runs), len(measurements)) != block.counts():
             return block.cells(), minute, minute + MINUTE
-        inside = [
-            columns.take((columns.at >= since) & (columns.at < until)).cells(MINUTE)
-            for columns in (runs, measurements)
-        ]
+        runs = runs.take((runs.at >= since) & (runs.at < until))
+        measurements = measurements.take((measurements.at >= since) & (measurements.at < until))
+        inside = runs.cells(MINUTE, bare=bare), measurements.cells(MINUTE)
         both = len(inside[0]) and len(inside[1])
         cut = Cells.joined(inside, self.vocabulary)
         # The cells of one kind of rows are one a key already.
