@@ -15,7 +15,10 @@ from rich.console import Console
 from benchmarks.table import Figure, Figures, markdown, show
 
 HERE = Path(__file__).resolve().parent
-SUBJECTS = ("recording", "sustained", "footprint", "queries", "server", "history", "imports")
+SUBJECTS = (
+    "recording", "sustained", "footprint", "queries", "server", "history", "accuracy", "imports",
+    "alerting", "evaluating",
+)  # fmt: skip
 _README = HERE / "README.md"
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 

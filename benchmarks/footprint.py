@@ -72,7 +72,8 @@ class Nowhere:
     """Storage that keeps nothing; even `memory:` is a database, in memory."""
 
     def store(self, batch: Batch) -> Stored:
-        return Stored(np.ones(len(batch.runs), bool), np.ones(len(batch.measurements), bool))
+        rows = (batch.runs, batch.measurements, batch.amended)
+        return Stored(*(np.ones(len(part), bool) for part in rows))
 
 
 def _window_bytes(count: int, kinds: int) -> tuple[int, int]:
@@ -96,6 +97,7 @@ def _stored(bench: Bench, count: int, walk: float) -> Iterator[Figure]:
         runs = batches(count, time.time() - DAY + 600, DAY - 1200, "run")
         _record(monitor, bench.track("footprint, storing", runs, total=-(-count // 2_000)))
         took = resident_bytes() - before
+        monitor.get_alerts()  # what was recorded just now is looked at once, and then it rests
         idle = _cpu_share(bench)
         pause = _collecting_ms()
     del monitor

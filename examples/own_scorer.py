@@ -1,9 +1,4 @@
-"""A scorer of one's own: dates are right by the day, and half right within a week.
-
-A plugin in one file. Put it into a folder that `[plugins] paths = [...]` of monitor.toml names.
-"""
-
-from __future__ import annotations
+"""A scorer of one's own, for dates: a file for a folder that `[plugins] paths` names."""
 
 from datetime import date
 
@@ -12,7 +7,7 @@ from perfmon import hookimpl
 
 @hookimpl
 def score_outcome(predicted, actual):
-    """None passes the question on to the next scorer, at last to the built-in ones."""
+    """Half right within a week. None leaves all else to others, at last to the built-in ones."""
     try:
         days = abs((date.fromisoformat(predicted) - date.fromisoformat(actual)).days)
     except (TypeError, ValueError):

@@ -34,13 +34,18 @@ def monitor_started(monitor):
 
 
 @hookimpl
-def deliver_alert(alert):
-    """May be slow, or async; raises `DeliveryError`, `permanent` where trying again is no use."""
+def deliver_alert(alert, message):
+    """A message has all alerts of its group, the most urgent first (which is `alert`).
+
+    May be slow, or async; raises `DeliveryError`, `permanent` where trying again is no use.
+    """
     file = Path(settings.file)
-    line = f"{alert.timestamp:%Y-%m-%d %H:%M:%S} {alert.level} {alert.state}: {alert.message}\n"
+    told = message.alerts if message else (alert,)
     try:
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(line)
+        with file.open("a", encoding="utf-8", errors="replace") as lines:
+            for one in told:
+                lines.write(f"{one.timestamp:%Y-%m-%d %H:%M:%S} {one.level} {one.state}: ")
+                lines.write(f"{one.message}\n")
     except OSError as problem:
         permanent = isinstance(problem, IsADirectoryError)
         raise DeliveryError(f"{file} cannot be written: {problem}", permanent=permanent) from None

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS
+from perfmon.alert_storage import (
+    AlertState,
+    AlertStorage,
+    Delivery,
+    DueMessage,
+    FoundAlert,
+    SinkState,
+)
+from perfmon.checks import RUN_FIELDS
 from perfmon.errors import (
     ConfigError,
     DeliveryError,
@@ -14,13 +22,16 @@ from perfmon.errors import (
     StorageError,
 )
 from perfmon.hookspecs import hookimpl
+from perfmon.measurements import MEASUREMENT_FIELDS, MEASUREMENT_STATES
 from perfmon.records import (
     AccuracyMeasurement,
     AgentPerformance,
     AgentRun,
     AlertLevel,
+    AlertMessage,
     CellKey,
     MetricType,
+    OutcomeReceipt,
     PerformanceAlert,
     PerformanceMetrics,
     Point,
@@ -28,63 +39,129 @@ from perfmon.records import (
     Recommendation,
     Rejection,
     Scope,
+    Score,
     Series,
+    Silence,
     Trend,
+    from_micros,
     jsonable,
+    to_micros,
 )
-from perfmon.roles import Clock, KnownAgent, Storage, Stored
+from perfmon.roles import Clock, FoundBy, KnownAgent, Storage, Stored
 
 if TYPE_CHECKING:
+    from perfmon.accuracy import (
+        AccuracyFigures,
+        AccuracySummary,
+        CalibrationFigures,
+        Disagreement,
+        NumericErrors,
+    )
+    from perfmon.calibration import Calibration, CalibrationBin
     from perfmon.config import Config, Duration, Secret
     from perfmon.current import get_performance_monitor, init_performance_monitor
+    from perfmon.equality import ValueNumbers, plain_text, same_value, value_kind
+    from perfmon.limits import SecretText
     from perfmon.monitor import PerformanceMonitor
     from perfmon.orchestrator import MonitoredOrchestrator
+    from perfmon.outside import Answer, encoded, http_url, post
     from perfmon.plugins import install_hint
     from perfmon.render import render_report
     from perfmon.scores import wilson
     from perfmon.secret import redacted
+    from perfmon.sinks import HttpSinkTable, SinkTable
     from perfmon.window.batch import Batch
     from perfmon.window.cells import HOUR, Cells, PackedCell
+    from perfmon.wording import (
+        alert_annotations,
+        alert_facts,
+        alert_labels,
+        headline,
+        link_of,
+        urgency,
+    )
 
 # What needs numpy, or the whole monitor, is imported at its first use.
 _LATER = {
+    "AccuracyFigures": "perfmon.accuracy",
+    "AccuracySummary": "perfmon.accuracy",
+    "alert_annotations": "perfmon.wording",
+    "alert_facts": "perfmon.wording",
+    "alert_labels": "perfmon.wording",
+    "Answer": "perfmon.outside",
     "Batch": "perfmon.window.batch",
+    "Calibration": "perfmon.calibration",
+    "CalibrationBin": "perfmon.calibration",
+    "CalibrationFigures": "perfmon.accuracy",
     "Cells": "perfmon.window.cells",
     "Config": "perfmon.config",
+    "Disagreement": "perfmon.accuracy",
     "Duration": "perfmon.config",
-    "HOUR": "perfmon.window.cells",
-    "MonitoredOrchestrator": "perfmon.orchestrator",
-    "PackedCell": "perfmon.window.cells",
-    "PerformanceMonitor": "perfmon.monitor",
-    "Secret": "perfmon.config",
+    "encoded": "perfmon.outside",
     "get_performance_monitor": "perfmon.current",
+    "headline": "perfmon.wording",
+    "HOUR": "perfmon.window.cells",
+    "http_url": "perfmon.outside",
     "init_performance_monitor": "perfmon.current",
     "install_hint": "perfmon.plugins",
+    "link_of": "perfmon.wording",
+    "MonitoredOrchestrator": "perfmon.orchestrator",
+    "NumericErrors": "perfmon.accuracy",
+    "PackedCell": "perfmon.window.cells",
+    "PerformanceMonitor": "perfmon.monitor",
+    "plain_text": "perfmon.equality",
+    "post": "perfmon.outside",
     "redacted": "perfmon.secret",
     "render_report": "perfmon.render",
+    "same_value": "perfmon.equality",
+    "HttpSinkTable": "perfmon.sinks",
+    "Secret": "perfmon.config",
+    "SinkTable": "perfmon.sinks",
+    "SecretText": "perfmon.limits",
+    "urgency": "perfmon.wording",
+    "value_kind": "perfmon.equality",
+    "ValueNumbers": "perfmon.equality",
     "wilson": "perfmon.scores",
 }
 
 __all__ = [
     "HOUR",
     "MEASUREMENT_FIELDS",
+    "MEASUREMENT_STATES",
     "RUN_FIELDS",
+    "AccuracyFigures",
     "AccuracyMeasurement",
+    "AccuracySummary",
     "AgentPerformance",
     "AgentRun",
     "AlertLevel",
+    "AlertMessage",
+    "AlertState",
+    "AlertStorage",
+    "Answer",
     "Batch",
+    "Calibration",
+    "CalibrationBin",
+    "CalibrationFigures",
     "CellKey",
     "Cells",
     "Clock",
     "Config",
     "ConfigError",
+    "Delivery",
     "DeliveryError",
+    "Disagreement",
+    "DueMessage",
     "Duration",
+    "FoundAlert",
+    "FoundBy",
+    "HttpSinkTable",
     "InvalidRun",
     "KnownAgent",
     "MetricType",
     "MonitoredOrchestrator",
+    "NumericErrors",
+    "OutcomeReceipt",
     "PackedCell",
     "PerfmonError",
     "PerformanceAlert",
@@ -96,19 +173,39 @@ __all__ = [
     "Recommendation",
     "Rejection",
     "Scope",
+    "Score",
     "Secret",
+    "SecretText",
     "Series",
+    "Silence",
+    "SinkState",
+    "SinkTable",
     "Storage",
     "StorageError",
     "Stored",
     "Trend",
+    "ValueNumbers",
+    "alert_annotations",
+    "alert_facts",
+    "alert_labels",
+    "encoded",
+    "from_micros",
     "get_performance_monitor",
+    "headline",
     "hookimpl",
+    "http_url",
     "init_performance_monitor",
     "install_hint",
     "jsonable",
+    "link_of",
+    "plain_text",
+    "post",
     "redacted",
     "render_report",
+    "same_value",
+    "to_micros",
+    "urgency",
+    "value_kind",
     "wilson",
 ]
 

@@ -13,10 +13,11 @@ from perfmon import hookspecs
 from perfmon.errors import PerfmonError, PluginError
 from perfmon.hooks import EVENTS, INPUTS, Hooks
 from perfmon.limits import did_you_mean
+from perfmon.remote import PATIENCE, Remote, Reply
 from perfmon.worker import Account, Batch, Check, Implementation, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     Errors = type[Exception] | tuple[type[Exception], ...]
 
@@ -33,12 +34,15 @@ class Bus:
 
     The last registered is called first; `tryfirst` and `trylast` of pluggy are honoured.
     Events (`publish`) are queued for each plugin and never wait; questions (`ask`) are answered
-    in the caller's thread, or with a deadline on the plugins' threads (`ask_guarded`).
+    in the caller's thread, or with a deadline on the plugins' threads (`ask_guarded`, and what
+    is an `async def`). The deadline of an `async def` is its plugin's attribute `deadline`, in
+    seconds, where it has one.
 
     Args:
         capacity: how many runs or other things may wait for one plugin.
         deadline: a call that takes longer, in seconds, takes its plugin out of service.
         clock: monotonic seconds, for those calls.
+        patience: the deadline in seconds of an `async def` whose plugin has none.
     """
 
     def __init__(
@@ -46,8 +50,10 @@ class Bus:
         capacity: int = 20_000,
         deadline: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
     ) -> None:
         self._clock = clock
+        self._patience = patience
         self._manager = pluggy.PluginManager("perfmon")
         self._manager.add_hookspecs(hookspecs)
         self._capacity = capacity
@@ -55,7 +61,12 @@ class Bus:
         self._accounts: dict[str, Account] = {}
         # A plugin's events and its questions do not wait for one another.
         self._workers: dict[str, tuple[Worker, Worker]] = {}
+        self._remotes: dict[str, Remote] = {}
+        self._by_name: dict[str, frozenset[str]] = {}
+        self._places: dict[str, int] = {}
         self._table: dict[str, tuple[Implementation, ...]] = {}
+        # Also those that are asked by name only, or out of service.
+        self._whole: dict[str, dict[str, Implementation]] = {}
         self._listed: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
         self._changing = threading.Lock()
         self.arguments = {hook: spec.argnames for hook, spec in _specs(self._manager)}
@@ -65,15 +76,30 @@ class Bus:
         self.hook = Hooks(self)
         self._rebuild()
 
-    def register(self, plugin: object, name: str) -> list[str]:
-        """Add a plugin; returns the hooks it implements. Raises `PluginError` in one line."""
+    def register(self, plugin: object, name: str, *, by_name: Collection[str] = ()) -> list[str]:
+        """Add a plugin; returns the hooks it implements. Raises `PluginError` in one line.
+
+        Of the hooks `by_name` it is told nothing and asked nothing, unless somebody finds it by
+        its name (`find`).
+        """
         hooks = self._checked(plugin, name)
         with self._changing:
             if self._manager.has_plugin(name) or self._manager.is_registered(plugin):
                 raise PluginError(f"plugin {name!r} is registered already")
-            self._manager.register(plugin, name)
-            account = self._accounts[name] = Account(name)
-            self._workers[name] = (self._worker(account), self._worker(account))
+            self._add(plugin, name, by_name)
+        self._rebuild()
+        return hooks
+
+    def replace(self, plugin: object, name: str, *, by_name: Collection[str] = ()) -> list[str]:
+        """As `register`, in the place of one of that name; nothing is missed in between.
+
+        What already waits for that one is still delivered; the accounts begin anew.
+        """
+        hooks = self._checked(plugin, name)
+        with self._changing:
+            self._manager.unregister(name=name)
+            self._let_go(name)
+            self._add(plugin, name, by_name)
         self._rebuild()
         return hooks
 
@@ -81,11 +107,51 @@ class Bus:
         """Remove a plugin; what already waits for it is still delivered. Its accounts stay."""
         with self._changing:
             self._manager.unregister(name=name)
+            self._let_go(name)
         self._rebuild()
+
+    def arrange(self, names: Sequence[str]) -> None:
+        """Call these plugins as if they had been registered in this order, before all others."""
+        with self._changing:
+            rest = [name for name in self._places if name not in names]
+            self._places = {name: place for place, name in enumerate((*names, *rest))}
+        self._rebuild()
+
+    def _add(self, plugin: object, name: str, by_name: Collection[str]) -> None:
+        self._manager.register(plugin, name)
+        account = self._accounts[name] = Account(name)
+        self._workers[name] = (self._worker(account), self._worker(account))
+        self._remotes[name] = self._remote(account, plugin)
+        self._by_name[name] = frozenset(by_name)
+        self._places.setdefault(name, 1 + max(self._places.values(), default=0))
+
+    def _let_go(self, name: str) -> None:
+        """A plugin's threads end once they have done what waits for them."""
+        for worker in self._workers[name]:
+            worker.finish()
+        until = time.monotonic() + self._patience
+        ending = threading.Thread(target=self._remotes[name].close, args=(until,), daemon=True)
+        ending.start()
 
     def implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         """Who implements a hook, in the order of calling; each takes the hook's keywords."""
         return self._listed[hook]
+
+    def chain(self, hook: str) -> tuple[Implementation, ...]:
+        """Whom a hook is put to, in the order of calling."""
+        return self._table[hook]
+
+    def find(self, hook: str, plugin: str) -> Implementation | None:
+        """A plugin's implementation of a hook, be it asked by name only or out of service."""
+        return self._whole[hook].get(plugin)
+
+    def attribute(self, plugin: str, name: str) -> Any:
+        """What a plugin has under a name, or None."""
+        return getattr(self._manager.get_plugin(plugin), name, None)
+
+    def seconds_of(self, plugin: str, attribute: str) -> float | None:
+        """A number above 0 that a plugin has as an attribute, such as its `deadline`."""
+        return _seconds(getattr(self._manager.get_plugin(plugin), attribute, None))
 
     def ask(
         self,
@@ -173,6 +239,8 @@ class Bus:
         for workers in list(self._workers.values()):
             for worker in workers:
                 worker.close(until)
+        for remote in list(self._remotes.values()):
+            remote.close(until)
 
     def enter(self, hook: str, arguments: Mapping[str, Any]) -> None:
         """An input: the monitor's at once, with its refusals; then everybody else is told."""
@@ -185,25 +253,26 @@ class Bus:
         for implementation in others:
             implementation.worker.tell(implementation, arguments)
 
-    def _inline(
+    def call(
         self,
         implementation: Implementation,
-        arguments: Mapping[str, Any],
-        check: Check | None,
-        propagate: Errors,
+        values: tuple[Any, ...],
+        check: Check | None = None,
+        propagate: Errors = (),
     ) -> Any:
-        if implementation.is_async:
-            batch = Batch(implementation, [arguments], check)
-            return implementation.worker.ask(batch, self._deadline)[0]
+        """One plugin's answer, asked in this thread: None where it passes, fails or hung before.
+
+        `values` are all the hook's arguments, in their order.
+        """
         account = implementation.account
         if account.under_way and not self._retire_if_stuck(account):
             return None
         call = object()
         started = self._clock()
-        if implementation.hook not in _UNHURRIED:
+        if not implementation.unhurried:
             account.under_way[call] = started
         try:
-            answer = implementation(**arguments)
+            answer = implementation.positional(*values)
             return answer if answer is None or check is None else check(answer)
         except propagate:
             raise
@@ -213,6 +282,30 @@ class Bus:
         finally:
             account.under_way.pop(call, None)
             account.called(self._clock() - started)
+
+    def call_remote(
+        self,
+        implementation: Implementation,
+        values: tuple[Any, ...],
+        check: Check | None = None,
+    ) -> Reply:
+        """As `call` for one that is an `async def`: waits for it, up to its deadline."""
+        assert implementation.remote is not None
+        return implementation.remote.ask(
+            implementation.hook, implementation.positional, values, check
+        )
+
+    def _inline(
+        self,
+        implementation: Implementation,
+        arguments: Mapping[str, Any],
+        check: Check | None,
+        propagate: Errors,
+    ) -> Any:
+        values = tuple([arguments.get(name) for name in self.arguments[implementation.hook]])
+        if implementation.remote is not None:
+            return self.call_remote(implementation, values, check).answer
+        return self.call(implementation, values, check, propagate)
 
     def _retire_if_stuck(self, account: Account) -> bool:
         """Whether a plugin is in service, after a look at its calls in callers' threads."""
@@ -232,9 +325,26 @@ class Bus:
 
         return Worker(account, self._capacity, self._deadline, retire, self._clock)
 
+    def _remote(self, account: Account, plugin: object) -> Remote:
+        def retire(reason: str) -> None:
+            self._retire(account, reason)
+
+        deadline = _seconds(getattr(plugin, "deadline", None)) or self._patience
+        return Remote(account, deadline, retire, self._clock)
+
     def _rebuild(self) -> None:
         with self._changing:
-            table = {hook: tuple(self._implementations_of(hook)) for hook in self.arguments}
+            whole = {hook: tuple(self._implementations_of(hook)) for hook in self.arguments}
+            table = {
+                hook: tuple(
+                    one for one in found
+                    if one.account.in_service and hook not in self._by_name[one.plugin]
+                )
+                for hook, found in whole.items()
+            }  # fmt: skip
+            self._whole = {
+                hook: {one.plugin: one for one in found} for hook, found in whole.items()
+            }
             self._listed = {
                 hook: [(implementation.plugin, implementation) for implementation in found]
                 for hook, found in table.items()
@@ -242,19 +352,26 @@ class Bus:
             self._table = table
 
     def _implementations_of(self, hook: str) -> Iterator[Implementation]:
-        for found in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+        for found in sorted(getattr(self._manager.hook, hook).get_hookimpls(), key=self._rank):
             name = found.plugin_name
             events, questions = self._workers[name]
-            if events.account.in_service:
-                yield Implementation(
-                    plugin=name,
-                    hook=hook,
-                    function=found.function,
-                    argnames=found.argnames,
-                    account=events.account,
-                    worker=events if hook in EVENTS | INPUTS else questions,
-                    is_async=inspect.iscoroutinefunction(found.function),
-                )
+            is_async = inspect.iscoroutinefunction(found.function)
+            yield Implementation(
+                plugin=name,
+                hook=hook,
+                function=found.function,
+                argnames=found.argnames,
+                positional=_positional(found.function, found.argnames, self.arguments[hook]),
+                account=events.account,
+                worker=events if hook in EVENTS | INPUTS else questions,
+                remote=self._remotes[name] if is_async else None,
+                unhurried=hook in _UNHURRIED,
+            )
+
+    def _rank(self, found: pluggy.HookImpl) -> tuple[int, int]:
+        """As pluggy orders them, but by the places of the plugins."""
+        place = self._places[found.plugin_name]
+        return int(found.trylast) - int(found.tryfirst), place if found.trylast else -place
 
     def _checked(self, plugin: object, name: str) -> list[str]:
         hooks = []
@@ -280,6 +397,22 @@ class Bus:
                     f"plugin {name!r}: hook {hook} has no argument {parameter.name!r};"
                     f" it has {', '.join(known)}"
                 )
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if 0 < value < threading.TIMEOUT_MAX else None
+
+
+def _positional(
+    function: Callable[..., Any], takes: tuple[str, ...], given: tuple[str, ...]
+) -> Callable[..., Any]:
+    """A function of all the hook's arguments, by place, for one that takes some by name."""
+    if takes == given:
+        return function
+    places = [given.index(name) for name in takes]
+    return lambda *values: function(*[values[place] for place in places])
 
 
 def _specs(manager: pluggy.PluginManager) -> Iterator[tuple[str, Any]]:

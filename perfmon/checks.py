@@ -1,4 +1,4 @@
-"""What a run and a measurement may contain: every field checked, or refused with its reason."""
+"""What a run may contain: every field checked, or refused with its reason."""
 
 from __future__ import annotations
 
@@ -20,18 +20,11 @@ RUN_FIELDS = (
     "cached_tokens", "cost", "memory_mb", "cpu_ms", "quality_score", "confidence",
     "api_calls", "retries", "timed_out", "error_type", "task_id", "metadata",
 )  # fmt: skip
-MEASUREMENT_FIELDS = (
-    "measurement_id", "tenant", "agent_name", "agent_type", "model", "task_type",
-    "timestamp", "task_id", "predicted_outcome", "actual_outcome", "accuracy_score",
-    "feedback_source", "scorer", "confidence", "metadata",
-)  # fmt: skip
-
 STATUS_CODES = {"success": 0, "failure": 1, "partial": 2}
 MAX_ID = 512
 MAX_NAME = 256
 MAX_ERROR = 200
 MAX_JSON = 65_536
-MAX_OUTCOME = 1_048_576
 MAX_AHEAD_US = 5 * 60 * 1_000_000
 # Datetime's own range, a day inside it: 0001-01-02 to 9999-12-30.
 MIN_STAMP_US = -62_135_510_400_000_000
@@ -39,7 +32,32 @@ MAX_STAMP_US = 253_402_214_400_000_000
 _EXACT = 2**53
 
 
+def _json_encoder() -> Callable[[Any], str]:
+    """An encoder that is made once: `json.dumps`, and even its encoder, would make one a call."""
+    slow = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # not CPython
+        return slow.encode
+    # Without markers a circle is a RecursionError and no ValueError; both are refused alike.
+    quick = make(
+        None, slow.default, json.encoder.encode_basestring, None, ":", ",", False, False, False
+    )
+    return lambda value: "".join(quick(value, 0))
+
+
+_encoded = _json_encoder()
+
+
 def text(field: str, value: Any, longest: int = MAX_NAME) -> str:
+    # What is plainly good, first: this is called for every name of every measurement.
+    if (
+        type(value) is str
+        and 0 < len(value) <= longest
+        and value.isascii()
+        and value.isprintable()
+        and not value.isspace()
+    ):
+        return value
     if (
         isinstance(value, str)
         and 0 < len(value) <= longest
@@ -151,13 +169,20 @@ def _not_ahead(field: str, value: Any, micros: int, now_us: int | None) -> int:
 
 def json_text(field: str, value: Any, longest: int = MAX_JSON) -> str:
     """Any JSON value as text, of bounded length; half a surrogate pair becomes U+FFFD."""
+    kind = type(value)
+    if kind is int and -_EXACT <= value <= _EXACT:
+        return repr(value)
+    if kind is float and math.isfinite(value):
+        return repr(value)
     try:
-        encoded = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        encoded = _encoded(value)
     except Exception as problem:  # the caller's own objects may raise anything
         raise InvalidRun(field, value, f"a JSON value ({spelled(problem)})") from None
     if not encoded.isascii():
         encoded = encoded.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    size = len(encoded.encode())
+    size = len(encoded)
+    if size * 4 > longest:
+        size = len(encoded.encode())
     if size > longest:
         raise InvalidRun(field, value, f"at most {longest} bytes as JSON, not {size}")
     return encoded
@@ -233,13 +258,14 @@ def checked_run(fields: Mapping[str, Any], now_us: int | None) -> tuple[Any, ...
         value = fields.get(name)
         row[name] = check(name, _RUN_DEFAULTS.get(name) if value is None else value)
     row["timestamp"] = stamp("timestamp", fields.get("timestamp"), now_us)
-    row["task_type"] = _task_type(fields)
+    row["task_type"] = task_type_of(fields)
     if row["tokens_used"] is None and (row["input_tokens"], row["output_tokens"]) != (None, None):
         row["tokens_used"] = (row["input_tokens"] or 0) + (row["output_tokens"] or 0)
     return tuple(row[name] for name in RUN_FIELDS)
 
 
-def _task_type(fields: Mapping[str, Any]) -> str | None:
+def task_type_of(fields: Mapping[str, Any]) -> str | None:
+    """The task type of a run or measurement: given, or in its metadata."""
     given = fields.get("task_type")
     if given is not None:
         return text("task_type", given)
@@ -250,42 +276,3 @@ def _task_type(fields: Mapping[str, Any]) -> str | None:
     if isinstance(found, str) and not found.strip():
         return None
     return text("metadata.task_type", found if isinstance(found, str) else spelled(found))
-
-
-Scorer = Callable[[Any, Any], tuple[float, str]]
-
-
-def checked_measurement(
-    fields: Mapping[str, Any], now_us: int | None, scorer: Scorer | None = None
-) -> tuple[Any, ...]:
-    """The row of a measurement, in the order of `MEASUREMENT_FIELDS`, or `InvalidRun`.
-
-    `scorer` gives score and name where the fields have no `accuracy_score`. It sees outcomes
-    that are known to be JSON values, so that it need not fear a circle.
-    """
-    predicted = json_text("predicted_outcome", fields["predicted_outcome"], MAX_OUTCOME)
-    actual = json_text("actual_outcome", fields["actual_outcome"], MAX_OUTCOME)
-    given, named = fields.get("accuracy_score"), fields.get("scorer")
-    if given is None and scorer is not None:
-        given, named = scorer(fields["predicted_outcome"], fields["actual_outcome"])
-    score = share("accuracy_score", given)
-    if score is None:
-        raise InvalidRun("accuracy_score", None, "a number in [0, 1]")
-    source = fields.get("feedback_source")
-    return (
-        text("measurement_id", fields["measurement_id"], MAX_ID),
-        text("tenant", fields.get("tenant") or "default"),
-        text("agent_name", fields["agent_name"]),
-        None,
-        optional_text("model", fields.get("model")),
-        _task_type(fields),
-        stamp("timestamp", fields.get("timestamp"), now_us),
-        text("task_id", fields["task_id"], MAX_ID),
-        predicted,
-        actual,
-        float(score),
-        text("feedback_source", "user" if source is None else source),
-        optional_text("scorer", named),
-        share("confidence", fields.get("confidence")),
-        metadata_text("metadata", fields.get("metadata")),
-    )

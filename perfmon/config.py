@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 
@@ -13,9 +14,11 @@ from perfmon.errors import ConfigError
 from perfmon.limits import Duration, did_you_mean, shown, whole
 from perfmon.secret import SOURCES, Secret, redacted
 from perfmon.sections import (
+    AccuracyTable,
     AgentTable,
     AlertsTable,
     MonitorTable,
+    OutcomesTable,
     ScoresTable,
     Thresholds,
     check_url,
@@ -35,6 +38,7 @@ class _Document:
 
     monitor: MonitorTable = attrs.Factory(MonitorTable)
     alerts: AlertsTable = attrs.Factory(AlertsTable)
+    accuracy: AccuracyTable = attrs.Factory(AccuracyTable)
     scores: ScoresTable = attrs.Factory(ScoresTable)
     agents: dict[str, AgentTable] = attrs.Factory(dict)
     plugins: dict[str, Any] = attrs.Factory(dict)
@@ -45,7 +49,7 @@ class Config:
     """A whole configuration; `Config()` is the defaults.
 
     Attributes:
-        agents: the tables `[agents.<name>]`.
+        agents: the tables `[agents.<name>]`, in the order of the file.
         plugins: each plugin's raw table, by its name.
         plugin_paths: folders of plain .py files, absolute or relative to the process.
         path: the file it came from.
@@ -54,6 +58,7 @@ class Config:
 
     monitor: MonitorTable = attrs.Factory(MonitorTable)
     alerts: AlertsTable = attrs.Factory(AlertsTable)
+    accuracy: AccuracyTable = attrs.Factory(AccuracyTable)
     scores: ScoresTable = attrs.Factory(ScoresTable)
     agents: dict[str, AgentTable] = attrs.Factory(dict)
     plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict, repr=False)
@@ -100,12 +105,13 @@ class Config:
         return cls(
             monitor=document.monitor,
             alerts=document.alerts,
+            accuracy=document.accuracy,
             scores=document.scores,
             agents=document.agents,
             plugins=tables,
             plugin_paths=folders,
             path=path,
-            warnings=list(_warnings(raw, reader)),
+            warnings=[*_warnings(raw, reader), *_literals(document, reader)],
             reader=reader,
         )
 
@@ -113,6 +119,38 @@ class Config:
     def specialties(self) -> dict[str, list[str]]:
         """The configured specialties, by agent."""
         return {name: agent.specialties for name, agent in self.agents.items()}
+
+    def outcomes_of(self, agent_name: str) -> OutcomesTable | None:
+        """The `outcomes` of an agent's own table, else of the first whose name, a glob, fits."""
+        own = self.agents.get(agent_name)
+        if own is not None and own.outcomes is not None:
+            return own.outcomes
+        for name, agent in self.agents.items():
+            if agent.outcomes is not None and fnmatchcase(agent_name, name):
+                return agent.outcomes
+        return None
+
+    def source_priority_of(self, agent_name: str) -> list[str]:
+        """Whose outcome counts where several of a task of this agent disagree, the first first."""
+        table = self.outcomes_of(agent_name)
+        own = None if table is None else table.source_priority
+        return self.accuracy.source_priority if own is None else own
+
+    @property
+    def named_scorers(self) -> dict[str, str]:
+        """The plugins that outcomes name as their scorer, each with the first place that does."""
+        places: dict[str, str] = {}
+        for agent, table in self.agents.items():
+            if table.outcomes is None:
+                continue
+            path: tuple[str, ...] = ("agents", agent, "outcomes")
+            named = [((*path, "scorer"), table.outcomes.scorer)]
+            for name, field in table.outcomes.fields.items():
+                named.append(((*path, "fields", name, "scorer"), field.scorer))
+            for where, scorer in named:
+                if scorer is not None and scorer not in places:
+                    places[scorer] = self.place(*where, is_table=False)
+        return places
 
     def table(self, name: str, cls: type[T]) -> T:
         """A plugin's own table as its attrs class; `ConfigError` with all its mistakes.
@@ -124,15 +162,21 @@ class Config:
             raw.pop("enabled", None)
         made = self._reader.table(cls, raw, ("plugins", name))
         for path in literal_secrets(made, ("plugins", name)):
-            warning = f"{self._reader.place(path, is_table=False)}: a secret; safer is {_SAFER}"
+            warning = _literal(self._reader, path)
             if warning not in self.warnings:
                 self.warnings.append(warning)
         return made
 
-    def plugin_enabled(self, name: str) -> bool | None:
-        """Whether a plugin's table turns it on (by being there) or off; None if not named."""
+    def plugin_enabled(self, name: str) -> bool | Literal["named"] | None:
+        """Whether a plugin's table turns it on (by being there) or off; None if it has none.
+
+        `"named"` is a scorer that answers only where outcomes name it.
+        """
         table = self.plugins.get(name)
-        return None if table is None else bool(table.get("enabled", True))
+        if table is None:
+            return None
+        enabled = table.get("enabled", True)
+        return "named" if enabled == "named" else bool(enabled)
 
     def place(self, *path: str, is_table: bool = True) -> str:
         """Where a table or key is: `monitor.toml:12: [plugins.slack]`."""
@@ -181,6 +225,14 @@ class _Overrides:
 _SAFER = SOURCES.removeprefix("text, ")
 
 
+def _literals(document: _Document, reader: Reader) -> Iterator[str]:
+    return (_literal(reader, path) for path in literal_secrets(document.alerts, ("alerts",)))
+
+
+def _literal(reader: Reader, path: tuple[str | int, ...]) -> str:
+    return f"{reader.place(path, is_table=False)}: a secret; safer is {_SAFER}"
+
+
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
@@ -215,8 +267,10 @@ def _plugin_mistakes(tables: Mapping[str, Any]) -> Iterator[Mistake]:
         elif not isinstance(table, Mapping):
             hint = did_you_mean(str(name), ["paths"])
             yield Mistake(path, f"must be a table [plugins.{name}], or paths = [...]{hint}")
-        elif not isinstance(table.get("enabled", True), bool):
-            yield Mistake((*path, "enabled"), "must be true or false", shown(table["enabled"]))
+        elif not isinstance(enabled := table.get("enabled", True), bool) and enabled != "named":
+            hint = did_you_mean(enabled, ["named"]) if isinstance(enabled, str) else ""
+            wrong = f'must be true, false or "named" (a scorer only where it is named){hint}'
+            yield Mistake((*path, "enabled"), wrong, shown(enabled))
 
 
 def _strays(raw: Mapping[str, Any]) -> list[Mistake]:

@@ -60,8 +60,16 @@ class StorageError(PerfmonError):
 
 
 class DeliveryError(PerfmonError):
-    """A sink could not deliver. `permanent` says that trying again is of no use."""
+    """A sink could not deliver.
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
+    Attributes:
+        permanent: trying again is of no use.
+        retry_after: seconds before which the receiver does not want to be asked again, or None.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, retry_after: float | None = None
+    ) -> None:
         self.permanent = permanent
+        self.retry_after = retry_after
         super().__init__(message)

@@ -68,7 +68,7 @@ class History:
         latest, earliest = whole.stats[:, [Stat.LATEST, Stat.EARLIEST]].max(axis=0)
         if latest < until and -earliest >= since:
             return whole
-        expected = whole.stats[:, [Stat.RUNS, Stat.ACCURACY_N]].sum(axis=0)
+        expected = whole.stats[:, [Stat.RUNS, Stat.MEASUREMENTS]].sum(axis=0)
         if expected.sum() > max_cut:
             return None
         runs = _flat(self._storage.read_runs(hour, hour + HOUR, scope))

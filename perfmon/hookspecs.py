@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from perfmon.records import (
         AccuracyMeasurement,
         AgentRun,
+        AlertMessage,
         PerformanceAlert,
         Point,
         Recommendation,
+        Score,
         Series,
         Trend,
     )
@@ -69,8 +71,12 @@ def accuracy_recorded(measurements: list[AccuracyMeasurement]) -> None:
 
 
 @hookspec(firstresult=True)
-def score_outcome(predicted: Any, actual: Any) -> float | None:
-    """A score in [0, 1] for a prediction and what really happened, or None to pass."""
+def score_outcome(predicted: Any, actual: Any) -> float | Score | None:
+    """A score in [0, 1] for a prediction and what really happened, or None to pass.
+
+    One that is remote is an `async def`: it answers later, on a thread of its plugin's, within
+    the seconds of the plugin's attribute `deadline` (120 where it has none).
+    """
 
 
 @hookspec(firstresult=True)
@@ -94,8 +100,13 @@ def alert_resolved(alert: PerformanceAlert) -> None:
 
 
 @hookspec
-def deliver_alert(alert: PerformanceAlert) -> None:
-    """A sink sends an alert outside; may be slow; raises `DeliveryError(permanent=)`."""
+def deliver_alert(alert: PerformanceAlert, message: AlertMessage) -> None:
+    """A sink sends alerts outside; may be slow, or `async`; raises `DeliveryError(permanent=)`.
+
+    `message` holds all alerts of the group, `alert` is its most urgent one; a sink takes either.
+    Returning means delivered. Attributes of the plugin, in seconds: `deadline` for an attempt (30
+    where it has none), and `resend_every` for a receiver where alerts expire.
+    """
 
 
 @hookspec(firstresult=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
+import os
 import time
-
-_random = random.SystemRandom()
 
 
 def new_id() -> str:
     """32 hexadecimal digits: 12 of milliseconds since the epoch, 20 random."""
-    return f"{time.time_ns() // 1_000_000:012x}{_random.getrandbits(80):020x}"
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"

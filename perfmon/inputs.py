@@ -10,17 +10,17 @@ import attrs
 
 from perfmon.errors import PerfmonError
 from perfmon.hookspecs import hookimpl
-from perfmon.recording import Recording
+from perfmon.measuring import Measuring
 from perfmon.records import AccuracyMeasurement, AgentRun
 
 
 class Inputs:
     """Registered on the bus under the monitor's name; what it refuses reaches the caller."""
 
-    def __init__(self, monitor: Recording) -> None:
+    def __init__(self, monitor: Measuring) -> None:
         self._monitor = weakref.ref(monitor)
 
-    def _get(self) -> Recording:
+    def _get(self) -> Measuring:
         monitor = self._monitor()
         if monitor is None:
             raise PerfmonError("the monitor of this hook is gone")

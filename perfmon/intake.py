@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -15,19 +16,23 @@ import numpy as np
 import numpy.typing as npt
 
 from perfmon.bus import Bus
-from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS, amount, error_text
+from perfmon.checks import RUN_FIELDS, amount, error_text
+from perfmon.counts import Counts
 from perfmon.errors import StorageError
+from perfmon.joining import Priority
 from perfmon.journal import orphans
+from perfmon.matching import Matcher
+from perfmon.measurements import MEASUREMENT_FIELDS, Compare, Row, padded
 from perfmon.recorder import (
     MEASUREMENT_KINDS,
     RUN_KINDS,
     Bulk,
     Recorder,
-    Row,
     recovered,
 )
-from perfmon.records import STATUSES, AccuracyMeasurement, AgentRun
+from perfmon.records import STATUSES, AgentRun
 from perfmon.roles import KnownAgent, Storage, Stored
+from perfmon.salvage import none_of, salvaged
 from perfmon.window.batch import Batch
 from perfmon.window.seen import Seen
 from perfmon.window.window import Receipted, Window
@@ -38,6 +43,7 @@ MAX_UNSTORED = 200_000
 _PLUGIN_DEADLINE = 2.0
 _AGENT = slice(1, 3)  # tenant and name, of runs and measurements
 _TYPE = 3
+_AT = RUN_FIELDS.index("timestamp")  # of measurements too
 _ERROR = RUN_FIELDS.index("error_type")
 _COST = RUN_FIELDS.index("cost")
 _STATUS = RUN_FIELDS.index("status")
@@ -65,24 +71,6 @@ class _Waiting:
     journaled: bool = True
 
 
-@attrs.define
-class Counts:
-    """The monitor's accounts: rows, since it was made."""
-
-    stored: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-    dropped: int = 0
-    measurements: int = 0
-    recovered: int = 0
-    damaged: int = 0
-
-    @property
-    def settled(self) -> int:
-        """Rows whose way is over."""
-        return self.stored + self.duplicate + self.dropped
-
-
 class Intake:
     """Owns the window, and what waits for storage.
 
@@ -100,6 +88,8 @@ class Intake:
         *,
         remember: int,
         counts: Counts,
+        compare: Compare,
+        priority: Priority,
     ) -> None:
         self.recorder = recorder
         self.window = window
@@ -119,6 +109,17 @@ class Intake:
         self._unstored: deque[_Waiting] = deque()
         self._unstored_rows = 0
         self._committed = threading.Condition()
+        self.matcher = Matcher(
+            storage,
+            window,
+            bus,
+            now,
+            counts=counts,
+            compare=compare,
+            priority=priority,
+            lock=self.lock,
+            writing=self.writing,
+        )
 
     @property
     def pending(self) -> int:
@@ -127,8 +128,8 @@ class Intake:
 
     @property
     def unstored(self) -> bool:
-        """Whether something taken in waits for storage."""
-        return bool(self._unstored)
+        """Whether something taken in waits for storage, or to be compared with what is there."""
+        return bool(self._unstored) or self.matcher.is_behind
 
     def unstored_rows(self) -> tuple[list[Row], list[Row]]:
         """The runs and measurements that wait for storage."""
@@ -278,6 +279,7 @@ class Intake:
         try:
             while self._unstored:
                 self._store(self._unstored[0])
+            self.matcher.join()
         finally:
             self.writing.release()
 
@@ -285,7 +287,7 @@ class Intake:
         batch = waiting.batch
         try:
             new = self.storage.store(batch)
-            lost = _none(batch)
+            lost = none_of(batch)
         except StorageError as problem:
             self._refused(problem)
             raise
@@ -293,18 +295,23 @@ class Intake:
             _log.exception("storage met rows it cannot take; they are looked for one by one")
             new, lost = self._salvaged(batch)
         self.storage_error = None
+        fresh = np.flatnonzero(new.measurements).tolist()
+        # First, so that at every moment the rows wait for storage, or to be compared.
+        self.matcher.note(batch.measurements, [batch.measurements[n] for n in fresh])
         with self.lock:
             self._unstored.popleft()
             self._unstored_rows -= len(batch)
             self._correct(waiting, new)
             self._count(new, lost)
+        with suppress(StorageError):  # the next round tries again
+            self.matcher.join()
         for share in waiting.shares:
             _settle(share, new, lost)
         if self.recorder.journal is not None and waiting.position is not None:
             self.recorder.journal.forget(waiting.position)
         with self._committed:
             self._committed.notify_all()
-        self._tell(batch, *new)
+        self._tell(batch, new.runs)
 
     def _refused(self, problem: StorageError) -> None:
         """Storage is away: who waits for a commit is told, and their rows go to the journal."""
@@ -320,28 +327,11 @@ class Intake:
                 waiting.shares = []
 
     def _salvaged(self, batch: Batch) -> tuple[Stored, Stored]:
-        """Store by halves what storage takes; which rows were new, and which it cannot take."""
-        rows = len(batch)
-        if rows == 1:
-            return _none(batch), Stored(~_none(batch).runs, ~_none(batch).measurements)
-        middle = len(batch.runs) // 2, len(batch.measurements) // 2
-        if len(batch.runs) == 1 and len(batch.measurements) == 1:
-            middle = 1, 0
-        halves = [
-            Batch(batch.runs[: middle[0]], batch.measurements[: middle[1]], batch.vocabulary),
-            Batch(batch.runs[middle[0] :], batch.measurements[middle[1] :], batch.vocabulary),
-        ]
-        parts = [self._half(half) for half in halves if len(half)]
-        return _joined([new for new, _ in parts]), _joined([lost for _, lost in parts])
-
-    def _half(self, batch: Batch) -> tuple[Stored, Stored]:
         try:
-            return self.storage.store(batch), _none(batch)
+            return salvaged(self.storage.store, batch)
         except StorageError as problem:
             self._refused(problem)
             raise
-        except Exception:
-            return self._salvaged(batch)
 
     def _correct(self, waiting: _Waiting, new: Stored) -> None:
         """Storage decides: take back what it had, add what was only suspected."""
@@ -359,27 +349,22 @@ class Intake:
     def _count(self, new: Stored, lost: Stored) -> None:
         added, dropped = _total(new), _total(lost)
         self.counts.stored += added
-        self.counts.measurements += int(new.measurements.sum())
         self.counts.dropped += dropped
         self.counts.duplicate += len(new.runs) + len(new.measurements) - added - dropped
 
-    def _tell(self, batch: Batch, new_runs: Mask, new_measurements: Mask) -> None:
+    def _tell(self, batch: Batch, new_runs: Mask) -> None:
         if self._bus.implementations("runs_recorded") and new_runs.any():
             places = np.flatnonzero(new_runs).tolist()
             self._bus.publish(
                 "runs_recorded", runs=[AgentRun.from_row(batch.runs[n]) for n in places]
             )
-        if self._bus.implementations("accuracy_recorded") and new_measurements.any():
-            places = np.flatnonzero(new_measurements).tolist()
-            told = [AccuracyMeasurement.from_row(batch.measurements[n]) for n in places]
-            self._bus.publish("accuracy_recorded", measurements=told)
 
     def wait_settled(
         self, target: int, deadline: float | None, is_over: Callable[[], bool]
     ) -> bool:
-        """Wait until so many rows are settled; False at the deadline or when it is over."""
+        """Wait until so many rows are settled and compared; False at the deadline or the end."""
         with self._committed:
-            while self.counts.settled < target:
+            while self.counts.settled < target or self.matcher.is_behind:
                 left = 0.2 if deadline is None else min(deadline - time.monotonic(), 0.2)
                 if left <= 0 or is_over():
                     return False
@@ -391,13 +376,21 @@ class Intake:
     ) -> int:
         """Bring the window's minutes of `[since, until)` up to what storage has of them.
 
-        A minute of which storage has more is replaced as a whole, so that doing it again changes
-        nothing. Returns how many rows the window did not have.
+        A minute of which storage has more, or has the same measurements amended, is replaced as
+        a whole, so that doing it again changes nothing; what waits for storage stays. Returns
+        how many rows the window did not have. The caller holds `writing`.
         """
-        batch = Batch(runs, measurements, self.window.vocabulary)
         with self.taking, self.lock:
+            for waiting in self._unstored:
+                batch, (old_runs, old_measurements) = waiting.batch, waiting.suspected
+                runs = [*runs, *_between(batch.runs, ~old_runs, since, until)]
+                measurements = [
+                    *measurements,
+                    *_between(batch.measurements, ~old_measurements, since, until),
+                ]
+            batch = Batch(runs, measurements, self.window.vocabulary)
             missing, minutes = self.window.missing(batch, since, until)
-            if missing:
+            if minutes:
                 self._suspected(batch)
                 for minute in minutes:
                     self.window.drop(minute)
@@ -413,7 +406,9 @@ class Intake:
         for orphan in orphans(self.recorder.journal.folder, owner):
             records = list(orphan.records())
             runs, bad_runs = recovered(records, RUN_KINDS, len(RUN_FIELDS))
-            measurements, bad = recovered(records, MEASUREMENT_KINDS, len(MEASUREMENT_FIELDS))
+            measurements, bad = recovered(
+                records, MEASUREMENT_KINDS, len(MEASUREMENT_FIELDS), padded
+            )
             with self.taking:
                 self.counts.recovered += len(runs) + len(measurements)
                 self.counts.damaged += records.count(None) + bad_runs + bad
@@ -441,23 +436,17 @@ def _pieces(
     yield from zip_longest(run_pieces, [*early, *measurement_pieces], fillvalue=())
 
 
+def _between(rows: Sequence[Row], which: Mask, since: int, until: int) -> list[Row]:
+    """Those of these rows with `since <= at < until`."""
+    return [row for row, one in zip(rows, which, strict=True) if one and since <= row[_AT] < until]
+
+
 def _filled(rows: list[Row], place: int, asked: list[int], answers: Sequence[Any]) -> list[Row]:
     for n, answer in zip(asked, answers, strict=True):
         if answer is not None:
             row = rows[n]
             rows[n] = (*row[:place], answer, *row[place + 1 :])
     return rows
-
-
-def _none(batch: Batch) -> Stored:
-    return Stored(np.zeros(len(batch.runs), bool), np.zeros(len(batch.measurements), bool))
-
-
-def _joined(parts: list[Stored]) -> Stored:
-    return Stored(
-        np.concatenate([part.runs for part in parts]),
-        np.concatenate([part.measurements for part in parts]),
-    )
 
 
 def _total(masks: Stored) -> int:

@@ -46,6 +46,7 @@ def above_zero(unit: str = "") -> Allowed:
 
 a_while = Allowed('a duration above 0 such as "5s" or "2m"', lambda value: value > 0)
 share = Allowed("a number in [0, 1]", lambda value: 0 <= value <= 1)
+between_0_and_1 = Allowed("a number above 0 and below 1", lambda value: 0 < value < 1)
 some_text = Allowed("text that is not empty", lambda value: bool(value.strip()))
 
 

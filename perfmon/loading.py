@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from perfmon.checks import RUN_FIELDS
 from perfmon.intake import Intake
 from perfmon.records import Scope
-from perfmon.window.cells import MINUTE
+from perfmon.window.cells import HOUR, MINUTE
 
 _AT = RUN_FIELDS.index("timestamp")
 Row = tuple[Any, ...]
@@ -36,7 +36,7 @@ def load_history(intake: Intake, since: int, until: int, limit: int) -> Loaded:
         rows += chunk
         high = rows[-1][_AT] // MINUTE * MINUTE
         if high > low:
-            whole = bisect_left(rows, high, key=lambda row: row[_AT])
+            whole = bisect_left(rows, high, key=_at)
             loaded += _reconciled(intake, low, high, rows[:whole])
             rows, low = rows[whole:], high
     loaded += _reconciled(intake, low, until, rows)
@@ -47,7 +47,21 @@ def load_history(intake: Intake, since: int, until: int, limit: int) -> Loaded:
 
 
 def _reconciled(intake: Intake, since: int, until: int, runs: list[Row]) -> int:
-    chunks = intake.storage.read_measurements(since, until, Scope())
-    measurements = [row for chunk in chunks for row in chunk]
-    low = since // MINUTE * MINUTE
-    return intake.reconcile(low, until, runs, measurements)
+    """An hour at a time: there may be no runs at all, and any number of measurements."""
+    loaded = 0
+    while since < until:
+        end = min((since // HOUR + 1) * HOUR, until)
+        inside = bisect_left(runs, end, key=_at)
+        # Else what is read could be amended before it is compared with the window.
+        with intake.writing:
+            chunks = intake.storage.read_measurements(since, end, Scope())
+            measurements = [row for chunk in chunks for row in chunk]
+            low = since // MINUTE * MINUTE
+            loaded += intake.reconcile(low, end, runs[:inside], measurements)
+        runs, since = runs[inside:], end
+    return loaded
+
+
+def _at(row: Row) -> int:
+    at: int = row[_AT]
+    return at

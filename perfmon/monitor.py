@@ -15,26 +15,33 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from perfmon.accuracy_queries import AccuracyQueries
+from perfmon.alerting import Alerting
 from perfmon.bus import MONITOR, Bus
 from perfmon.config import Config
-from perfmon.errors import PerfmonError, StorageError
+from perfmon.counts import Counts
+from perfmon.errors import ConfigError, PerfmonError, StorageError
 from perfmon.forking import Sleeping, watch_forks
 from perfmon.history import History
 from perfmon.inputs import Inputs
-from perfmon.intake import Counts, Intake
+from perfmon.intake import Intake
 from perfmon.journal import Journal
+from perfmon.later import Later
 from perfmon.loading import load_history
 from perfmon.logs import close_log, open_log
+from perfmon.measuring import Measuring
+from perfmon.outbox import Outbox
 from perfmon.plugins import Plugins
 from perfmon.queries import Queries
 from perfmon.ranges import minutes_of
-from perfmon.reading import Reading
 from perfmon.recorder import Recorder, Row
-from perfmon.recording import Recording
 from perfmon.records import to_micros
+from perfmon.reloading import greet_plugins, prepared, replace_plugins
 from perfmon.roles import Clock, Storage
+from perfmon.scoring import Scoring
 from perfmon.sections import MonitorTable
-from perfmon.window.cells import HOUR
+from perfmon.watching import Watching
+from perfmon.window.cells import HOUR, MINUTE
 from perfmon.window.recent import CHUNK
 from perfmon.window.vocabulary import Vocabulary
 from perfmon.window.window import Window
@@ -43,9 +50,11 @@ from perfmon.writer import Writer
 _log = logging.getLogger("perfmon")
 _time_ns = time.time_ns
 _PURGED_AT_ONCE = 10_000
+# What belongs to one process, and sleeps in its children.
+_PARTS = ("storage", "intake", "queries", "accuracy_queries", "outbox", "alerting")
 
 
-class PerformanceMonitor(Recording, Reading):
+class PerformanceMonitor(Measuring, Watching):
     """Records runs and outcomes, and answers for them.
 
     Works for recording and reading without being started; nothing runs in the background then.
@@ -81,11 +90,14 @@ class PerformanceMonitor(Recording, Reading):
         if config is None:
             config = Config()
         loaded = config if isinstance(config, Config) else Config.load(Path(config))
-        self.config = loaded.with_overrides(
-            window_size_minutes=window_size_minutes,
-            alert_thresholds=alert_thresholds,
-            storage_url=storage_url,
-        )
+        self._overrides: dict[str, Any] = {
+            "window_size_minutes": window_size_minutes,
+            "alert_thresholds": alert_thresholds,
+            "storage_url": storage_url,
+        }
+        self._may_alert = enable_auto_alerts
+        self._reloading = threading.Lock()
+        self.config = loaded.with_overrides(**self._overrides)
         self.window_size_minutes = self.config.monitor.window_size_minutes
         self.enable_auto_alerts = enable_auto_alerts and self.config.alerts.enabled
         self.enable_trend_analysis = enable_trend_analysis
@@ -97,6 +109,7 @@ class PerformanceMonitor(Recording, Reading):
         self.plugins = Plugins(self.config)
         self.plugins.register_all(self.bus)
         self.bus.register(Inputs(self), MONITOR)
+        self.scoring = Scoring(self.bus, self.config)
         self.vocabulary = Vocabulary()
         self.recorder = Recorder(None)
         self._counts = Counts()
@@ -107,6 +120,7 @@ class PerformanceMonitor(Recording, Reading):
         self._was_started = False
         self._waking = threading.RLock()
         self._wake_not_before = 0.0
+        self._shown_at: str | None = None
         self._closed = False
         self._next_purge = 0.0
         self._open()
@@ -130,15 +144,35 @@ class PerformanceMonitor(Recording, Reading):
             self.now_us,
             remember=settings.max_runs_in_memory + 2 * CHUNK,
             counts=self._counts,
+            compare=self.scoring.score,
+            priority=self._source_priority_of,
         )
         history = History(self.storage, self.vocabulary)
         self.queries = Queries(
             self.intake, history, self.bus, self.config, self.now_us,
             flush=self.store_now, with_trends=self.enable_trend_analysis,
         )  # fmt: skip
+        self.later = Later(self.intake, self.scoring)
+        self.accuracy_queries = AccuracyQueries(self.queries, self.intake, self.store_now)
+        self.outbox = Outbox(
+            self.storage,
+            self.bus,
+            self.now_us,
+            firing=lambda: self.alerting.firing,
+            # Made only after the outbox that it is given.
+            accepts=lambda sink, alert: self.alerting.accepts(sink, alert),  # noqa: PLW0108
+        )
+        self.alerting = Alerting(
+            self.config, self.storage, self.intake, self.queries, self.bus, self.outbox,
+            self.now_us, in_flight=self.get_in_flight, is_on=self.enable_auto_alerts,
+            link=self._shown_at,
+        )  # fmt: skip
         self.intake.learn_agents()
         self.recorder.take_over(before)
         self.intake.recover(self._journal_owner)
+
+    def _source_priority_of(self, agent_name: str) -> list[str]:
+        return self.config.source_priority_of(agent_name)  # of today's, after a reload too
 
     @property
     def _journal_owner(self) -> str:
@@ -201,10 +235,10 @@ class PerformanceMonitor(Recording, Reading):
         if self.recorder.journal is not None:
             self.recorder.journal.abandon()
         # Kept, so that no destructor closes what is the parent's.
-        self._inherited.append((self.storage, self.intake, self.queries))
+        self._inherited.append([getattr(self, part) for part in _PARTS])
         self._was_started, self._writer = self._writer is not None, None
         self._counts = Counts()
-        for part in ("storage", "intake", "queries"):
+        for part in _PARTS:
             setattr(self, part, Sleeping(self, part))
         self.recorder = Recorder(None)
         self._append_run = self.recorder.append_run
@@ -230,8 +264,10 @@ class PerformanceMonitor(Recording, Reading):
             self._log_file = open_log(self.config.monitor.log_file)
         loaded = self._load(self.config.monitor.retention_hours)
         _log.info("perfmon started: %d runs and measurements of history in memory", loaded)
+        self.intake.matcher.join_the_rest()
         self._writer = Writer(self.intake, self._chores)
         self._writer.start()
+        self.alerting.start()
         self.bus.publish("monitor_started", monitor=self)
         return self
 
@@ -248,13 +284,17 @@ class PerformanceMonitor(Recording, Reading):
             self._wake_if_recorded()
         deadline = time.monotonic() + timeout
         self.bus.publish("monitor_stopping", monitor=self)
+        if not isinstance(self.alerting, Sleeping):
+            self.alerting.stop(min(timeout, 2.0))
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.stop(timeout)
+        self.later.stop(min(timeout, 2.0))
         self.recorder.shut()
         if not isinstance(self.intake, Sleeping):
             self._store_the_rest(deadline)
         self.bus.close(min(timeout, 2.0))
+        self.later.stop(min(timeout, 2.0))  # what was cut off now
         self.recorder.close(keep=self._is_waiting)
         if not isinstance(self.storage, Sleeping):
             self.storage.close()
@@ -288,6 +328,45 @@ class PerformanceMonitor(Recording, Reading):
         self._open()
         self.recorder.take_back(waiting)
 
+    def reload(self, config: str | os.PathLike[str] | Config | None = None) -> list[str]:
+        """Take up a changed configuration while it runs: all of it, or nothing.
+
+        Alert rules, thresholds, `[accuracy]`, `[scores]`, `[agents]`, and the plugins whose table
+        changed (sinks and scorers are made anew) go over at once; the keywords the monitor was
+        made with still win. None is the file it came from.
+
+        Returns:
+            What takes a restart, and stays as it was: `[monitor] storage` and the like.
+
+        Raises:
+            ConfigError, PluginError: it has mistakes, all of them listed; nothing has changed.
+        """
+        if config is None:
+            config = self.config.path
+        if config is None:
+            raise ConfigError(["the configuration came from no file; give reload() one"])
+        loaded = config if isinstance(config, Config) else Config.load(Path(config))
+        with self._reloading:
+            wanted = loaded.with_overrides(**self._overrides)
+            change = prepared(wanted, self.config, self.plugins)
+            running = self if self._writer is not None else None
+            replace_plugins(self.bus, change, self.plugins, running)
+            self.config, self.plugins = change.config, change.plugins
+            self.window_size_minutes = self.config.monitor.window_size_minutes
+            self.enable_auto_alerts = self._may_alert and self.config.alerts.enabled
+            self.scoring.reload(self.config)
+            self.queries.reload(self.config)
+            self.alerting.reload(self.config, is_on=self.enable_auto_alerts)
+            if running is not None:
+                self.alerting.start()
+            greet_plugins(self.bus, change, running)
+        return list(change.later)
+
+    def show_at(self, url: str) -> None:
+        """The dashboard is at this address, for messages without `[alerts] link`."""
+        self._shown_at = url
+        self.alerting.show_at(url)
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -300,6 +379,7 @@ class PerformanceMonitor(Recording, Reading):
         self.stop()
 
     def _chores(self) -> None:
+        self.later.look()
         if self.queries.trending is not None:
             self.queries.trending.look_back()
         if time.monotonic() >= self._next_purge:
@@ -319,6 +399,8 @@ class PerformanceMonitor(Recording, Reading):
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was recorded so far is committed.
 
+        Where nothing runs in the background, remote scorers are asked first.
+
         Raises:
             StorageError: it is not, after `timeout` seconds (None: as long as it takes).
         """
@@ -326,6 +408,7 @@ class PerformanceMonitor(Recording, Reading):
         writer = self._writer
         if writer is None or not writer.is_alive:
             self.store_now(deadline)
+            self.later.finish()
         else:
             target = self.recorder.entered + self._counts.recovered
             writer.hurry()
@@ -357,6 +440,7 @@ class PerformanceMonitor(Recording, Reading):
         settings, window = self.config.monitor, self.intake.window
         until = self.now_us() + 1
         since = until - round(min(hours, settings.retention_hours) * HOUR)
+        since = since // MINUTE * MINUTE  # a minute is brought up to date as a whole
         loaded = load_history(self.intake, since, until, settings.max_runs_in_memory)
         known = window.complete_from
         window.complete_from = (
@@ -370,6 +454,7 @@ class PerformanceMonitor(Recording, Reading):
 
         recorded = stored + duplicate + rejected + dropped + pending, in runs and measurements.
         """
+        alerts = self.alerting.stats()
         intake, counts = self.intake, self.intake.counts
         with intake.taking, intake.lock:
             pending = intake.pending
@@ -381,9 +466,9 @@ class PerformanceMonitor(Recording, Reading):
             window_runs = len(intake.window)
         return {
             "events_buffered": pending,
-            "agents_tracked": len({key[:2] for key in list(self.vocabulary.keys.values)}),
+            "agents_tracked": len({key[:2] for key in self.vocabulary.agents()}),
             "accuracy_measurements": counts.measurements,
-            "active_alerts": self._active_alerts(),
+            "active_alerts": alerts["firing"],
             "monitoring_active": self._writer is not None and self._writer.is_alive,
             "recorded": recorded,
             "stored": counts.stored,
@@ -398,14 +483,9 @@ class PerformanceMonitor(Recording, Reading):
             "folded_keys": self.vocabulary.folded,
             "storage": self._described(),
             "storage_error": intake.storage_error,
+            "alerts": alerts,
             "plugins": self.bus.accounts(),
         }
-
-    def _active_alerts(self) -> int:
-        try:
-            return len(self.get_alerts(limit=10_000))
-        except StorageError:
-            return 0
 
     def _described(self) -> dict[str, Any]:
         try:

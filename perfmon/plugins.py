@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from perfmon.config import Config
 
 GROUP = "perfmon"
-DEFAULT_ON = frozenset({"sql", "scorers", "trend", "recommend"})
+SCORING = "score_outcome"
+DEFAULT_ON = frozenset({"sql", "scorers", "trend", "recommend", "log"})
 """On without being named; `enabled = false` in their table turns them off."""
 
 _FILE_PREFIX = "perfmon_plugin_file_"
@@ -34,8 +35,11 @@ _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 class Registrar(Protocol):
     """Takes plugins in: the bus."""
 
-    def register(self, plugin: object, name: str) -> list[str]:
-        """Add a plugin; returns the hooks it implements, or raises `PluginError`."""
+    def register(self, plugin: object, name: str, *, by_name: Collection[str] = ()) -> list[str]:
+        """Add a plugin; returns the hooks it implements, or raises `PluginError`.
+
+        It is not asked the hooks `by_name` unless somebody asks for it by its name.
+        """
         ...
 
 
@@ -46,7 +50,8 @@ class Plugin:
     Attributes:
         name: the entry point's, or the file's without `.py`.
         origin: the distribution with its version, or the file.
-        state: `on`, `off` (by its table), `available` (not asked for) or `failed`.
+        state: `on`, `named` (a scorer that answers only where outcomes name it), `off` (by its
+            table), `available` (not asked for) or `failed`.
         hooks: what it implements, once it is on.
         error: why it failed, in one line.
     """
@@ -72,6 +77,7 @@ class Plugins:
         self._config = config
         self._mistakes: list[str] = []
         self._made: dict[str, object] = {}
+        self._scorers = config.named_scorers
         self._found = {plugin.name: plugin for plugin in self._taken(_entry_points())}
         self._found |= {plugin.name: plugin for plugin in self._taken(self._files())}
         for plugin in self._found.values():
@@ -86,11 +92,34 @@ class Plugins:
             PluginError: one line for each that failed; the others are registered all the same.
         """
         for plugin in self._found.values():
-            if plugin.state == "on":
+            if plugin.state in ("on", "named"):
                 self._register(plugin, registrar)
         lines = self._mistakes + [p.error for p in self._found.values() if p.error]
+        lines += self._no_scorers()
         if lines:
             raise PluginError("\n".join(lines))
+
+    @property
+    def names(self) -> list[str]:
+        """Of those that are registered, in the order of registering."""
+        return list(self._made)
+
+    def state_of(self, name: str) -> str | None:
+        """`on`, `named` or whatever else it is; None for one that was not found."""
+        return self._found[name].state if name in self._found else None
+
+    def hooks_of(self, name: str) -> list[str]:
+        """What a registered plugin implements."""
+        return self._found[name].hooks if name in self._found else []
+
+    def keep(self, name: str, before: Plugins) -> None:
+        """Have a plugin as it was before."""
+        if name in before._found:
+            self._found[name] = before._found[name]
+        if name in before._made:
+            self._made[name] = before._made[name]
+        else:
+            self._made.pop(name, None)
 
     def describe(self) -> list[dict[str, Any]]:
         """What `perfmon plugins` shows: name, origin, state, hooks, error."""
@@ -108,7 +137,8 @@ class Plugins:
     def _register(self, plugin: Plugin, registrar: Registrar) -> None:
         try:
             made = _load_file(plugin) if plugin.file else self._load_entry(plugin)
-            plugin.hooks = registrar.register(made, plugin.name)
+            by_name = (SCORING,) if plugin.state == "named" else ()
+            plugin.hooks = registrar.register(made, plugin.name, by_name=by_name)
             self._made[plugin.name] = made
             if plugin.file and not plugin.hooks:
                 raise PluginError("implements no hook; mark its functions with @hookimpl")
@@ -128,18 +158,36 @@ class Plugins:
     def _wish(self, plugin: Plugin, also: Collection[str]) -> str:
         enabled = self._config.plugin_enabled(plugin.name)
         if enabled is None:
-            by_itself = plugin.file or plugin.name in DEFAULT_ON or plugin.name in also
-            return "on" if by_itself else "available"
+            if plugin.file or plugin.name in DEFAULT_ON or plugin.name in also:
+                return "on"
+            return "named" if plugin.name in self._scorers else "available"
+        if enabled == "named":
+            return "named"
         return "on" if enabled else "off"
 
     def _unknown(self, also: Iterable[str]) -> Iterator[str]:
         named = {name: self._config.place("plugins", name) for name in self._config.plugins}
         named |= {name: f"plugin {name!r}" for name in also if name not in named}
+        named |= {name: place for name, place in self._scorers.items() if name not in named}
         for name, place in named.items():
             if name not in self._found:
                 known = ", ".join(sorted(self._found)) or "none"
                 hint = did_you_mean(name, self._found)
                 yield f"{place}: there is no such plugin; known are {known}{hint}"
+
+    def _no_scorers(self) -> Iterator[str]:
+        """What outcomes name as their scorer, and is none."""
+        for name, place in self._scorers.items():
+            plugin = self._found.get(name)
+            if plugin is None or plugin.state == "failed":
+                continue  # said already
+            if plugin.state == "off":
+                table = self._config.place("plugins", name)
+                yield f"{place}: the plugin {name!r} is off; see {table}"
+            elif SCORING not in plugin.hooks:
+                scorers = [p.name for p in self._found.values() if SCORING in p.hooks]
+                known = f"{', '.join(sorted(scorers)) or 'none'}{did_you_mean(name, scorers)}"
+                yield f"{place}: the plugin {name!r} scores nothing; scorers are {known}"
 
     def _taken(self, plugins: Iterable[Plugin]) -> Iterator[Plugin]:
         """Each name once; the first has it."""

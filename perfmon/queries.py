@@ -15,6 +15,7 @@ from perfmon.config import Config
 from perfmon.errors import InvalidRun
 from perfmon.history import History
 from perfmon.intake import Intake
+from perfmon.measurements import ANY_AGENT
 from perfmon.ranges import Asked, Moment, minutes_of
 from perfmon.records import (
     AgentPerformance,
@@ -29,8 +30,8 @@ from perfmon.records import (
 from perfmon.scores import Targets, efficiency, reliability, specialization
 from perfmon.summary import AgentCells, Span, agents_of, error_counts, metrics_of, quality_spread
 from perfmon.trends import LOOKED_AT, UNKNOWN, Trends
-from perfmon.window.cells import HOUR, MINUTE, Stat
-from perfmon.window.window import Answer, add_up
+from perfmon.window.cells import HOUR, MINUTE, Stat, add_up
+from perfmon.window.window import Answer
 
 MAX_POINTS = 2_000
 
@@ -52,6 +53,7 @@ class Known(NamedTuple):
 class Overview(NamedTuple):
     """What a report is made of, from one reading."""
 
+    answer: Answer
     window: tuple[int, int]
     metrics: PerformanceMetrics
     agents: dict[str, AgentPerformance] | None
@@ -80,8 +82,13 @@ class Queries:
         self._config = config
         self._now = now
         self.trending = (
-            Trends(intake, history, bus, now, self._in_memory, flush) if with_trends else None
+            Trends(intake, history, bus, now, self.in_memory, flush) if with_trends else None
         )
+
+    def reload(self, config: Config) -> None:
+        """Go on under a changed configuration."""
+        self._config = config
+        self._targets = Targets(**attrs.asdict(config.scores))
 
     def asked(
         self, time_window_minutes: float | None, since: Moment = None, until: Moment = None
@@ -107,7 +114,8 @@ class Queries:
             raise InvalidRun("since", since, "before until")
         return Asked(start, end, False)
 
-    def _in_memory(self, asked: Asked) -> bool:
+    def in_memory(self, asked: Asked) -> bool:
+        """Whether a range is answered from memory."""
         window = self._intake.window
         complete = window.complete_from
         if asked.rolling:
@@ -117,9 +125,10 @@ class Queries:
         # What is too old by now is forgotten before the answer.
         return asked.since >= max(complete, window.floor, self._now() - window.retention)
 
-    def _answer(self, asked: Asked, scope: Scope, *, by_key: bool = False) -> Answer:
+    def answer(self, asked: Asked, scope: Scope, *, by_key: bool = False) -> Answer:
+        """The cells of a range: the window's, or storage's for older times."""
         self._intake.take_in(with_bulks=False)
-        if self._in_memory(asked):
+        if self.in_memory(asked):
             with self._intake.lock:
                 window = self._intake.window
                 window.expire(self._now())
@@ -129,7 +138,7 @@ class Queries:
         return self._history.answer(asked.since, asked.until, scope)
 
     def system(self, asked: Asked, scope: Scope) -> PerformanceMetrics:
-        answer = self._answer(asked, scope)
+        answer = self.answer(asked, scope)
         metrics = metrics_of(answer.cells, _span(asked, answer))
         return self._with_trends(metrics, asked, scope, answer)
 
@@ -147,7 +156,7 @@ class Queries:
 
     def agent(self, name: str, asked: Asked, scope: Scope) -> AgentPerformance:
         scope = attrs.evolve(scope, agent_name=name)
-        answer = self._answer(asked, scope)
+        answer = self.answer(asked, scope)
         found = dict(agents_of(answer.cells, _span(asked, answer))).get(name)
         if found is None or not found.metrics.total_tasks:
             # Asked for by name it was seen before, though perhaps not with this type.
@@ -159,7 +168,7 @@ class Queries:
 
     def agents(self, asked: Asked, scope: Scope) -> dict[str, AgentPerformance]:
         """Every agent of the window, and every one known from before, by name."""
-        answer = self._answer(asked, scope, by_key=True)
+        answer = self.answer(asked, scope, by_key=True)
         found = dict(agents_of(answer.cells, _span(asked, answer)))
         return self._performances(found, asked, answer, scope)
 
@@ -230,21 +239,39 @@ class Queries:
         known += list(zip(list(window.vocabulary.keys.values), last_runs, strict=False))
         newest: dict[str, Known] = {}
         for key, last in known:
+            if key.agent_name == ANY_AGENT:
+                continue
             if scope.tenant in (None, key.tenant) and scope.agent_type in (None, key.agent_type):
                 before = newest.get(key.agent_name)
                 if before is None or (last or 0) > (before[1] or 0):
                     newest[key.agent_name] = Known(key.agent_type, last)
         return newest
 
+    def last_run(self, scope: Scope) -> int | None:
+        """When the last run of a scope ended (microseconds), of any age; None for none."""
+        self._intake.take_in(with_bulks=False)
+        with self._intake.lock:
+            last = self._intake.window.last_run(scope)
+            floor = self._intake.window.floor
+        if last is not None and last >= floor:
+            return last  # storage knew of none after it
+        found = [] if last is None else [last]
+        for agent in self._intake.stored_agents.values():
+            key = CellKey(agent.tenant, agent.agent_name, agent.agent_type, None, None)
+            if agent.last_run and scope.model is None and scope.matches(key):
+                found.append(agent.last_run)
+        return max(found, default=None)
+
     def overview(self, asked: Asked, scope: Scope, *, include_agents: bool) -> Overview:
         """Metrics, agents, trends and error patterns of one window."""
-        answer = self._answer(asked, scope, by_key=True)
+        answer = self.answer(asked, scope, by_key=True)
         span = _span(asked, answer)
         found = dict(agents_of(answer.cells, span))
         trends = self._trends(asked, scope, answer)
         metrics = metrics_of(answer.cells, span)
         agents = self._performances(found, asked, answer, scope) if include_agents else None
         return Overview(
+            answer,
             (span.start, span.end),
             _trended(metrics, trends),
             agents,
@@ -254,7 +281,7 @@ class Queries:
 
     def trends(self, asked: Asked, scope: Scope) -> dict[str, Trend]:
         """The four trends by the name of their metric."""
-        answer = self._answer(asked, scope)
+        answer = self.answer(asked, scope)
         trends = self._trends(asked, scope, answer)
         return {trend.metric: trend for trend in trends.values()}
 
@@ -286,7 +313,7 @@ class Queries:
         if metric not in NUMERIC_METRICS:
             raise InvalidRun("metric", metric, f"one of {', '.join(NUMERIC_METRICS)}")
         step = max(round(minutes_of(step_minutes, "step") * MINUTE), 1)
-        if not self._in_memory(asked):
+        if not self.in_memory(asked):
             step = max(-(-step // HOUR) * HOUR, HOUR)
         if (asked.until - asked.since) / step > MAX_POINTS:
             raise InvalidRun(
@@ -299,13 +326,13 @@ class Queries:
         )
 
     def _pieces(self, asked: Asked, scope: Scope, step: int) -> list[Answer]:
-        if self._in_memory(asked):
+        if self.in_memory(asked):
             self._intake.take_in(with_bulks=False)
             starts = range(asked.since, asked.until, step)
             with self._intake.lock:
                 window = self._intake.window
                 return [window.answer(at, min(at + step, asked.until), scope) for at in starts]
-        cells, since, until = self._answer(asked, scope, by_key=True)
+        cells, since, until = self.answer(asked, scope, by_key=True)
         cells = cells.take(np.argsort(cells.slices, kind="stable"))
         starts = range(since // HOUR * HOUR, until, step) if since < until else range(0)
         bounds = np.searchsorted(cells.slices, [*starts, until]).tolist()
@@ -320,14 +347,19 @@ class Queries:
 
     def error_patterns(self, asked: Asked, scope: Scope) -> list[dict[str, Any]]:
         """Error classes, most frequent first, with their share of runs and their agents."""
-        answer = self._answer(asked, scope, by_key=True)
+        answer = self.answer(asked, scope, by_key=True)
         return _error_patterns(answer, dict(agents_of(answer.cells, _span(asked, answer))))
 
 
 def _point(metric: str, piece: Answer) -> Point:
     metrics = metrics_of(piece.cells, Span(piece.since, piece.until))
     value = float(getattr(metrics, metric))
-    return Point(piece.since / 1e6, piece.until / 1e6, value, metrics.sample_size)
+    interval, count = (math.nan, math.nan), metrics.sample_size
+    if metric == "success_rate":
+        interval = metrics.success_rate_interval
+    elif metric == "avg_accuracy":
+        interval, count = metrics.accuracy_interval, metrics.accuracy_count
+    return Point(piece.since / 1e6, piece.until / 1e6, value, count, *interval)
 
 
 def _trended(metrics: PerformanceMetrics, trends: dict[str, Trend]) -> PerformanceMetrics:

@@ -7,14 +7,18 @@ from typing import Any
 
 import attrs
 
-from perfmon.alerts import breaches
+from perfmon.accuracy import AccuracySummary
+from perfmon.accuracy_queries import AccuracyQueries
 from perfmon.bus import Bus
-from perfmon.checks import stamp, text
+from perfmon.calibration import Calibration
+from perfmon.checks import text
 from perfmon.config import Config
 from perfmon.errors import InvalidRun
+from perfmon.measurements import MEASUREMENT_STATES
 from perfmon.queries import Queries
 from perfmon.ranges import Asked, Moment
 from perfmon.records import (
+    AccuracyMeasurement,
     AgentPerformance,
     AlertLevel,
     PerformanceAlert,
@@ -25,7 +29,14 @@ from perfmon.records import (
     from_micros,
 )
 from perfmon.report import add_recommendations, build_report
+from perfmon.roles import FoundBy
 from perfmon.scores import health_score, health_status
+
+_FOUND_STATES = tuple(
+    word
+    for word in dict.fromkeys(MEASUREMENT_STATES)
+    if word not in ("waiting", "answered", "outcome", "repeated")
+)
 
 
 class Reading(ABC):
@@ -34,6 +45,7 @@ class Reading(ABC):
     bus: Bus
     config: Config
     queries: Queries
+    accuracy_queries: AccuracyQueries
     window_size_minutes: int
     enable_auto_alerts: bool
 
@@ -137,6 +149,75 @@ class Reading(ABC):
         asked = self._asked(time_window_minutes, since, until)
         return self.queries.error_patterns(asked, _scope(tenant, model, agent_type, agent_name))
 
+    def get_accuracy(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+        task_type: str | None = None,
+    ) -> AccuracySummary:
+        """How right agents were: means with intervals, coverage, sources, errors, calibration.
+
+        A measurement belongs to the time when its outcome became known, coverage to the time of
+        the prediction.
+        """
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type, agent_name, task_type)
+        return self.accuracy_queries.summary(asked, scope)
+
+    def get_calibration(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+        task_type: str | None = None,
+    ) -> Calibration:
+        """Whether agents are right as often as they say: reliability bins, errors, a verdict."""
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type, agent_name, task_type)
+        return self.accuracy_queries.calibration(asked, scope)
+
+    def get_measurements(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        source: str | None = None,
+        task_id: str | None = None,
+        state: str | None = None,
+        worst: bool = False,
+        limit: int = 100,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+        task_type: str | None = None,
+    ) -> list[AccuracyMeasurement]:
+        """Single measurements with both outcomes, newest first, or `worst` first.
+
+        `worst` leaves out what does not count; otherwise all states are there: of a task with
+        several outcomes the whole history.
+        """
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type, agent_name, task_type)
+        if state is not None and state not in _FOUND_STATES:
+            raise InvalidRun("state", state, f"one of {', '.join(_FOUND_STATES)}")
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InvalidRun("limit", limit, "a whole number of at least 1")
+        by = FoundBy(source=source, task_id=task_id, state=state, worst=worst, limit=limit)
+        return self.accuracy_queries.measurements(asked, scope, by)
+
     def compare(
         self,
         window_minutes: float | None = None,
@@ -152,6 +233,7 @@ class Reading(ABC):
         minutes = self.window_size_minutes if window_minutes is None else window_minutes
         return self.queries.compare(minutes, against, scope)
 
+    @abstractmethod
     def get_alerts(
         self,
         level: AlertLevel | str | None = None,
@@ -161,24 +243,7 @@ class Reading(ABC):
         state: str | None = None,
         since: Moment = None,
     ) -> list[PerformanceAlert]:
-        """What is beyond its threshold now, with evidence: the system's, then each agent's."""
-        if not self.enable_auto_alerts or state not in (None, "firing"):
-            return []
-        if level is not None and level not in tuple(AlertLevel):
-            raise InvalidRun("level", level, "info, warning or critical")
-        asked = self._asked(None, None, None)
-        limits = self.thresholds
-        found = list(breaches(self.queries.system(asked, Scope()), limits))
-        for name, agent in self.queries.agents(asked, Scope()).items():
-            found += breaches(agent.metrics, limits, name)
-        first = None if since is None else from_micros(stamp("since", since, None))
-        return [
-            alert
-            for alert in found
-            if (level is None or alert.level == level)
-            and (agent_name is None or alert.agent_name == agent_name)
-            and (first is None or alert.timestamp >= first)
-        ][:limit]
+        """Alerts, newest first."""
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -225,12 +290,14 @@ class Reading(ABC):
         """The report as JSON values; `render_report` makes text, Markdown or HTML of it."""
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type)
+        self.accuracy_queries.settle()
         found = self.queries.overview(asked, scope, include_agents=include_agents)
         report = build_report(
             generated_at=self.now_us(),
             window=found.window,
             metrics=found.metrics,
             agents=found.agents,
+            accuracy=self.accuracy_queries.of_answer(found.answer, scope),
             trends=found.trends,
             error_patterns=found.error_patterns,
             thresholds=self.thresholds,
@@ -251,5 +318,12 @@ def _scope(
     model: str | None,
     agent_type: str | None,
     agent_name: str | None = None,
+    task_type: str | None = None,
 ) -> Scope:
-    return Scope(tenant=tenant, model=model, agent_type=agent_type, agent_name=agent_name)
+    return Scope(
+        tenant=tenant,
+        model=model,
+        agent_type=agent_type,
+        agent_name=agent_name,
+        task_type=task_type,
+    )

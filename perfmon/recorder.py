@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -82,7 +82,7 @@ class Bulk:
 
 
 class Drained(NamedTuple):
-    """All that was pending: rows, bulks, and the journal's position after them."""
+    """What was pending: rows, bulks, and a journal position before which all is given away."""
 
     runs: list[Row]
     measurements: list[Row]
@@ -106,6 +106,7 @@ class Recorder:
         self.wake = threading.Event()
         self.room = threading.Condition()
         self.lock = threading.Lock()
+        self._draining = threading.Lock()
         self._max_pending = max_pending
         self._runs: deque[Row] = deque()
         self._measurements: deque[Row] = deque()
@@ -113,6 +114,9 @@ class Recorder:
         self._bulk_rows = 0
         self._spilled_from: tuple[int, int] | None = None
         self._spilled = 0
+        # A journal position, and how many runs and measurements are still to be given away that
+        # may stand before it.
+        self._ahead: tuple[tuple[int, int], int, int] | None = None
         self._closed = False
         self._patient_from = 0.0
 
@@ -155,7 +159,16 @@ class Recorder:
 
     def append_measurement(self, row: Row) -> None:
         """The same for a measurement."""
-        self._append(MEASUREMENT, row, self._deadline())
+        if self._closed or self._spilled or len(self._measurements) >= self._max_pending:
+            self._append(MEASUREMENT, row, self._deadline())
+        else:
+            self._measurements.append(row)
+            if self.journal is not None:
+                payload = _encode(row)
+                try:
+                    self.journal.write(_framed(MEASUREMENT, payload))
+                except ValueError:  # the file is full
+                    self._journal(MEASUREMENT, payload)
         if not self.wake.is_set():
             self.wake.set()
 
@@ -240,43 +253,72 @@ class Recorder:
 
     def drain(self, *, with_bulks: bool = True) -> Drained:
         """Everything that is pending in memory, or else the next part of what was spilled."""
-        with self.lock:
-            runs, measurements = _taken(self._runs), _taken(self._measurements)
-            is_all = not self._runs and not self._measurements
-            bulks: list[Bulk] = []
-            if with_bulks:
-                bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
-            drained = Drained(runs, measurements, bulks, None)
-            if runs or measurements or bulks:
-                if self.journal is not None and is_all and not self._spilled:
-                    drained = drained._replace(position=self.journal.position())
-            elif self._spilled and self.journal is not None:
-                drained = self._read_spilled(self.journal)
-            self.drained += len(drained.runs) + len(drained.measurements)
-            self.drained += sum(bulk.waiting for bulk in bulks)
-            self._patient_from = 0.0  # somebody makes room: it is worth waiting again
+        with self._draining:
+            with self.lock:
+                drained = self._taken(with_bulks=with_bulks)
+                self.drained += len(drained.runs) + len(drained.measurements)
+                self.drained += sum(bulk.waiting for bulk in drained.bulks)
+                self._patient_from = 0.0  # somebody makes room: it is worth waiting again
+                end = None
+                if self.journal is not None and self._spilled and not any(drained[:3]):
+                    end = self.journal.position()
+            if self.journal is not None and end is not None:
+                drained = self._read_spilled(self.journal, end)
         with self.room:
             self.room.notify_all()
         return drained
 
-    def _read_spilled(self, journal: Journal) -> Drained:
+    def _taken(self, *, with_bulks: bool) -> Drained:
+        runs, measurements = _taken(self._runs), _taken(self._measurements)
+        bulks: list[Bulk] = []
+        if with_bulks:
+            bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
+        passed = self._passed(len(runs), len(measurements))
+        return Drained(runs, measurements, bulks, passed)
+
+    def _passed(self, runs: int, measurements: int) -> tuple[int, int] | None:
+        """A position in the journal of which all rows before it are given away by now, if any.
+
+        Under load the queues are never empty: a position is noted with the rows that are still
+        ahead of it. Who records appends to a queue first, so that no more of them can come.
+        """
+        if self.journal is None:
+            return None
+        if self._ahead is not None:
+            position, runs_ahead, measurements_ahead = self._ahead
+            self._ahead = position, runs_ahead - runs, measurements_ahead - measurements
+        is_all = not self._runs and not self._measurements
+        if not self._spilled and (is_all or self._ahead is None):
+            self._ahead = self.journal.position(), len(self._runs), len(self._measurements)
+        if self._ahead is None or max(self._ahead[1:]) > 0:
+            return None
+        passed, self._ahead = self._ahead[0], None
+        return passed
+
+    def _read_spilled(self, journal: Journal, end: tuple[int, int]) -> Drained:
+        """Without the lock, for which everybody who records is waiting meanwhile.
+
+        What came after `end` may belong to rows in memory.
+        """
         assert self._spilled_from is not None
-        records, after = journal.read(self._spilled_from, 20_000)
-        runs = _of_kind(records, SPILLED_RUN)
-        measurements = _of_kind(records, SPILLED_MEASUREMENT)
-        self._spilled -= len(runs) + len(measurements)
-        self._spilled_from = after
-        return Drained(decoded(runs), decoded(measurements), [], after)
+        records, after = journal.read(self._spilled_from, _AT_ONCE)
+        runs = decoded(_of_kind(records, SPILLED_RUN))
+        measurements = decoded(_of_kind(records, SPILLED_MEASUREMENT))
+        with self.lock:
+            self._spilled -= len(runs) + len(measurements)
+            self._spilled_from = after
+            self.drained += len(runs) + len(measurements)
+        return Drained(runs, measurements, [], min(after, end))
 
     def take_over(self, before: Recorder) -> None:
         """Go on with the accounts of the recorder before, and with what it still holds."""
-        drained = before.drain()
         self.dropped += before.dropped
-        self.drained += before.drained - len(drained.runs) - len(drained.measurements)
-        self.append_many(drained.runs, drained.measurements)
-        for bulk in drained.bulks:
-            self.drained -= bulk.waiting
-            self.append_bulk(bulk)
+        self.drained += before.drained
+        while len(before):
+            drained = before.drain()
+            self.append_many(drained.runs, drained.measurements)
+            for bulk in drained.bulks:
+                self.append_bulk(bulk)
 
     def take_back(self, rows: tuple[list[Row], list[Row]]) -> None:
         """Rows that were given away and not stored come back, unless the journal brings them."""
@@ -294,7 +336,7 @@ class Recorder:
     def close(self, *, keep: bool) -> None:
         """Shut, and release the journal; `keep` leaves its files for the next start."""
         self.shut()
-        with self.lock:
+        with self._draining, self.lock:
             if self.journal is not None:
                 self.journal.close(keep=keep)
 
@@ -318,16 +360,22 @@ def decoded(payloads: list[bytes]) -> list[Row]:
 
 
 def recovered(
-    records: Iterable[Record | None], kinds: tuple[int, ...], length: int
+    records: Iterable[Record | None],
+    kinds: tuple[int, ...],
+    length: int,
+    modern: Callable[[Row], Row] = lambda row: row,
 ) -> tuple[list[Row], int]:
-    """The rows of these kinds in what a process left, and how many could not be read."""
+    """The rows of these kinds in what a process left, and how many could not be read.
+
+    `modern` makes a row of today's length from one of an older version.
+    """
     rows: list[Row] = []
     damaged = 0
     for record in records:
         if record is None or record.kind not in kinds:
             continue
         try:
-            row = _decode(record.payload)
+            row = modern(_decode(record.payload))
         except msgspec.DecodeError:
             row = ()
         if len(row) == length:

@@ -1,4 +1,4 @@
-"""The recording half of the monitor: what it is told, checked and left to be stored."""
+"""The recording half of the monitor: runs it is told, checked and left to be stored."""
 
 from __future__ import annotations
 
@@ -21,20 +21,18 @@ from perfmon.checks import (
     MAX_JSON,
     RUN_FIELDS,
     STATUS_CODES,
-    checked_measurement,
     checked_run,
     optional_text,
     stamp,
     text,
 )
 from perfmon.config import Config
+from perfmon.counts import Counts
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
-from perfmon.ids import new_id
-from perfmon.intake import Counts, Intake
+from perfmon.intake import Intake
 from perfmon.recorder import Bulk, Recorder, Row
 from perfmon.records import (
-    AccuracyMeasurement,
     AgentRun,
     Receipt,
     Rejection,
@@ -311,82 +309,15 @@ class Recording(ABC):
             return
         self.recorder.append_bulk(bulk)
         writer = self._writer
-        if writer is None:
-            with contextlib.suppress(StorageError):
-                self.store_now()
-            return
-        writer.hurry()
-        while not bulk.done.wait(1.0):
-            if not writer.is_alive:
+        if writer is not None:
+            writer.hurry()
+            bulk.done.wait(1.0)
+        while not bulk.done.is_set():
+            if writer is None or not writer.is_alive:
                 with contextlib.suppress(StorageError):
                     self.store_now()
-
-    def record_accuracy(
-        self,
-        agent_name: str,
-        task_id: str,
-        predicted_outcome: Any,
-        actual_outcome: Any,
-        feedback_source: str = "user",
-        metadata: Mapping[str, Any] | None = None,
-        *,
-        confidence: float | None = None,
-        model: str | None = None,
-        task_type: str | None = None,
-        tenant: str = "default",
-        timestamp: datetime | float | None = None,
-        measurement_id: str | None = None,
-    ) -> AccuracyMeasurement:
-        """Compare a prediction with what really happened, and record the measurement.
-
-        Outcomes are any JSON values. `measurement_id` makes a repeat harmless: by default every
-        call is a measurement of its own.
-
-        Raises:
-            InvalidRun: a field has a value that is not allowed; nothing was recorded.
-        """
-        row = self._record_measurement(
-            dict(
-                agent_name=agent_name, task_id=task_id, predicted_outcome=predicted_outcome,
-                actual_outcome=actual_outcome, feedback_source=feedback_source, metadata=metadata,
-                confidence=confidence, model=model, task_type=task_type, tenant=tenant,
-                timestamp=timestamp, measurement_id=measurement_id,
-            )
-        )  # fmt: skip
-        return AccuracyMeasurement.from_row(row)
-
-    def record_accuracies(
-        self, items: Iterable[Mapping[str, Any]], *, wait: bool = True
-    ) -> tuple[list[AccuracyMeasurement | None], Receipt]:
-        """Record many measurements, given as mappings of `record_accuracy`'s arguments.
-
-        The list has None where an item was refused.
-        """
-        rows: list[Row] = []
-        rejected: list[Rejection] = []
-        measured: list[AccuracyMeasurement | None] = []
-        for index, item in enumerate(items):
-            try:
-                row = self._measurement_row(_known_fields(item))
-            except InvalidRun as problem:
-                rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
-                measured.append(None)
-            else:
-                rows.append(row)
-                measured.append(AccuracyMeasurement.from_row(row))
-        return measured, self._record_rows([], rows, rejected, wait=wait)
-
-    def _record_measurement(self, fields: dict[str, Any]) -> Row:
-        with self._counting():
-            row = self._measurement_row(fields)
-        self.recorder.append_measurement(row)
-        if self._writer is None:
-            self._take_in_if_many()
-        return row
-
-    def _measurement_row(self, fields: dict[str, Any]) -> Row:
-        fields["measurement_id"] = fields.get("measurement_id") or new_id()
-        return checked_measurement(fields, self.now_us(), self._score)
+            # Another caller may have taken it in, and be storing it.
+            bulk.done.wait(0.01 if writer is None else 1.0)
 
     @contextlib.contextmanager
     def _counting(self) -> Iterator[None]:
@@ -401,15 +332,6 @@ class Recording(ABC):
         if rows:
             with self._counts_lock:
                 self._counts.rejected += rows
-
-    def _score(self, predicted: Any, actual: Any) -> tuple[float, str]:
-        """The first scorer's answer and its name; plain equality where none has one."""
-        named = self.bus.ask_named(
-            "score_outcome", check=_in_range, predicted=predicted, actual=actual
-        )
-        if named is not None:
-            return named[1], named[0]
-        return float(type(predicted) is type(actual) and predicted == actual), "equality"
 
     def run_started(
         self,
@@ -440,10 +362,6 @@ class Recording(ABC):
                 "started_at": from_micros(self.now_us()),
             }
 
-    def record_measurement(self, measurement: AccuracyMeasurement) -> None:
-        """Record a measurement that has its score already."""
-        self._record_measurement(attrs.asdict(measurement, recurse=False))
-
     def get_in_flight(self) -> list[dict[str, Any]]:
         """Runs that began and did not end yet, the oldest first."""
         now = self.now_us()
@@ -469,31 +387,3 @@ class Recording(ABC):
         return lambda function: watched(
             lambda: self.track(agent_name, agent_type, **fields), function
         )
-
-
-_MEASUREMENT_ARGUMENTS = frozenset(
-    (
-        "agent_name", "task_id", "predicted_outcome", "actual_outcome", "feedback_source",
-        "metadata", "confidence", "model", "task_type", "tenant", "timestamp", "measurement_id",
-    )
-)  # fmt: skip
-
-
-def _known_fields(item: Any) -> dict[str, Any]:
-    if not isinstance(item, Mapping):
-        raise InvalidRun("measurement", item, "an object of a measurement's fields")
-    for name in item:
-        if name not in _MEASUREMENT_ARGUMENTS:
-            raise InvalidRun(
-                str(name), item[name], f"one of {', '.join(sorted(_MEASUREMENT_ARGUMENTS))}"
-            )
-    for name in ("agent_name", "task_id", "predicted_outcome", "actual_outcome"):
-        if name not in item:
-            raise InvalidRun(name, None, "given")
-    return dict(item)
-
-
-def _in_range(score: Any) -> float:
-    if not isinstance(score, (int, float)) or not 0 <= score <= 1:
-        raise ValueError(f"score_outcome answered {score!r}, not a number in [0, 1]")
-    return float(score)

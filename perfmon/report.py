@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+import msgspec
 
+from perfmon.accuracy import AccuracySummary
 from perfmon.records import (
     AgentPerformance,
     PerformanceMetrics,
@@ -16,6 +18,9 @@ from perfmon.records import (
 )
 from perfmon.scores import health_score, health_word
 
+_MOST_EXAMPLES = 20
+_LONGEST = 1_000
+
 
 def build_report(
     *,
@@ -23,6 +28,7 @@ def build_report(
     window: tuple[int, int],
     metrics: PerformanceMetrics,
     agents: dict[str, AgentPerformance] | None,
+    accuracy: AccuracySummary,
     trends: dict[str, Trend],
     error_patterns: list[dict[str, Any]],
     thresholds: dict[str, float],
@@ -39,6 +45,7 @@ def build_report(
         "health_status": health_word(score),
         "system_metrics": metrics,
         "agent_metrics": {},
+        "accuracy": _in_short(accuracy, with_agents=agents is not None),
         "trends": trends,
         "recent_alerts": alerts,
         "error_patterns": error_patterns,
@@ -50,6 +57,27 @@ def build_report(
         report["agent_metrics"] = {name: agent_json(agent) for name, agent in agents.items()}
     plain: dict[str, Any] = jsonable(report)
     return plain
+
+
+def _in_short(accuracy: AccuracySummary, *, with_agents: bool) -> AccuracySummary:
+    """A report has a few examples, and long outcomes as text that is cut off."""
+    examples = tuple(
+        attrs.evolve(
+            one,
+            predicted_outcome=_shortened(one.predicted_outcome),
+            sources={name: _shortened(told) for name, told in one.sources.items()},
+        )
+        for one in accuracy.disagreements[:_MOST_EXAMPLES]
+    )
+    short = attrs.evolve(accuracy, disagreements=examples)
+    return short if with_agents else attrs.evolve(short, by_agent={}, calibration_by_agent={})
+
+
+def _shortened(outcome: Any) -> Any:
+    text = msgspec.json.encode(outcome)
+    if len(text) <= _LONGEST:
+        return outcome
+    return text[:_LONGEST].decode(errors="ignore") + "…"
 
 
 def agent_json(agent: AgentPerformance) -> dict[str, Any]:

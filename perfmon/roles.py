@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from perfmon.alert_storage import AlertStorage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,14 +37,33 @@ class KnownAgent(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """Which rows of a batch were really new, in the batch's order."""
+    """Which rows of a batch were really new, and which were amended, in the batch's order."""
 
     runs: npt.NDArray[np.bool_]
     measurements: npt.NDArray[np.bool_]
+    amended: npt.NDArray[np.bool_]
 
 
-class Storage(Protocol):
-    """Keeps and finds runs, measurements, cells and alerts.
+class FoundBy(NamedTuple):
+    """Which measurements of a range are looked for.
+
+    Attributes:
+        source: the feedback source; None is any.
+        task_id: of this task alone.
+        state: only those in this state, by its word; None is any.
+        worst: the lowest scores first, of what counts; else the newest first, of any state.
+        limit: at most so many.
+    """
+
+    source: str | None = None
+    task_id: str | None = None
+    state: str | None = None
+    worst: bool = False
+    limit: int = 100
+
+
+class Storage(AlertStorage, Protocol):
+    """Keeps and finds runs, measurements, cells and alerts (`AlertStorage`).
 
     Threads: any method may be called from any thread; `store` from one at a time.
     Consistency: what `store` returned for is seen by every later read.
@@ -50,6 +71,7 @@ class Storage(Protocol):
     storages on a server need not do anything for, also the loss of power.
     Repeats: `store` adds a row only if its key (tenant, run_id, agent_name; for measurements
     the measurement_id) is not there, neither in storage nor earlier in the batch.
+    Amendments: `store` replaces a measurement only if it still has the state it was read with.
     Times are UTC microseconds; ranges are [since, until).
     Sharing: `shared` says whether other processes may store there at the same time.
     Errors: `StorageError`; a failed `store` has changed nothing and may be repeated.
@@ -61,7 +83,7 @@ class Storage(Protocol):
         ...
 
     def store(self, batch: Batch) -> Stored:
-        """Add what is new, and its hour cells (`batch.cells`), in one transaction."""
+        """Add what is new, amend, and merge the hour cells (`batch.cells`), in one transaction."""
         ...
 
     def read_runs(
@@ -74,6 +96,35 @@ class Storage(Protocol):
         self, since: int, until: int, scope: Scope, *, limit: int | None = None
     ) -> Iterator[list[Row]]:
         """Rows in the order of `MEASUREMENT_FIELDS`, oldest first, in chunks."""
+        ...
+
+    def find_measurements(self, since: int, until: int, scope: Scope, by: FoundBy) -> list[Row]:
+        """Measurements (not predictions or outcomes alone), newest or worst first."""
+        ...
+
+    def read_disputed(self, since: int, until: int, scope: Scope, limit: int) -> list[list[Row]]:
+        """What several sources measured of one task in the range: the newest `limit` tasks.
+
+        Of very many measurements only the newest are looked through.
+        """
+        ...
+
+    def read_tasks(self, tasks: Sequence[tuple[str | None, str]]) -> list[Row]:
+        """What waits for these tasks (tenant, or None for any, and task id), was told of them,
+        or came of both, in order of time.
+        """
+        ...
+
+    def open_tasks(self) -> list[tuple[str, str]]:
+        """Tasks (tenant, task id) with a told outcome or a prediction that can be compared."""
+        ...
+
+    def read_unscored(self, limit: int) -> list[Row]:
+        """The oldest measurements that a remote scorer has still to answer."""
+        ...
+
+    def waiting(self, scope: Scope) -> tuple[int, int | None]:
+        """How many predictions wait for their outcome, and the time of the oldest."""
         ...
 
     def read_cells(self, since: int, until: int, scope: Scope, vocabulary: Vocabulary) -> Cells:
@@ -91,7 +142,9 @@ class Storage(Protocol):
     def purge(self, runs_before: int, cells_before: int, *, limit: int | None = None) -> int:
         """Forget runs and measurements, and cells, that ended before; returns rows removed.
 
-        With a limit at most so many of each kind, the oldest first.
+        With a limit at most so many of each kind, the oldest first. Predictions, outcomes and
+        what came of both stay as long as cells. Episodes, messages and silences go with runs, but
+        none that still fires, waits or holds.
         """
         ...
 

@@ -57,7 +57,7 @@ def one_line(text: object) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
 
 
-def redacted(text: object) -> str:
+def redacted(text: object, longest: int = _LONGEST) -> str:
     """One line of bounded length, without known secrets and without credentials in URLs."""
     line = one_line(text)
     for secret in tuple(_known):
@@ -65,7 +65,7 @@ def redacted(text: object) -> str:
         if len(value) >= 4:
             line = line.replace(value, "***")
     line = _QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", line))
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."
+    return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
 def read_secret(given: Any, folder: Path, environment: Mapping[str, str]) -> Secret:

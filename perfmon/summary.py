@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from perfmon.intervals import mean_interval, mean_share
+from perfmon.measurements import ANY_AGENT
 from perfmon.records import CellKey, PerformanceMetrics, from_micros
 from perfmon.scores import wilson
 from perfmon.window import sketch
-from perfmon.window.cells import Cells, Stat
+from perfmon.window.cells import Cells, Stat, add_up
 from perfmon.window.ragged import Floats, Ints
 from perfmon.window.vocabulary import Vocabulary
-from perfmon.window.window import add_up
 
 QUANTILES = (0.50, 0.95, 0.99)
 
@@ -64,6 +65,7 @@ def _metrics(
     # The middle of the highest bucket may lie above the longest run.
     p50, p95, p99 = (min(value, longest) if value == value else value for value in quantiles)  # noqa: PLR0124
     mean = _ratio
+    labelled = stats[Stat.DIRECT] + stats[Stat.ANSWERED]
     return PerformanceMetrics(
         total_tasks=int(runs),
         successful_tasks=int(success),
@@ -94,8 +96,14 @@ def _metrics(
         avg_cpu_ms=mean(stats[Stat.CPU], stats[Stat.CPU_N]),
         avg_quality_score=mean(stats[Stat.QUALITY], stats[Stat.QUALITY_N]),
         avg_confidence=mean(stats[Stat.CONFIDENCE], stats[Stat.CONFIDENCE_N]),
-        avg_accuracy=mean(stats[Stat.ACCURACY], stats[Stat.ACCURACY_N]),
+        avg_accuracy=mean_share(stats[Stat.ACCURACY_N], stats[Stat.ACCURACY]),
         accuracy_count=int(stats[Stat.ACCURACY_N]),
+        accuracy_interval=mean_interval(
+            stats[Stat.ACCURACY_N], stats[Stat.ACCURACY], stats[Stat.ACCURACY_SQ]
+        ),
+        accuracy_coverage=_ratio(labelled, labelled + stats[Stat.WAITING]),
+        predictions_waiting=int(stats[Stat.WAITING]),
+        unmapped_count=int(stats[Stat.UNMAPPED]),
         errors=errors,
         success_rate_interval=wilson(success, runs),
         window_start=from_micros(span.start),
@@ -132,6 +140,8 @@ def agents_of(cells: Cells, span: Span) -> Iterator[tuple[str, AgentCells]]:
     ordered = cells.take(order)
     bounds = np.searchsorted(group[order], np.arange(len(names) + 1))
     for number, name in enumerate(names):
+        if name == ANY_AGENT:
+            continue
         rows = np.arange(bounds[number], bounds[number + 1])
         yield name, _agent(ordered.take(rows), span)
 

@@ -89,9 +89,16 @@ class Reader:
         return f"{self.source}{f':{number}' if number else ''}: {label(path, is_table=is_table)}"
 
     def read(self, cls: type[T], raw: Any) -> T:
-        """As `table`, but raises `Mistakes` with paths relative to this table."""
+        """As `table`, but raises `Mistakes` with paths relative to this table.
+
+        A class with the attribute `short`, the name of a field, may be written as text.
+        """
+        short = getattr(cls, "short", None)
+        if short is not None and isinstance(raw, str):
+            raw = {short: raw}
         if not isinstance(raw, Mapping):
-            raise Mistakes([Mistake((), "must be a table", shown(raw))])
+            allowed = "a table" if short is None else f"text, or a table with {short} = ..."
+            raise Mistakes([Mistake((), f"must be {allowed}", shown(raw))])
         fields = _fields(cls)
         mistakes = [_unknown(str(key), raw[key], fields) for key in raw if key not in fields]
         values: dict[str, Any] = {}

@@ -17,9 +17,8 @@ from perfmon.intake import Intake
 from perfmon.ranges import Asked
 from perfmon.records import Point, Scope, Series, Trend
 from perfmon.summary import agent_groups
-from perfmon.window.cells import HOUR, Stat
+from perfmon.window.cells import HOUR, Stat, add_up
 from perfmon.window.ragged import Floats, Ints
-from perfmon.window.window import add_up
 
 UNKNOWN = "insufficient_data"
 _MOST_LOOKS = 1_000

@@ -10,11 +10,14 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from perfmon.secret import redacted
+
+if TYPE_CHECKING:
+    from perfmon.remote import Remote
 
 log = logging.getLogger("perfmon")
 
@@ -39,10 +42,12 @@ class Account:
         self._lock = threading.Lock()
 
     def called(self, seconds: float) -> None:
-        with self._lock:
-            self.calls += 1
-            self.seconds += seconds
-            self.slow += seconds > SLOW_SECONDS
+        # No lock: scorers come here within record_accuracy, and no other thread gets in
+        # between the parts of `+=` on an attribute, as none of them is a call or a jump.
+        self.calls += 1
+        self.seconds += seconds
+        if seconds > SLOW_SECONDS:
+            self.slow += 1
 
     def dropped_some(self, count: int) -> None:
         with self._lock:
@@ -89,15 +94,20 @@ def told_error(problem: BaseException) -> str:
 
 @attrs.frozen(eq=False)
 class Implementation:
-    """One plugin's function for a hook; it is given the arguments it takes, and no more."""
+    """One plugin's function for a hook; it is given the arguments it takes, and no more.
+
+    `positional` takes all the hook's arguments in their order. `unhurried` may take any time.
+    """
 
     plugin: str
     hook: str
     function: Callable[..., Any]
     argnames: tuple[str, ...]
+    positional: Callable[..., Any]
     account: Account
     worker: Worker
-    is_async: bool
+    remote: Remote | None
+    unhurried: bool
 
     def __call__(self, **arguments: Any) -> Any:
         return self.function(*[arguments[name] for name in self.argnames])
@@ -208,6 +218,12 @@ class Worker:
         since, limit = self._since, self._deadline if deadline is None else deadline
         if since is not None and self._clock() - since >= limit:
             self._retire(f"a call took longer than {limit:g} s")
+
+    def finish(self) -> None:
+        """Let the thread end once it has done what waits; returns at once."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
 
     def close(self, until: float) -> None:
         """Finish what waits, up to a moment (monotonic seconds); the rest is dropped."""

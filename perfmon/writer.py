@@ -11,7 +11,7 @@ from perfmon.errors import StorageError
 from perfmon.intake import BATCH, Intake
 
 _log = logging.getLogger("perfmon")
-_LINGER = 0.1  # seconds: what comes within them shares a transaction
+_LINGER = 0.2  # seconds: what comes within them shares a transaction
 _IDLE = 1.0
 _LONGEST_WAIT = 5.0
 
@@ -53,10 +53,13 @@ class Writer:
         while not self._stopping.is_set():
             if wait:
                 self._urgent.wait(wait)
-            elif wake.wait(_IDLE) and len(self._intake.recorder) < BATCH:
-                self._urgent.wait(_LINGER)
+            elif wake.wait(_IDLE):
+                self._linger()
             self._urgent.clear()
-            wake.clear()
+            if not len(self._intake.recorder):
+                # While runs keep coming nobody who records has to wake this thread, which costs
+                # several times a recording.
+                wake.clear()
             wait = self._round(wait)
             if len(self._intake.recorder):
                 wake.set()
@@ -64,6 +67,12 @@ class Writer:
                 self._guarded(self._chores)
                 next_chores = time.monotonic() + _IDLE
         self._round(0.0)
+
+    def _linger(self) -> None:
+        """Wait for company, but not beyond a full batch."""
+        for _ in range(2):
+            if len(self._intake.recorder) >= BATCH or self._urgent.wait(_LINGER / 2):
+                return
 
     def _round(self, waited: float) -> float:
         """Take in and store; returns how long to wait before the next try."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -357,6 +358,95 @@ def test_coroutines_are_seen_through_to_their_end(bus):
     assert bus.ask("price_run", run=run()) == 2.0
     bus.close(20)
     assert plugin.heard == ["1"]
+
+
+class Judge:
+    """Answers from far away, by what it is asked for; `deadline` is its own."""
+
+    deadline = 0.2
+
+    @hookimpl
+    async def score_outcome(self, predicted, actual):
+        if predicted == "slow":
+            await asyncio.sleep(60)
+        if predicted == "stuck":
+            time.sleep(1)  # noqa: ASYNC251 - that is what it is here for
+        if predicted == "exit":
+            raise SystemExit(3)
+        if predicted == "cancel":
+            raise asyncio.CancelledError
+        await asyncio.sleep(0.05)
+        return predicted
+
+
+def ask_judge(bus, predicted):
+    return bus.call_remote(bus.find("score_outcome", "judge"), (predicted, None))
+
+
+def test_a_slow_answer_from_far_away_is_cut_off_and_its_plugin_stays(bus):
+    """Its own deadline counts; it may be slow as often as it likes, and fail in any way."""
+    bus.register(Judge(), "judge")
+    for _ in range(4):
+        assert "no answer within 0.2 s" in ask_judge(bus, "slow").problem
+    assert "it raised SystemExit" in ask_judge(bus, "exit").problem
+    assert "it cancelled itself" in ask_judge(bus, "cancel").problem
+    assert ask_judge(bus, 0.5) == (0.5, None)
+    assert ask_judge(bus, None) == (None, None)
+    account = bus.accounts()["judge"]
+    assert (account["calls"], account["failures"], account["in_service"]) == (8, 6, True)
+
+
+def test_what_is_far_away_is_asked_by_many_at_once(bus):
+    """Each waits for its own answer, and none for another's."""
+    bus.register(Judge(), "judge")
+    started = time.monotonic()
+    with ThreadPoolExecutor(20) as pool:
+        assert len(list(pool.map(lambda _: ask_judge(bus, 0.5), range(40)))) == 40
+    assert time.monotonic() - started < 40 * 0.05
+
+
+def test_a_coroutine_that_cannot_be_stopped_takes_its_plugin_out(bus):
+    """It blocks its thread; who asks next is told why there is no answer."""
+    bus.register(Judge(), "judge")
+    bus._remotes["judge"]._grace = 0.1
+    assert "took over 0.2 s and cannot be stopped" in ask_judge(bus, "stuck").problem
+    assert "out of service" in ask_judge(bus, 0.5).problem
+    assert bus.chain("score_outcome") == ()
+
+
+def test_the_end_of_the_bus_is_the_end_of_what_waits_far_away(bus):
+    """What is under way is cancelled, and no failure of the plugin; the bus can go on."""
+    judge = Judge()
+    judge.deadline = 60
+    bus.register(judge, "judge")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask_judge, bus, "slow")
+        wait_for(lambda: bus._remotes["judge"]._open)
+        bus.close(0.05)
+        assert waiting.result().problem == "score_outcome: the monitor stopped"
+    assert bus.accounts()["judge"]["failures"] == 0
+    assert ask_judge(bus, 0.5).answer == 0.5
+
+
+def test_arguments_by_place_reach_those_who_take_them_by_name(bus):
+    """Some of them, in any order."""
+
+    class Reversed:
+        @hookimpl
+        def score_outcome(self, actual, predicted):
+            return actual - predicted
+
+    class Half:
+        @hookimpl
+        def score_outcome(self, actual):
+            return actual
+
+    bus.register(Reversed(), "reversed")
+    bus.register(Half(), "half", by_name=("score_outcome",))
+    assert [one.plugin for one in bus.chain("score_outcome")] == ["reversed"]
+    assert bus.call(bus.find("score_outcome", "reversed"), (1, 4)) == 3
+    assert bus.call(bus.find("score_outcome", "half"), (1, 4)) == 4
+    assert bus.find("score_outcome", "nobody") is None
 
 
 def test_the_first_failure_and_then_every_hundredth_is_logged_without_secrets(bus, caplog):

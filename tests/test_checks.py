@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from perfmon import AccuracyMeasurement, ConfigError, InvalidRun
 from perfmon.checks import (
-    MEASUREMENT_FIELDS,
-    checked_measurement,
     json_text,
     metadata_text,
     stamp,
     text,
 )
+from perfmon.measurements import MEASUREMENT_FIELDS, checked_measurement
 from perfmon.records import from_micros
 
 AHEAD, BEHIND = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))

@@ -68,7 +68,7 @@ def runs(here):
 def test_help_shows_every_command_and_examples():
     """`perfmon --help` lists all subcommands, and each has a help of its own."""
     text = perfmon("--help").stdout
-    for command in ("serve", "import", "report", "check", "plugins", "init", "demo"):
+    for command in ("serve", "import", "report", "alerts", "check", "plugins", "init", "demo"):
         assert re.search(rf"^  {command} ", text, re.MULTILINE)
         assert "Usage: perfmon" in perfmon(command, "--help").stdout
     assert "perfmon import runs.csv.gz" in text
@@ -87,6 +87,7 @@ def test_version_is_the_distributions():
         (["report", "--since", "soon"], 2, "'soon' is no time"),
         (["report", "--format", "pdf"], 2, "'pdf' is not one of"),
         (["import", "x", "--map", "cost"], 2, "'cost' must be FIELD=COLUMN"),
+        (["import", "x", "--type", "guess"], 2, "'guess' is not one of"),
         (["import", "missing.csv"], 1, "missing.csv: No such file or directory"),
         (["import", "."], 1, ".: Is a directory"),
         (["report", "--config", "missing.toml"], 1, "missing.toml: no such file"),
@@ -151,7 +152,22 @@ def test_import_takes_several_files_of_both_kinds(here, runs):
     text = perfmon("import", runs, lines).stdout
     assert "runs.csv: 100 accepted" in text
     assert "more.jsonl: 2 accepted, 0 duplicate" in text
+    assert "\n  accepted: 1 run, 1 measurement\n" in text
     assert "more.jsonl: 0 accepted, 2 duplicate" in perfmon("import", lines).stdout
+
+
+def test_import_tells_predictions_from_outcomes(here):
+    """`--type prediction` makes two things of a row that has its outcome, and says so."""
+    path = here / "forecasts.csv"
+    path.write_text("agent_name,task_id,p,a,timestamp\nx,1,5,5,100\nx,2,5,,100\nx,3,5,,100\n")
+    arguments = ("import", path, "--map", "predicted_outcome=p", "--map", "actual_outcome=a")
+    text = perfmon(*arguments, "--type", "prediction").stdout
+    assert "4 accepted, 0 duplicate, 0 rejected" in text
+    assert "\n  accepted: 3 predictions, 1 outcome\n" in text
+    assert "accepted:" not in perfmon(*arguments, "--type", "prediction").stdout
+    with closing(sqlite3.connect(here / "perfmon.db")) as database:
+        count = "SELECT count(*) FROM measurements WHERE state = "
+        assert [database.execute(f"{count}{state}").fetchone()[0] for state in (4, 8)] == [2, 1]
 
 
 def test_report_is_the_reports_dictionary(here, runs):
@@ -268,6 +284,18 @@ def test_plugins_are_listed_with_their_state(here):
     ):
         assert re.search(row, result.stdout)
     assert "no_such_module_anywhere" in result.stderr
+
+
+def test_a_scorer_that_is_only_named_is_shown_as_such(here):
+    """By `plugins` and by `check`, which also tells of a name that is none."""
+    text = '[monitor]\nstorage = "memory:"\n[agents.a.outcomes]\nscorer = "exact"\n'
+    (here / "monitor.toml").write_text(text)
+    assert re.search(r"exact +named .*score_outcome", perfmon("plugins").stdout)
+    assert "exact (where it is named)" in perfmon("check").stdout
+    (here / "monitor.toml").write_text(text.replace("exact", "exakt"))
+    told = perfmon("check", code=1).stderr
+    assert "monitor.toml:4: [agents.a.outcomes] scorer: there is no such plugin" in told
+    assert "did you mean 'exact'?" in told
 
 
 def test_plugins_add_commands(here):

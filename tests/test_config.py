@@ -16,6 +16,7 @@ from perfmon import AlertLevel, ConfigError
 from perfmon.config import Config, Duration, Secret
 from perfmon.limits import seconds
 from perfmon.secret import redacted
+from perfmon.sections import AccuracyTable, FieldTable, OutcomesTable
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,7 +56,7 @@ def test_the_shipped_file_is_the_defaults_and_two_examples():
     config = Config.load(ROOT / "monitor.toml")
     assert config.monitor == Config().monitor
     assert attrs.evolve(config.alerts, rules=[]) == Config().alerts
-    assert config.scores == Config().scores
+    assert (config.accuracy, config.scores) == (Config().accuracy, Config().scores)
     assert [rule.name for rule in config.alerts.rules] == ["slow billing agent"]
     assert config.specialties == {"billing-assistant": ["invoice", "refund"]}
     assert config.warnings == []
@@ -66,7 +67,8 @@ def test_the_shipped_file_names_every_key():
     text = (ROOT / "monitor.toml").read_text()
     config = Config()
     tables = (config.monitor, config.alerts, config.alerts.thresholds, config.scores)
-    keys = [field.name.rstrip("_") for table in tables for field in attrs.fields(type(table))]
+    kinds = [*map(type, tables), AccuracyTable, OutcomesTable, FieldTable]
+    keys = [field.name.rstrip("_") for kind in kinds for field in attrs.fields(kind)]
     assert [key for key in keys if key not in text] == []
 
 
@@ -157,7 +159,11 @@ def test_a_rule_speaks_the_words_of_thresholds_and_of_metrics():
         ("storage = 'memory:'\n", "monitor.toml:1: storage: belongs below the header [monitor]"),
         ("[plugins]\nslack = 1\n", "monitor.toml:2: [plugins] slack: must be a table"),
         ("[plugins]\npaths = 'x'\n", 'monitor.toml:2: [plugins] paths = "x": must be a list'),
-        ("[plugins.a]\nenabled = 1\n", "monitor.toml:2: [plugins.a] enabled = 1: must be true or"),
+        (
+            "[plugins.a]\nenabled = 1\n",
+            "monitor.toml:2: [plugins.a] enabled = 1: must be true, false",
+        ),
+        ("[plugins.a]\nenabled = 'name'\n", 'or "named" (a scorer only where it is named); did'),
         ("[agents.a]\nspecialities = []\n", "unknown key; did you mean 'specialties'?"),
         ("monitor = 5\n", "monitor.toml:1: monitor = 5: must be a table"),
         ("[monitor]\nkeep_cells_days = 1\n", "keep_cells_days must be at least keep_runs_days"),
@@ -216,9 +222,102 @@ def test_a_plugins_table_is_checked_like_the_rest():
 
 
 def test_a_table_turns_a_plugin_on_and_off():
-    """Present is on, `enabled = false` is off, absent is neither."""
-    config = Config.from_mapping({"plugins": {"a": {}, "b": {"enabled": False}}})
-    assert [config.plugin_enabled(name) for name in "abc"] == [True, False, None]
+    """Present is on, `enabled = false` is off, absent is neither, and "named" is in between."""
+    tables = {"a": {}, "b": {"enabled": False}, "d": {"enabled": "named"}}
+    config = Config.from_mapping({"plugins": tables})
+    assert [config.plugin_enabled(name) for name in "abcd"] == [True, False, None, "named"]
+
+
+def test_a_field_is_mapped_in_short_or_in_full():
+    """The name of the predicted field alone, or a table with it."""
+    fields = {"result": "recommendation", "sum": {"predicted": "total", "weight": 2}}
+    config = Config.from_mapping({"agents": {"a": {"outcomes": {"fields": fields}}}})
+    result, total = config.agents["a"].outcomes.fields.values()
+    assert (result.predicted, result.weight, result.scorer) == ("recommendation", 1.0, None)
+    assert (total.predicted, total.weight) == ("total", 2.0)
+
+
+def test_every_mistake_in_outcomes_is_told_with_its_place(tmp_path):
+    """Of the agent's table, of its synonyms and of each field."""
+    text = """[accuracy]
+source_priorty = ["audit"]
+confidence_fields = ["c", "c"]
+[agents."billing-*".outcomes]
+scorr = "exact"
+source_priority = ["audit", 5]
+synonyms = { approve = ["yes"], reject = ["YES"] }
+[agents.a.outcomes.fields]
+result = 5
+other = { predicted = "x", weight = 0, synonyms = { yes = [[]] } }
+third = { scorer = "exact" }
+"""
+    field = "monitor.toml:{}: [agents.a.outcomes.fields"
+    assert mistakes(tmp_path, text) == [
+        (
+            'monitor.toml:2: [accuracy] source_priorty = ["audit"]: unknown key;'
+            " did you mean 'source_priority'?"
+        ),
+        (
+            'monitor.toml:3: [accuracy] confidence_fields = ["c", "c"]: must name each once;'
+            " 'c' is there twice"
+        ),
+        (
+            'monitor.toml:5: [agents.billing-*.outcomes] scorr = "exact": unknown key;'
+            " did you mean 'scorer'?"
+        ),
+        "monitor.toml:6: [agents.billing-*.outcomes] source_priority, item 2 = 5: must be text",
+        (
+            "monitor.toml:7: [agents.billing-*.outcomes.synonyms]: must give a value one meaning;"
+            " 'YES' means 'approve' and 'reject'"
+        ),
+        field.format(9) + "] result = 5: must be text, or a table with predicted = ...",
+        field.format(10) + ".other] weight = 0: must be a number above 0",
+        (
+            field.format(10) + ".other.synonyms]:"
+            " must be lists of text, numbers, true or false, each by a word"
+        ),
+        field.format(11) + ".third] predicted: is missing; it is required",
+    ]
+
+
+def test_an_agents_outcomes_are_found_by_name_and_by_glob():
+    """Its own name first, whatever comes before it; then the first glob of the file that fits."""
+    tables = {
+        "billing-*": {"outcomes": {"confidence": "first"}},
+        "*": {"outcomes": {"confidence": "second"}},
+        "billing-eu": {"outcomes": {"confidence": "own"}},
+        "billing-us": {"specialties": ["refund"]},
+    }
+    config = Config.from_mapping({"agents": tables})
+    for agent, word in (
+        ("billing-eu", "own"), ("billing-us", "first"), ("billing-x", "first"), ("b", "second"),
+    ):  # fmt: skip
+        assert config.outcomes_of(agent).confidence == word
+    assert Config().outcomes_of("b") is None
+
+
+def test_whose_outcome_counts_is_said_for_all_and_for_an_agent():
+    """The agent's own list is instead of the general one."""
+    tables = {"a": {"outcomes": {"source_priority": ["user"]}}, "b": {"outcomes": {}}}
+    config = Config.from_mapping({"agents": tables})
+    assert config.source_priority_of("a") == ["user"]
+    for agent in "bc":
+        assert config.source_priority_of(agent) == ["audit", "system", "user", "automated"]
+
+
+def test_named_scorers_are_told_with_the_first_place_that_names_them(tmp_path):
+    """The whole outcome's, and each field's."""
+    text = """[agents.a.outcomes]
+scorer = "exact"
+[agents.a.outcomes.fields]
+x = { predicted = "y", scorer = "numeric" }
+z = { predicted = "y", scorer = "exact" }
+"""
+    places = Config.load(written(tmp_path, text)).named_scorers
+    assert {name: place.removeprefix(f"{tmp_path}{os.sep}") for name, place in places.items()} == {
+        "exact": "monitor.toml:2: [agents.a.outcomes] scorer",
+        "numeric": "monitor.toml:4: [agents.a.outcomes.fields.x] scorer",
+    }
 
 
 def test_secrets_come_from_the_environment_and_from_files(tmp_path, monkeypatch):

@@ -7,8 +7,10 @@ from statistics import median
 
 import pytest
 
-from perfmon import AgentRun
+from perfmon import AgentRun, PerformanceMonitor
+from perfmon.cli.demonstration import record
 from perfmon.demo import Simulation, simulate
+from perfmon.testing import ManualClock
 
 NOON = 1_767_268_800.0
 HOUR = 3600
@@ -83,14 +85,65 @@ def test_one_agent_gets_slowly_worse(runs):
     assert late > 2 * early
 
 
-def test_outcomes_arrive_after_their_runs(history):
-    """Every measurement belongs to a run that ended before it."""
-    ended = {event["run_id"]: event["timestamp"] for event in history if event["type"] == "run"}
-    outcomes = [event for event in history if event["type"] == "accuracy"]
+def of_kind(history, kind):
+    return [event for event in history if event["type"] == kind]
+
+
+def test_predictions_come_first_and_outcomes_later(history):
+    """Each belongs to a run that ended before it; some predictions are never answered."""
+    ended = {run["run_id"]: run["timestamp"] for run in of_kind(history, "run")}
+    predicted = {one["task_id"]: one["timestamp"] for one in of_kind(history, "prediction")}
+    outcomes = of_kind(history, "outcome")
     assert len(outcomes) > 1000
-    assert all(ended[outcome["task_id"]] < outcome["timestamp"] for outcome in outcomes)
+    assert all(ended[task] <= at for task, at in predicted.items())
+    assert all(predicted[outcome["task_id"]] < outcome["timestamp"] for outcome in outcomes)
+    assert len(predicted) > 1.1 * len({outcome["task_id"] for outcome in outcomes})
     kinds = {type(outcome["actual_outcome"]).__name__ for outcome in outcomes}
     assert kinds == {"float", "str", "dict", "list"}
+
+
+def test_auditors_come_after_users_and_disagree_now_and_then(history):
+    """About a fifth of what they look at turns out another way."""
+    told = {"user": {}, "audit": {}}
+    for outcome in of_kind(history, "outcome"):
+        told[outcome["feedback_source"]][outcome["task_id"]] = outcome
+    pairs = [(told["user"][task], audit) for task, audit in told["audit"].items()]
+    assert len(pairs) > 50
+    assert all(user["timestamp"] < audit["timestamp"] for user, audit in pairs)
+    differ = sum(user["actual_outcome"] != audit["actual_outcome"] for user, audit in pairs)
+    assert 0.1 < differ / len(pairs) < 0.3
+
+
+@pytest.fixture(scope="module")
+def measured(history):
+    """What a monitor makes of the history."""
+    clock = ManualClock(NOON)
+    with PerformanceMonitor(storage_url="memory:", clock=clock) as monitor:
+        record(monitor, [dict(event) for event in history], wait=True)
+        yield monitor.get_accuracy(24 * 60)
+
+
+def test_one_agent_is_more_confident_than_right(measured):
+    """By far; most of the others know themselves."""
+    verdicts = {name: of.verdict for name, of in measured.calibration_by_agent.items()}
+    gaps = {n: of.confidence - of.accuracy for n, of in measured.calibration_by_agent.items()}
+    assert verdicts["web-researcher"] == "over-confident"
+    assert max(gaps, key=gaps.get) == "web-researcher"
+    assert gaps["web-researcher"] > 0.08
+    assert abs(gaps["support-triage"]) < 0.04
+
+
+def test_there_is_something_of_everything_to_look_at(measured):
+    """Waiting predictions, sources that disagree, outcomes to be mapped, numbers that are off."""
+    assert measured.waiting > 100
+    assert measured.disagreeing > 10
+    assert measured.unmapped == measured.by_agent["data-analyst"].unmapped > 20
+    assert measured.suggestions[0].endswith(
+        '[agents.data-analyst.outcomes.fields] actual_value = "estimated_value",'
+        ' moved = "direction"'
+    )
+    assert measured.errors.count > 100
+    assert measured.by_source.keys() == {"user", "audit", "automated"}
 
 
 def test_live_traffic_goes_on_where_the_history_ends():
@@ -101,4 +154,5 @@ def test_live_traffic_goes_on_where_the_history_ends():
     stamps = [event["timestamp"] for event in events]
     assert stamps == sorted(stamps)
     assert NOON <= stamps[0] < stamps[-1] < NOON + 120
-    assert {event["type"] for event in events} == {"run", "accuracy"}
+    kinds = {event["type"] for event in events}
+    assert kinds == {"run", "prediction", "outcome", "accuracy"}

@@ -10,6 +10,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -25,6 +26,7 @@ from perfmon import (
     hookspecs,
 )
 from perfmon.cli import cli
+from perfmon.scoring import Scoring
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -121,6 +123,17 @@ def test_the_monitor_toml_of_the_readme_is_well(reader):
     assert "last_step" in result.output
 
 
+def test_the_scorers_of_the_readme_take_their_tables():
+    """And answer as its comments say."""
+    tables = tomllib.loads(next(block for block in blocks("toml") if "[plugins.labels]" in block))
+    config = Config.from_mapping(tables)
+    with PerformanceMonitor(config, storage_url="memory:") as monitor:
+        first = monitor.record_accuracy("a", "1", "Yes", "approve")
+        assert (first.accuracy_score, first.scorer) == (1.0, "labels")
+        orders = {"price": 100.5, "id": 1}, {"price": 100, "id": 2}
+        assert monitor.record_accuracy("a", "2", *orders).accuracy_score == 1.0
+
+
 def test_the_whole_monitor_toml_loads_without_a_word():
     """It has no mistakes, no warnings, and a table of every plugin that takes one."""
     config = Config.load(ROOT / "monitor.toml")
@@ -137,13 +150,37 @@ def test_the_whole_monitor_toml_states_the_defaults():
     assert config.scores == defaults.scores
 
 
+def test_the_outcomes_of_the_readme_and_of_monitor_toml_are_well():
+    """Those of the section load with their scorers, and measure its example; so do the comments'."""
+    (text,) = [text for kind, text in BLOCK.findall(section("Field mapping")) if kind == "toml"]
+    mapped = (ROOT / "monitor.toml").read_text().partition("# [agents.approver.outcomes]")[2]
+    comment = "[agents.approver.outcomes]" + mapped.partition("\n\n")[0].replace("\n# ", "\n")
+    for tables in (text, comment):
+        config = Config.from_mapping(tomllib.loads(tables))
+        with PerformanceMonitor(config, storage_url="memory:") as monitor:
+            assert {"name": "exact", "state": "named"}.items() <= {
+                plugin["name"]: plugin for plugin in monitor.plugins.describe()
+            }["exact"].items()
+            scored = Scoring(monitor.bus, config).score(
+                "approver",
+                {"recommendation": "approve", "estimated_value": 100_000, "certainty": 0.8},
+                {"result": "approved", "actual_value": 95_000},
+            )
+        assert scored.score == pytest.approx((1 + 2 * (1 - 5 / 95)) / 3)
+        assert scored.confidence == 0.8
+
+
 # The commands
 
 
 @pytest.mark.parametrize("words", commands("perfmon"), ids=" ".join)
 def test_a_command_of_the_readme_exists(words):
     """With every option it is shown with."""
-    result = CliRunner().invoke(cli, [words[0], "--help"])
+    path = words[:1]
+    if len(words) > 1 and isinstance(group := cli.get_command(click.Context(cli), path[0]),
+                                     click.Group) and words[1] in group.commands:  # fmt: skip
+        path = words[:2]
+    result = CliRunner().invoke(cli, [*path, "--help"])
     assert result.exit_code == 0, result.output
     for option in (word for word in words if re.match(r"--?[a-z]", word)):
         assert re.search(rf"(?<![\w-]){option}\b", result.output), option
@@ -152,7 +189,10 @@ def test_a_command_of_the_readme_exists(words):
 def test_every_command_is_in_the_readme():
     """None is left for the reader to find out."""
     shown = {words[0] for words in commands("perfmon")}
-    assert shown == {"serve", "import", "report", "check", "plugins", "init", "demo"}
+    assert shown == {"serve", "import", "report", "alerts", "check", "plugins", "init", "demo"}
+    group = cli.get_command(click.Context(cli), "alerts")
+    called = {words[1] for words in commands("perfmon") if words[0] == "alerts"}
+    assert set(group.commands) <= called
 
 
 def test_two_commands_set_everything_up():

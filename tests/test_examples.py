@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from perfmon import AlertLevel, Config, MetricType, PerformanceAlert, PerformanceMonitor
+from perfmon.cli import cli
+from perfmon.testing import check_scorer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -62,14 +66,51 @@ def test_starting_with_monitoring(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+def test_predictions_and_outcomes(tmp_path):
+    """Predictions outlive their process, outcomes come in any order, and the audit overrules."""
+    output = run("predictions_and_outcomes.py", tmp_path)
+    assert "waiting: task 'house-100'" in output
+    assert "81 of 101 predictions have their outcome, 20 wait" in output
+    assert re.search(r"accuracy 5\d% \(\d\d% to \d\d%, 81 outcomes\)", output)
+    assert re.search(r"^  audit  \d\d% of 10$", output, re.MULTILINE)
+    assert "sources disagree in 5 of 10 tasks" in output
+    assert "the appraiser says 73 % on average" in output
+    assert "(over-confident by " in output
+    worst = re.findall(r"^  (\d+)% house-\d+: ", output, re.MULTILINE)
+    assert worst == sorted(worst, key=int)
+    assert len(worst) == 3
+    assert not any(tmp_path.iterdir())
+
+
+def test_every_example_is_run_here():
+    """None is left out of this file."""
+    tests = Path(__file__).read_text()
+    assert all(file.name in tests for file in EXAMPLES.rglob("*.py"))
+
+
 def test_a_scorer_of_ones_own(plugin_folder):
-    """It answers before the built-in scorers, and passes on what is not its own."""
-    shutil.copy(EXAMPLES / "own_scorer.py", plugin_folder)
+    """In fifteen lines: it goes before the built-in ones for dates, and passes on all else."""
+    file = EXAMPLES / "own_scorer.py"
+    assert len(file.read_text().splitlines()) <= 15
+    shutil.copy(file, plugin_folder)
     with monitor_with(plugin_folder) as monitor:
         near = monitor.record_accuracy("a", "t1", "2026-03-01", "2026-03-04")
-        far = monitor.record_accuracy("a", "t2", 90, 100)
+        other = monitor.record_accuracy("a", "t2", 90, 100)
+        words = monitor.record_accuracy("a", "t3", "in March", "in April")
+        check_scorer(monitor.plugin("own_scorer").score_outcome)
     assert (near.accuracy_score, near.scorer) == (0.5, "own_scorer")
-    assert (far.accuracy_score, far.scorer) == (0.9, "scorers")
+    assert (other.accuracy_score, other.scorer) == (0.9, "scorers")
+    assert (words.accuracy_score, words.scorer) == (0.5, "scorers")
+
+
+def test_perfmon_plugins_shows_a_scorer_of_ones_own(plugin_folder, tmp_path, monkeypatch):
+    """With its state and its hook."""
+    shutil.copy(EXAMPLES / "own_scorer.py", plugin_folder)
+    (tmp_path / "monitor.toml").write_text('[plugins]\npaths = ["my_plugins"]\n')
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["plugins"])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^own_scorer\s+on\b.*score_outcome", result.output, re.MULTILINE)
 
 
 def test_a_sink_of_ones_own(plugin_folder, tmp_path):
@@ -83,6 +124,16 @@ def test_a_sink_of_ones_own(plugin_folder, tmp_path):
     with monitor_with(plugin_folder, own_sink={"file": str(lines)}) as monitor:
         monitor.hook.deliver_alert(alert=alert)
         wait_for(lambda: lines.exists() and "warning firing: too dear\n" in lines.read_text())
+        assert monitor.outbox.send_test("own_sink").delivered
+        monitor.record_agent_runs(
+            [
+                {"run_id": f"r{n}", "agent_name": f"agent-{n % 2}", "status": "failure"}
+                for n in range(100)
+            ],
+            wait=True,
+        )
+        # Both are in one message.
+        wait_for(lambda: {"agent-0", "agent-1"} <= set(re.findall(r"agent-\d", lines.read_text())))
 
 
 def test_a_plugin_as_a_distribution_of_its_own():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 
 import pytest
 
-from perfmon import PerfmonError, Receipt, Rejection
+from perfmon import PerfmonError, PerformanceMonitor, Receipt, Rejection
 from perfmon.importing import Columns, FileImport, ImportFileError, Source, moment
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
@@ -21,6 +22,8 @@ class Collector:
         self.refused = refused
         self.runs = []
         self.measurements = []
+        self.predictions = []
+        self.outcomes = []
         self.batches = []
 
     def record_agent_runs(self, runs, *, wait=True):
@@ -33,6 +36,14 @@ class Collector:
 
     def record_accuracies(self, items, *, wait=True):
         self.measurements += (items := list(items))
+        return items, Receipt(accepted=len(items))
+
+    def record_predictions(self, items, *, wait=True):
+        self.predictions += (items := list(items))
+        return Receipt(accepted=len(items))
+
+    def record_outcomes(self, items):
+        self.outcomes += (items := list(items))
         return items, Receipt(accepted=len(items))
 
 
@@ -184,7 +195,9 @@ def test_json_lines_refuse_what_is_no_object(load):
     """Broken JSON, other values and unknown types are refused, each with its line."""
     tally = load('{"type": "run"\n[1]\n{"type": "span"}\n', name="all.jsonl")
     assert [refused.line for refused in tally.first] == [1, 2, 3]
-    assert tally.first[2].reason == "type = 'span': must be run or accuracy"
+    assert tally.first[2].reason == (
+        "type = 'span': must be one of run, accuracy, prediction, outcome"
+    )
 
 
 def test_measurement_ids_are_stable_and_distinct(load, collector):
@@ -196,21 +209,102 @@ def test_measurement_ids_are_stable_and_distinct(load, collector):
     assert first == again != second
 
 
-def test_csv_of_predictions_is_measurements(load, collector):
-    """Two mapped outcome columns make a CSV one of measurements; JSON cells keep their types."""
+FORECASTS = "agent_name,id,p,a,when,known,feedback_source,model\n"
+FORECAST = {"task_id": "id", "predicted_outcome": "p", "actual_outcome": "a", "timestamp": "when"}
+
+
+def test_csv_rows_are_what_their_outcomes_make_them(load, collector):
+    """Both are a measurement, one of them alone a prediction or an outcome; JSON keeps its type."""
     text = (
-        "agent_name,id,p,a,when\nx,1,0.5,1,2026-01-01\nx,2,yes,no,2026-01-01\nx,3,0.1,,2026-01-01"
+        "x,1,0.5,1,2026-01-01,,audit,m\nx,2,yes,no,2026-01-01,,,\n"
+        "x,3,0.1,,2026-01-01,,audit,m\nx,4,,null,2026-01-01,,audit,m\nx,5, , ,2026-01-01,,,"
     )
-    mapping = {
-        "task_id": "id",
-        "predicted_outcome": "p",
-        "actual_outcome": "a",
-        "timestamp": "when",
-    }
-    tally = load(text, mapping)
-    outcomes = [(m["predicted_outcome"], m["actual_outcome"]) for m in collector.measurements]
-    assert outcomes == [(0.5, 1), ("yes", "no")]
+    tally = load(FORECASTS + text, FORECAST)
+    measured = [(m["predicted_outcome"], m["actual_outcome"]) for m in collector.measurements]
+    assert measured == [(0.5, 1), ("yes", "no")]
+    midnight = NOON - 12 * 3600
+    assert collector.predictions == [
+        dict(agent_name="x", task_id="3", predicted_outcome=0.1, model="m", timestamp=midnight)
+    ]
+    (told,) = collector.outcomes
+    assert len(told.pop("outcome_id")) == 32
+    assert told == dict(
+        agent_name="x", task_id="4", actual_outcome=None, feedback_source="audit",
+        timestamp=midnight,
+    )  # fmt: skip
+    assert tally.by_kind == Counter(accuracy=2, prediction=1, outcome=1)
+    assert [refused.reason for refused in tally.first] == ["predicted_outcome is missing"]
+
+
+def test_a_type_given_is_the_type_of_every_row(load, collector):
+    """A prediction has its outcome beside it, and as an accuracy row must have it."""
+    text = FORECASTS + "x,1,0.5,1,2026-01-01,2026-01-02,audit,m\nx,2,0.5,,2026-01-01,,,"
+    mapping = FORECAST | {"outcome_timestamp": "known"}
+    assert load(text, mapping, kind="prediction").accepted == 3
+    assert [item["task_id"] for item in collector.predictions] == ["1", "2"]
+    assert all("actual_outcome" not in item for item in collector.predictions)
+    (told,) = collector.outcomes
+    assert (told["actual_outcome"], told["feedback_source"], told["agent_name"]) == (
+        1,
+        "audit",
+        "x",
+    )
+    assert told["timestamp"] - collector.predictions[0]["timestamp"] == 24 * 3600
+    tally = load(text, mapping, kind="accuracy")
     assert tally.first[0].reason == "actual_outcome is missing"
+    assert collector.measurements[0]["timestamp"] == told["timestamp"]
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [("agent_name,task_id,predicted_outcome,timestamp", "predictions"),
+     ("task_id,actual_outcome,timestamp", "outcomes"),
+     ("run_id,agent_name,status,predicted_outcome,timestamp", "runs")],
+)  # fmt: skip
+def test_csv_kind_goes_by_its_columns(load, collector, header, kind):
+    """Predictions alone, outcomes alone (of any agent), and runs that mention one of them."""
+    load(header + "\n" + ",".join("5" for _ in header.split(",")))
+    assert len(getattr(collector, kind)) == 1
+    assert "agent_name" in header or "agent_name" not in collector.outcomes[0]
+
+
+def test_csv_of_a_type_says_which_column_it_needs(load):
+    """A file of runs is none of outcomes."""
+    with pytest.raises(PerfmonError, match="--map actual_outcome=COLUMN"):
+        load("task_id,p\na,1", kind="outcome")
+
+
+def test_json_lines_carry_predictions_and_outcomes(load, collector):
+    """A line says what it is, or its fields do; a null beside a prediction is not known yet."""
+    common = {"agent_name": "x", "timestamp": NOON}
+    lines = [
+        {"type": "prediction", **common, "task_id": "a", "predicted_outcome": None},
+        {"type": "prediction", **common, "task_id": "b", "predicted_outcome": 1, "actual_outcome": None},
+        {"type": "prediction", **common, "task_id": "c", "predicted_outcome": 1, "actual_outcome": 2,
+         "outcome_id": "own", "outcome_timestamp": "2026-01-02T00:00:00Z"},
+        {"type": "outcome", "task_id": "a", "actual_outcome": None, "timestamp": NOON},
+        {**common, "task_id": "d", "predicted_outcome": 1},
+        {"task_id": "d", "actual_outcome": 1, "timestamp": NOON},
+    ]  # fmt: skip
+    assert load("\n".join(map(json.dumps, lines)), name="all.jsonl").accepted == 7
+    assert [item["task_id"] for item in collector.predictions] == ["a", "b", "c", "d"]
+    told = {item["task_id"]: item for item in collector.outcomes}
+    assert {task: item["actual_outcome"] for task, item in told.items()} == {
+        "a": None,
+        "c": 2,
+        "d": 1,
+    }
+    assert (told["c"]["outcome_id"], told["c"]["timestamp"]) == ("own", NOON + 12 * 3600)
+
+
+@pytest.mark.parametrize("given", ["outcome", "prediction"])
+def test_outcome_ids_are_stable_and_distinct(load, collector, given):
+    """The same line always has the same id, whatever the default time; another has another."""
+    line = '{"agent_name":"x","task_id":"t","predicted_outcome":1,"actual_outcome":%d}\n'
+    load(line % 1 + line % 2, name="a.jsonl", kind=given, default_time=NOON)
+    load(line % 1, name="b.jsonl", kind=given, default_time=NOON + 60)
+    first, second, again = [item["outcome_id"] for item in collector.outcomes]
+    assert first == again != second
 
 
 def test_gzip_is_told_by_its_bytes(load, collector):
@@ -261,3 +355,74 @@ def test_a_missing_file_is_one_clear_error(tmp_path):
     """The error names the file and the system's reason."""
     with pytest.raises(ImportFileError, match=r"nothing\.csv: No such file"):
         Source(tmp_path / "nothing.csv", Columns())
+
+
+# What a monitor makes of it
+
+
+@pytest.fixture
+def take(tmp_path):
+    """Imports text into a monitor whose storage stays."""
+    with PerformanceMonitor(storage_url=f"sqlite:///{tmp_path}/p.db") as monitor:
+
+        def take(text, mapping=FORECAST, kind="prediction"):
+            path = tmp_path / "forecasts"
+            path.write_text(text)
+            return FileImport(monitor, Source(path, Columns(mapping, kind=kind))).run()
+
+        take.monitor = monitor
+        yield take
+
+
+def accuracy(take):
+    """Measurements that count, predictions that wait, and the share whose outcome is known."""
+    summary = take.monitor.get_accuracy(since=0)
+    return summary.overall.count, summary.waiting, summary.overall.coverage
+
+
+def test_a_file_whose_outcomes_come_in_may_be_imported_again(take):
+    """Each time what is new is measured, nothing twice, and a changed outcome is a correction."""
+    rows = ["x,1,5,5,100,,,", "x,2,5,,100,,,", "x,3,5,,100,,,"]
+    for _ in range(2):
+        take(FORECASTS + "\n".join(rows))
+        assert accuracy(take) == (1, 2, pytest.approx(1 / 3))
+    rows[1] = "x,2,5,10,100,,,"
+    tally = take(FORECASTS + "\n".join(rows))
+    assert (tally.accepted, tally.duplicates) == (1, 4)
+    assert accuracy(take) == (2, 1, pytest.approx(2 / 3))
+    rows[1] = "x,2,5,5,100,,,"
+    take(FORECASTS + "\n".join(rows))
+    assert accuracy(take) == (2, 1, pytest.approx(2 / 3))
+    assert take.monitor.get_accuracy(since=0).overall.accuracy == 1
+
+
+def test_a_file_counts_once_whatever_its_rows_are_called(take):
+    """Imported as it is, and again as predictions, it has the same measurements."""
+    text = FORECASTS + "x,1,5,10,100,,,m\nx,2,5,,100,,,m"
+    take(text, kind=None)
+    assert accuracy(take)[:2] == (1, 1)
+    take(text.replace("x,2,5,,", "x,2,5,10,"), kind="prediction")
+    assert accuracy(take)[:2] == (2, 0)
+    assert take.monitor.get_accuracy(since=0).overall.accuracy == 0.5
+
+
+def test_the_order_inside_a_file_does_not_matter(take):
+    """Outcomes before and after their predictions, in batches apart, are all measured."""
+    told = [dict(task_id=f"t{n}", actual_outcome=n, timestamp=100) for n in range(2100)]
+    made = [dict(agent_name="x", task_id=f"t{n}", predicted_outcome=n, timestamp=90)
+            for n in range(2100)]  # fmt: skip
+    lines = "\n".join(json.dumps(item) for item in [*told[:1000], *made, *told[1000:]])
+    for _ in range(2):
+        take(lines, mapping=None, kind=None)
+        assert accuracy(take) == (2100, 0, 1.0)
+
+
+def test_a_refused_prediction_keeps_its_outcome_back(take):
+    """A line is taken in whole or not: mended, it counts as if it had been right at once."""
+    text = "agent_name,id,p,a,when,confidence\nx,1,5,10,100,7\nx,2,5,10,100,1"
+    tally = take(text)
+    assert (tally.accepted, tally.rejected, tally.first[0].line) == (2, 1, 2)
+    assert "confidence" in tally.first[0].reason
+    assert take.monitor.record_prediction("x", "1", 5)
+    take.monitor.flush()
+    assert accuracy(take)[:2] == (1, 1)

@@ -137,3 +137,14 @@ def test_a_flipped_byte_costs_only_its_record(tmp_path_factory, wanted, data):
     found = [None if record is None else record.payload for record in orphan.records()]
     assert found == [*wanted[:victim], None, *wanted[victim + 1 :]]
     orphan.remove()
+
+
+def test_making_pages_ready_leaves_what_is_written_alone(journal):
+    """Through the end of one file and into the next."""
+    start, payloads = journal.position(), []
+    for number in range(60):
+        payloads.append(bytes([number]) * 200_000)
+        journal.append(1, payloads[-1])
+        journal.prepare()
+    records, _ = journal.read(start, 100)
+    assert [record.payload for record in records] == payloads

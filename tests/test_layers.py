@@ -15,15 +15,19 @@ ROOT = Path(__file__).parent.parent
 CORE, PLUGINS = ROOT / "perfmon", ROOT / "plugins"
 
 # Top-level modules (a package is one of them) by floor; within a floor only as listed.
-FLOORS = (
-    ("errors", "ids", "secret", "places", "limits", "checks", "records"),
-    ("ranges", "roles", "bulk", "window", "strict", "sections", "tables"),
-    ("config", "logs", "scores", "summary"),
-    ("alerts", "hookspecs", "hooks", "worker", "journal", "report", "tracking", "forking"),
-    ("bus", "plugins", "recorder", "history"),
-    ("intake", "loading", "writer", "trends", "queries"),
-    ("recording", "reading", "inputs", "monitor", "current"),
-    ("agents", "orchestrator", "render", "importing", "demo", "testing", "cli"),
+FLOORS = tuple(
+    floor.split()
+    for floor in (
+        "errors ids secret places addresses limits checks measurements records equality",
+        "alert_storage ranges roles bulk window strict sections tables",
+        "config logs scores intervals calibration summary accuracy outcomes",
+        "outside sinks wording alerts hookspecs hooks worker remote journal report tracking forking",
+        "joining counts salvage bus plugins recorder history troubles sending lanes outbox heartbeat",
+        "scoring matching intake later loading writer trends queries accuracy_queries aims sampling",
+        "details alerting",
+        "recording measuring reading watching inputs reloading monitor current",
+        "agents orchestrator render importing demo testing cli",
+    )
 )
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
 ORDER = {module: place for place, module in enumerate(m for floor in FLOORS for m in floor)}

@@ -88,10 +88,10 @@ def states(plugins):
 
 
 def test_the_defaults_are_on_and_nothing_else():
-    """Storage, scorers, trend and recommendations need no table."""
+    """Storage, scorers, trend, recommendations and the log need no table."""
     bus, plugins = loaded(Config())
     on = {name for name, state in states(plugins).items() if state == "on"}
-    assert on == {"sql", "scorers", "trend", "recommend"}
+    assert on == {"sql", "scorers", "trend", "recommend", "log"}
     assert bus.hook.score_outcome(predicted=90, actual=100) == pytest.approx(0.9)
 
 
@@ -208,9 +208,30 @@ def test_a_missing_library_is_told_with_the_extra_to_install(installed):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "module", "table"),
+    [
+        ("similarity", "rapidfuzz", {}),
+        ("json_schema", "jsonschema", {"actual_is_schema": True}),
+        ("email", "aiosmtplib", {}),
+        ("apprise", "apprise", {}),
+    ],
+)
+def test_our_own_plugins_name_the_extra_they_need(monkeypatch, name, module, table):
+    """Their library is imported when they are made, and its absence is one line."""
+    monkeypatch.setitem(sys.modules, module, None)
+    (line,) = failures(Config.from_mapping({"plugins": {name: table}}))
+    assert f"perfmon_{name}.py:" in line
+    extra = name.replace("_", "-")
+    assert line.endswith(
+        f'needs the module {module!r}, which is not installed: pip install "agent-perfmon[{extra}]"'
+    )
+
+
 def test_our_own_extras_are_read_from_the_metadata():
     """psycopg comes with the extra for PostgreSQL; what no extra has, by its name."""
     assert install_hint("psycopg") == 'pip install "agent-perfmon[postgres]"'
+    assert install_hint("jsonschema.validators") == 'pip install "agent-perfmon[json-schema]"'
     assert install_hint("other_thing.part") == "pip install other_thing"
 
 
@@ -251,3 +272,52 @@ def test_a_plugin_that_is_not_on_says_so():
     for name, words in (("server", "it is available"), ("trand", "did you mean 'trend'")):
         with pytest.raises(PluginError, match=words):
             plugins.get(name)
+
+
+def outcomes(**table):
+    """The tables of an agent whose outcomes say this."""
+    return {"agents": {"a": {"outcomes": table}}}
+
+
+def test_a_scorer_that_is_only_named_answers_where_it_is_named(installed):
+    """It is loaded, and stays out of the chain; a table of its own puts it in, unless it says so."""
+    installed(CONFIGURED, value="acme_other:Plugin")
+    named = outcomes(fields={"x": {"predicted": "y", "scorer": "other"}})
+    for tables, state, chain in (
+        (named, "named", ["scorers"]),
+        ({"plugins": {"other": {"enabled": "named"}}}, "named", ["scorers"]),
+        ({"plugins": {"other": {}}, **named}, "on", ["other", "scorers"]),
+    ):
+        bus, plugins = loaded(Config.from_mapping(tables))
+        assert states(plugins)["other"] == state
+        assert [name for name, _ in bus.implementations("score_outcome")] == chain
+        scorer = bus.find("score_outcome", "other")
+        assert bus.call(scorer, (1, 2)) == 0.5
+
+
+def test_a_default_scorer_is_out_of_the_chain_only_if_its_table_says_so():
+    """To name it changes nothing for the others."""
+    _, plugins = loaded(Config.from_mapping(outcomes(scorer="scorers")))
+    assert states(plugins)["scorers"] == "on"
+    config = Config.from_mapping({"plugins": {"scorers": {"enabled": "named"}}})
+    assert loaded(config)[0].implementations("score_outcome") == []
+
+
+def test_a_scorer_that_is_named_and_cannot_be_asked_is_one_line(tmp_path):
+    """Unknown, turned off, or no scorer: the place that names it, and what could be meant."""
+    file = tmp_path / "monitor.toml"
+    file.write_text("""[agents.a.outcomes]
+scorer = "exakt"
+[agents.a.outcomes.fields]
+x = { predicted = "y", scorer = "trend" }
+z = { predicted = "y", scorer = "exact" }
+[plugins.exact]
+enabled = false
+""")
+    unknown, wrong, off = failures(Config.load(file))
+    assert unknown.startswith(f"{file}:2: [agents.a.outcomes] scorer: there is no such plugin;")
+    assert unknown.endswith("did you mean 'exact'?")
+    place = f"{file}:4: [agents.a.outcomes.fields.x] scorer"
+    assert wrong == f"{place}: the plugin 'trend' scores nothing; scorers are scorers"
+    place = f"{file}:5: [agents.a.outcomes.fields.z] scorer"
+    assert off == f"{place}: the plugin 'exact' is off; see {file}:6: [plugins.exact]"

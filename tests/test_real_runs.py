@@ -223,6 +223,68 @@ def test_typed_predictions_are_scored(tmp_path):
     correct = sum(json.loads(line)["correct"] for line in lines) / len(lines)
     with PerformanceMonitor(storage_url=url) as monitor:
         found = monitor.get_system_metrics(since=1704067200.0, until=1767225600.0)
-    assert found.accuracy_count == len(lines)
+    # Three predicted dictionaries have no key of the real one.
+    assert (found.accuracy_count, found.unmapped_count) == (len(lines) - 3, 3)
     # Partly right answers earn a part, so that no answer counts for less than by equality.
     assert correct <= found.avg_accuracy <= 1
+
+
+# A probability is right when it comes to pass: its own scorer says so, and calibration follows.
+FORECASTS_SCORER = """
+from perfmon import Score, hookimpl
+
+@hookimpl
+def score_outcome(predicted, actual):
+    return Score(1 - (predicted - actual) ** 2, confidence=predicted, correct=actual)
+"""
+
+
+@pytest.fixture(scope="module", params=[("--type", "prediction"), ()], ids=["typed", "by row"])
+def forecasts(request, tmp_path_factory):
+    """Forecasts of which two thirds still wait, imported in one command, twice."""
+    folder = tmp_path_factory.mktemp("forecasts")
+    (folder / "plugins").mkdir()
+    (folder / "plugins" / "forecasts.py").write_text(FORECASTS_SCORER)
+    config = folder / "monitor.toml"
+    config.write_text(
+        f'[monitor]\nstorage = "sqlite:///{folder}/forecasts.db"\n'
+        f'[plugins]\npaths = ["{folder}/plugins"]\n'
+    )
+    arguments = ["import", FOLDER / "forecastbench_markets" / "accuracy.csv.gz", *request.param,
+                 "--config", config]  # fmt: skip
+    for pair in ("task_id=prediction_id", "predicted_outcome=predicted_prob",
+                 "actual_outcome=actual", "timestamp=freeze_datetime"):  # fmt: skip
+        arguments += ["--map", pair]
+    said = [run(*arguments) for _ in range(2)]
+    with PerformanceMonitor(config) as monitor:
+        yield monitor, said, bool(request.param)
+
+
+def test_forecasts_wait_or_are_measured(forecasts):
+    """5,590 predictions, of which 2,015 have an outcome; the second import adds nothing."""
+    monitor, (first, again), typed = forecasts
+    facts = FACTS["forecastbench_markets"]
+    accepted = facts["rows"] + (facts["resolved"] if typed else 0)
+    assert f"{accepted:,} accepted, 0 duplicate, 0 rejected" in first
+    assert f"0 accepted, {accepted:,} duplicate, 0 rejected" in again
+    found = monitor.get_accuracy(since=0)
+    assert (found.overall.count, found.waiting) == (facts["resolved"], facts["pending"])
+    assert found.overall.labelled == facts["resolved"]
+    assert found.overall.coverage == pytest.approx(facts["resolved"] / facts["rows"])
+    assert found.overall.accuracy == pytest.approx(1 - facts["brier"], abs=1e-6)
+    assert found.calibration.accuracy == pytest.approx(facts["base_rate"], abs=1e-6)
+
+
+def test_forecasts_are_calibrated_as_known(forecasts):
+    """Brier score, expected calibration error, every bin, and each crowd by itself."""
+    monitor, _, _ = forecasts
+    facts = FACTS["forecastbench_markets"]
+    found = monitor.get_calibration(since=0)
+    assert found.brier_score == pytest.approx(facts["brier"], abs=1e-6)
+    assert found.expected_calibration_error == pytest.approx(facts["ece10"], abs=1e-6)
+    for made, (place, count, said, so) in zip(found.bins, facts["reliability"], strict=True):
+        assert (made.low, made.count) == (place / 10, count)
+        assert (made.confidence, made.accuracy) == pytest.approx((said, so), abs=1e-6)
+    for crowd, (count, brier) in facts["brier_by_source"].items():
+        found = monitor.get_calibration(since=0, agent_name=crowd)
+        assert (found.count, found.brier_score) == (count, pytest.approx(brier, abs=1e-6))

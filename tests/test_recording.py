@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from perfmon import Config, InvalidRun, PerformanceMonitor, StorageError, hookimpl
-from perfmon.journal import Journal
-from perfmon.recorder import Bulk, Recorder
+from perfmon.journal import Journal, Orphan
+from perfmon.recorder import RUN_KINDS, Bulk, Recorder, recovered
 from perfmon.testing import make_rows
 
 
@@ -376,6 +376,19 @@ def test_bulks_are_refused_when_there_is_no_room(tmp_path, monkeypatch):
     monitor.stop(timeout=0.1)
 
 
+def test_a_bulk_that_another_caller_is_storing_is_waited_for(monkeypatch):
+    """Nothing runs in the background, and another thread took it in: the receipt is exact."""
+    monitor = PerformanceMonitor(storage_url="memory:")
+    store_now, others = monitor.store_now, threading.Timer(0.05, monitor.store_now)
+    monkeypatch.setattr(monitor, "store_now", lambda: None)
+    others.start()
+    run = dict(run_id="a", agent_name="planner", agent_type="react", status="success")
+    assert monitor.record_agent_runs([run]).accepted == 1
+    monkeypatch.setattr(monitor, "store_now", store_now)
+    others.join()
+    monitor.stop()
+
+
 def test_spilled_rows_and_held_bulks_keep_apart(tmp_path):
     """Rows of a bulk in the journal are not read as what was spilled there."""
     recorder = Recorder(Journal(tmp_path / "journal", 64 * 2**20), max_pending=5)
@@ -390,6 +403,36 @@ def test_spilled_rows_and_held_bulks_keep_apart(tmp_path):
         taken += recorder.drain().runs
     assert taken == rows
     recorder.close(keep=False)
+
+
+def test_what_was_given_away_under_load_leaves_the_journal(tmp_path, monkeypatch):
+    """Also while the queue is never empty; what is still to be given away stays in its files."""
+    monkeypatch.setattr("perfmon.recorder._AT_ONCE", 30)
+    monkeypatch.setattr("perfmon.journal.SEGMENT", 8_192)
+    recorder = Recorder(Journal(tmp_path, 64 * 2**20), max_pending=200)
+    rows, given, most = make_rows(2_000, seed=1), 0, 0
+    for start in range(0, len(rows), 32):
+        for row in rows[start : start + 32]:
+            recorder.append_run(row)
+        drained = recorder.drain()
+        given += len(drained.runs)
+        recorder.journal.forget(drained.position or (0, 0))
+        files = sorted(tmp_path.glob("*.log"))
+        kept, _ = recovered(Orphan(None, None, files).records(), RUN_KINDS, len(rows[0]))
+        assert set(rows[given : start + 32]) <= set(kept)
+        most = max(most, len(kept))
+    assert most < 500
+    recorder.close(keep=False)
+
+
+def test_a_new_recorder_takes_over_all_that_waits(monkeypatch):
+    """Also more than is given away at once."""
+    monkeypatch.setattr("perfmon.recorder._AT_ONCE", 10)
+    before, after = Recorder(None, max_pending=35), Recorder(None)
+    monkeypatch.setattr("perfmon.recorder._PATIENCE", 0.0)
+    before.append_many(make_rows(40, seed=1), [])
+    after.take_over(before)
+    assert (len(after), after.dropped, after.entered) == (35, 5, 35)
 
 
 def test_a_full_journal_is_no_dead_end(tmp_path):

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import re
+import tomllib
+from datetime import UTC, datetime
+from html import unescape
 from html.parser import HTMLParser
 
 import attrs
 import pytest
 from rich.cells import cell_len
 
-from perfmon import InvalidRun, PerformanceMetrics, jsonable, render_report
+from perfmon import (
+    AccuracyFigures,
+    AccuracySummary,
+    Disagreement,
+    InvalidRun,
+    NumericErrors,
+    PerformanceMetrics,
+    jsonable,
+    render_report,
+)
+from perfmon.calibration import BinSums, calibration
+from perfmon.outcomes import suggestion
 from perfmon.render import figures
 
 NASTY = '<img src=x onerror="alert(1)">|*`\x1b[31m\n# x'
@@ -99,6 +114,139 @@ def test_html_is_one_safe_file():
     assert not any(key.startswith(("on", "src", "href")) for _, keys in page.seen for key in keys)
 
 
+# Accuracy
+
+
+def figures_of(accuracy, count, interval, labelled, predictions, unmapped=0):
+    coverage = labelled / predictions if predictions else math.nan
+    return AccuracyFigures(
+        count=count, accuracy=accuracy, interval=interval, labelled=labelled,
+        predictions=predictions, coverage=coverage, unmapped=unmapped,
+    )  # fmt: skip
+
+
+def with_accuracy(**changes):
+    """A report of few outcomes, with something of everything."""
+    whole = calibration([BinSums()] * 9 + [BinSums(42, 40.0, 30.0, 38.1, 30.0, 28.6)])
+    overall = figures_of(0.857, 42, (0.71, 0.94), 42, 60, 12)
+    of_agent = {"verdict": whole.verdict, "sentence": whole.sentence, "count": whole.count,
+                "confidence": whole.confidence, "accuracy": whole.accuracy}  # fmt: skip
+    told = Disagreement(
+        tenant="default", agent_name=NASTY, task_id="t-17",
+        predicted_outcome={"a": 1, "b": NASTY}, scores={"user": 1.0, "audit": math.nan},
+        sources={"user": {"a": 1, "b": NASTY}, "audit": {"a": 1, "b": 2}},
+    )  # fmt: skip
+    summary = AccuracySummary(
+        overall=overall, by_agent={"one": overall, NASTY: overall},
+        by_source={"user": overall, NASTY: figures_of(0.5, 7, (0.2, 0.8), 0, 0)},
+        by_model={"m": overall}, unmapped=12, waiting=18,
+        oldest_waiting=datetime(2025, 12, 30, 3, 4, 5, tzinfo=UTC),
+        errors=NumericErrors(count=5, mean_error=-3.25, mean_absolute_error=4.0, root_mean_square_error=5.5),
+        calibration=whole, compared_sources=40, disagreeing=9, disagreements=(told,),
+        suggestions=(
+            suggestion(NASTY, {"recommendation": "yes", "x": NASTY}, {"result": "yes"}),
+            suggestion("one", {"guess": 1}, {"truth": "x"}),
+        ),
+    )  # fmt: skip
+    plain = {**jsonable(summary), "calibration_by_agent": {"one": of_agent, NASTY: of_agent}}
+    return make_report(accuracy={**plain, **changes})
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+def test_an_accuracy_is_never_without_its_sample(form):
+    """Interval, outcomes, coverage, what waits, errors and who disagrees, in each format."""
+    written = plain_text(render_report(with_accuracy(), form))
+    for figure in (
+        "85.7 %", "71.0 to 94.0 %, 42 outcomes", "42 of 60 predictions have their outcome",
+        "70.0 % of 60", "the oldest for 3.0 d", "-3.25", "as the outcomes", "9 of 40 tasks",
+        'predicted {"b": ', "audit says", "says 95 % on average and is right 71 % of the time",
+        "over-confident by 24 points, 42 outcomes", 'result = "recommendation"',
+    ):  # fmt: skip
+        assert figure in written, figure
+
+
+def plain_text(written):
+    """Without markup, escapes and line breaks."""
+    written = unescape(re.sub(r"<[^>]*>", " ", written)) if "<html" in written else written
+    return re.sub(r"\s+", " ", re.sub(r"\\([^\w])", r"\1", written))
+
+
+def test_accuracy_is_told_where_something_was_measured_only():
+    """No heading for nothing; predictions that wait are something."""
+    for form in ("text", "markdown", "html"):
+        for found in (None, {}, jsonable(AccuracySummary())):
+            assert "Accuracy" not in render_report(
+                make_report(accuracy=found, agent_metrics={}), form
+            )
+    waiting = make_report(accuracy=jsonable(AccuracySummary(waiting=3)), agent_metrics={})
+    written = render_report(waiting, "text")
+    assert "Waiting now" in written
+    assert "no outcome counts yet" in written
+    assert "Calibration" not in written
+
+
+def test_a_table_of_one_model_is_left_out():
+    """It would say what the overall figure says."""
+    assert "By model" not in render_report(with_accuracy(), "text")
+    figures = with_accuracy()["accuracy"]["by_model"]["m"]
+    written = render_report(with_accuracy(by_model={"m": figures, "n": figures}), "text")
+    assert "By model" in written
+
+
+def test_many_groups_are_cut_short_but_no_agents():
+    """A report is to be read."""
+    figures = with_accuracy()["accuracy"]["overall"]
+    groups = {f"name-{n:03}": figures for n in range(50)}
+    written = render_report(with_accuracy(by_agent=groups, by_model=groups), "text")
+    assert "and 30 more with fewer outcomes" in written
+    assert written.count("name-049") == 1
+
+
+def test_accuracy_in_text_fits_eighty_columns_and_a_terminal():
+    """Whatever agents, tasks, outcomes and sources are called."""
+    long = with_accuracy()["accuracy"]["overall"] | {
+        "predictions": 10**9, "labelled": 10**9 - 1, "count": 10**9
+    }  # fmt: skip
+    report = with_accuracy(overall=long, by_agent={"long name " * 9: long, "日本語" * 20: long})
+    written = render_report(report, "text")
+    assert max(map(cell_len, written.splitlines())) <= 80
+    assert "\x1b" not in written
+    assert "\n# x" not in written
+
+
+def test_the_lines_to_add_are_toml_to_copy():
+    """In Markdown as a block of code, in HTML as preformatted text; one table for an agent."""
+    shapes = [{"recommendation": "yes"}, {"score_given": 7}]
+    notes = [suggestion("a b", predicted, {"result": "yes", "score": 7}) for predicted in shapes]
+    report = with_accuracy(suggestions=notes)
+    block = re.search(r"```toml\n(.*?)\n```", render_report(report, "markdown"), re.DOTALL)[1]
+    fields = tomllib.loads(block)["agents"]["a b"]["outcomes"]["fields"]
+    assert fields == {"result": "recommendation", "score": "score_given"}
+    assert "<pre><code>[agents.&quot;a b&quot;.outcomes.fields]" in render_report(report, "html")
+
+
+def test_html_draws_the_calibration():
+    """One figure, well-formed like the rest, with whose it is; the agents' sentences below."""
+    page = Tags()
+    written = render_report(with_accuracy(), "html")
+    page.feed(written)
+    assert page.open == []
+    assert [tag for tag, _ in page.seen].count("svg") == 1
+    assert "Altogether it says 95 %" in written
+    assert "<img" not in written
+    one = with_accuracy()["accuracy"]["calibration_by_agent"]["one"]
+    alone = render_report(with_accuracy(calibration_by_agent={"one": one}), "html")
+    assert '<figcaption class="soft">one says 95 %' in alone
+
+
+def test_markdown_of_accuracy_keeps_names_from_being_markup():
+    """In sections of sections, too."""
+    written = render_report(with_accuracy(), "markdown")
+    outside = re.sub(r"```toml\n.*?\n```", "", written, flags=re.DOTALL)
+    assert "<img" not in outside.replace("\\<img", "")
+    assert "\n# x" not in written
+
+
 def test_agents_come_busiest_first():
     """The table lists all agents by their runs."""
     written = render_report(make_report(), "text")
@@ -142,3 +290,20 @@ def test_percent_never_rounds_to_all_or_nothing():
     assert figures.percent(0.0001) == "<0.1 %"
     assert figures.percent(1.0) == "100.0 %"
     assert figures.percent(0.0) == "0.0 %"
+
+
+def test_alerts_say_since_when_and_who_cares():
+    """In every form: a firing one since when, one that is over from when to when, and its marks."""
+    alert = {"level": "critical", "message": "too slow", "started_at": "2026-01-31T10:00:00Z",
+             "timestamp": "2026-01-31T12:00:00Z"}  # fmt: skip
+    alerts = [
+        {**alert, "state": "firing", "acknowledged_by": "ann", "recommendation": "Retry less."},
+        {**alert, "state": "resolved", "resolved_at": "2026-01-31T11:30:00Z"},
+        {**alert, "state": "firing", "silenced_by": "s", "inhibited_by": "k"},
+    ]
+    for form in ("text", "markdown", "html"):
+        said = " ".join(render_report({"recent_alerts": alerts}, form).split())
+        assert "too slow (firing since 2026-01-31 10:00" in said
+        assert "acknowledged by ann) Retry less." in said
+        assert "11:30" in said
+        assert "silenced, explained by another)" in said

@@ -202,6 +202,29 @@ def test_scopes_are_what_brute_force_says(make_monitor, rows, tenant, model, age
 
 
 @some
+@given(
+    st.lists(runs, max_size=60),
+    st.lists(runs, max_size=60),
+    st.sampled_from([1, 60, 61.5]),
+    st.booleans(),
+)
+def test_an_answer_is_never_out_of_date(make_monitor, rows, more, minutes, flushed):
+    """What is recorded after a question, into the minutes it cut too, is in the next answer."""
+    monitor = make_monitor()
+    start = NOW * 1e6 - minutes * 60e6
+    for count in range(2):
+        _record(monitor, more if count else rows)
+        if flushed:
+            monitor.flush()
+        recorded = _firsts(rows + more if count else rows)
+        inside = [row for row in recorded if start < _at(row) <= NOW * 1e6]
+        assert_same(monitor.get_system_metrics(minutes), inside)
+        coder = monitor.get_agent_metrics("coder", minutes)
+        assert_same(coder.metrics, [row for row in inside if row["agent_name"] == "coder"])
+    monitor.stop()
+
+
+@some
 @given(st.lists(runs, max_size=60), st.integers(0, 60))
 def test_what_was_loaded_again_is_the_same(tmp_path_factory, rows, split):
     """A monitor that starts anew on the same storage, and records repeats, tells the same."""

@@ -1,4 +1,4 @@
-"""The command line: `perfmon serve | import | report | check | plugins | init | demo`."""
+"""The command line: `perfmon serve | import | report | alerts | check | plugins | init | demo`."""
 
 from __future__ import annotations
 

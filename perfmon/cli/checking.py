@@ -38,7 +38,8 @@ def check_command(ctx: click.Context) -> None:
     if problems:
         complain("\n".join(problems))
         ctx.exit(1)
-    active = [plugin["name"] for plugin in plugins.describe() if plugin["state"] == "on"]
+    shown = {"on": "{name}", "named": "{name} (where it is named)"}
+    active = [shown[p["state"]].format(**p) for p in plugins.describe() if p["state"] in shown]
     click.echo(f"{path or 'the defaults (no monitor.toml here)'}: all is well")
     click.echo(f"storage: {storage}")
     click.echo(f"plugins: {', '.join(active)}")
@@ -78,7 +79,7 @@ def _describe_storage(bus: Bus, config: Config) -> str:
 @click.pass_context
 def plugins_command(ctx: click.Context) -> None:
     """List the plugins: which are on, where they come from, what they do, what is wrong."""
-    from perfmon.render.outline import Table
+    from perfmon.render.parts import Table
     from perfmon.render.text import table_lines
 
     config = load_config(ctx)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from perfmon.monitor import PerformanceMonitor
 
-_BATCH = 2_000
+_BATCH = 5_000
 _TICK = 1.0
 # What is usual for this team; some of its agents work for minutes.
 _LIMITS = {"latency_p95_max_ms": 300_000, "token_per_task_max": 200_000, "memory_max_mb": 512}
@@ -115,13 +115,17 @@ def record(
     monitor: PerformanceMonitor, events: Iterable[dict[str, Any]], *, wait: bool = False
 ) -> int:
     """Record simulated events; returns how many of them were runs."""
-    runs: list[dict[str, Any]] = []
-    measurements: list[dict[str, Any]] = []
+    kinds: dict[str, list[dict[str, Any]]] = {
+        "run": [], "prediction": [], "accuracy": [], "outcome": []
+    }  # fmt: skip
     for event in events:
-        (runs if event.pop("type") == "run" else measurements).append(event)
-    monitor.record_agent_runs(runs, wait=wait)
-    monitor.record_accuracies(measurements, wait=wait)
-    return len(runs)
+        kinds[event.pop("type")].append(event)
+    monitor.record_agent_runs(kinds["run"], wait=wait)
+    monitor.record_accuracies(kinds["accuracy"], wait=wait)
+    # An outcome waits for its own commit, and with it for the predictions before it.
+    monitor.record_predictions(kinds["prediction"], wait=False)
+    monitor.record_outcomes(kinds["outcome"])
+    return len(kinds["run"])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`perfmon import`: runs and measurements of files into storage."""
+"""`perfmon import`: runs, measurements, predictions and outcomes of files into storage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 from perfmon.cli.opening import open_monitor, storage_option
 from perfmon.cli.root import INTERRUPTED, complain, config_option
 from perfmon.errors import PerfmonError
-from perfmon.importing import Columns, FileImport, Source, Tally, moment
+from perfmon.importing import KINDS, Columns, FileImport, Source, Tally, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,11 +56,17 @@ Examples:
   perfmon import runs.csv.gz
   perfmon import old.csv --map agent_name=bot --map timestamp=finished
   perfmon import runs.jsonl --default-time 2026-01-31 --storage postgresql+psycopg://...
+  perfmon import forecasts.csv --type prediction --map predicted_outcome=p --map actual_outcome=a
 
-JSON lines are {"type": "run" or "accuracy", ...} with the fields of record_agent_run and
-record_accuracy. CSV columns are taken by name; started_at plus duration_ms is the stamp, cost_usd
-the cost, meta_x goes to metadata, and a blank cell is unknown. Repeating an import adds nothing
-twice.
+JSON lines are {"type": "run", "accuracy", "prediction" or "outcome", ...} with the fields of
+record_agent_run, record_accuracy, record_prediction and record_outcome. CSV columns are taken by
+name; started_at plus duration_ms is the stamp, cost_usd the cost, meta_x goes to metadata, and a
+blank cell is unknown. Repeating an import adds nothing twice.
+
+A row that does not say what it is goes by its outcomes: predicted_outcome and actual_outcome are
+an accuracy row, either of them alone a prediction or an outcome, which find each other later. Say
+--type prediction of a file whose outcomes come in from one import to the next: each row is then a
+prediction, and once it has an actual_outcome its outcome too (outcome_timestamp is when).
 """
 
 
@@ -69,6 +75,8 @@ twice.
                 type=click.Path(path_type=Path))  # fmt: skip
 @click.option("--map", "mapping", metavar="FIELD=COLUMN", multiple=True, callback=_pairs,
               help="A column (or key) that is not named like its field; repeatable.")  # fmt: skip
+@click.option("--type", "kind", type=click.Choice(KINDS),
+              help="What rows are that do not say so; else they go by their fields.")  # fmt: skip
 @click.option("--default-time", type=Moment(),
               help="When rows without a clock ended (now); else they are refused.")  # fmt: skip
 @click.option("--tenant", help="The tenant of rows that name none.")
@@ -79,12 +87,13 @@ def import_command(
     ctx: click.Context,
     files: tuple[Path, ...],
     mapping: dict[str, str],
+    kind: str | None,
     default_time: float | None,
     tenant: str | None,
     storage: str | None,
 ) -> None:
-    """Import runs and measurements from JSON lines or CSV, gzipped or not."""
-    columns = Columns(mapping, default_time=default_time, tenant=tenant)
+    """Import runs, measurements, predictions and outcomes from JSON lines or CSV (.gz too)."""
+    columns = Columns(mapping, kind=kind, default_time=default_time, tenant=tenant)
     with ExitStack() as stack:
         sources = [stack.enter_context(closing(Source(path, columns))) for path in files]
         monitor = stack.enter_context(open_monitor(ctx, storage))
@@ -123,12 +132,21 @@ def _tell(source: Source, tally: Tally, seconds: float) -> None:
         f"{source.path}: {tally.accepted:,} accepted, {tally.duplicates:,} duplicate, "
         f"{tally.rejected:,} rejected ({seconds:.1f} s, {lines / max(seconds, 1e-9):,.0f} a second)"
     )
+    if tally.accepted > tally.by_kind["run"]:
+        click.echo(f"  accepted: {', '.join(_counted(tally))}")
     for refused in tally.first:
         click.echo(f"  line {refused.line:,}: {refused.reason}")
     if tally.rejected > len(tally.first):
         click.echo(f"  and {tally.rejected - len(tally.first):,} more")
     if source.left_out:
         click.echo(f"  left out, as no field takes them: {', '.join(source.left_out)}")
+
+
+def _counted(tally: Tally) -> Iterator[str]:
+    for kind, count in tally.by_kind.items():
+        if count:
+            word = "measurement" if kind == "accuracy" else kind
+            yield f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _bar() -> Progress:

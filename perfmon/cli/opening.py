@@ -28,6 +28,8 @@ def storage_option(command: Command) -> Command:
 def open_monitor(ctx: click.Context, storage: str | None) -> Iterator[PerformanceMonitor]:
     """A monitor that is not started, whose storage answers.
 
+    It decides nothing about alerts: whoever watches that storage does, by its own rules.
+
     Raises:
         PerfmonError: the configuration has mistakes, or storage does not answer.
     """
@@ -36,7 +38,7 @@ def open_monitor(ctx: click.Context, storage: str | None) -> Iterator[Performanc
     config = load_config(ctx).with_overrides(storage_url=storage)
     # Batches are waited for, so a journal would only be in the way of a running server's.
     quiet = attrs.evolve(config, monitor=attrs.evolve(config.monitor, durability="memory"))
-    monitor = PerformanceMonitor(quiet)
+    monitor = PerformanceMonitor(quiet, enable_auto_alerts=False)
     try:
         monitor.storage.check()
         yield monitor

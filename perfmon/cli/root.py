@@ -24,6 +24,7 @@ _COMMANDS = {
     "serve": "perfmon.cli.serving",
     "import": "perfmon.cli.importing",
     "report": "perfmon.cli.reporting",
+    "alerts": "perfmon.cli.alerting",
     "check": "perfmon.cli.checking",
     "plugins": "perfmon.cli.checking",
     "init": "perfmon.cli.starting",
@@ -138,6 +139,7 @@ Examples:
   perfmon init && perfmon serve             a monitor of your own
   perfmon import runs.csv.gz                runs you already have
   perfmon report --window-minutes 1440      what happened since yesterday
+  perfmon alerts                            what fires, and what did
 """
 
 

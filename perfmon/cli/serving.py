@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import attrs
 import click
 
 from perfmon.cli.opening import storage_option
-from perfmon.cli.root import config_option, load_config
+from perfmon.cli.root import complain, config_option, config_path, load_config
 from perfmon.errors import PerfmonError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from perfmon.config import Config
     from perfmon.monitor import PerformanceMonitor
 
+_log = logging.getLogger("perfmon")
 _EPILOG = """\b
 Examples:
   perfmon serve
@@ -34,13 +36,46 @@ Examples:
 def serve_command(
     ctx: click.Context, host: str | None, port: int | None, storage: str | None
 ) -> None:
-    """Run the monitor with its REST server and first page until Ctrl-C."""
-    monitor = serving_monitor(load_config(ctx).with_overrides(storage_url=storage))
+    """Run the monitor with its REST server and first page until Ctrl-C.
+
+    At SIGHUP it takes up a changed monitor.toml, all of it or nothing.
+    """
+    monitor = serving_monitor(load_config(ctx), storage)
     with monitor:
-        serve(monitor, host, port, lambda url: click.echo(f"perfmon serves {url} (Ctrl-C ends it)"))
+        serve(
+            monitor,
+            host,
+            port,
+            lambda url: click.echo(f"perfmon serves {url} (Ctrl-C ends it)"),
+            lambda: _reload(monitor, ctx),
+        )
 
 
-def serving_monitor(config: Config) -> PerformanceMonitor:
+def _reload(monitor: PerformanceMonitor, ctx: click.Context) -> None:
+    """Take up the file as it is now, and say what came of it."""
+    path = config_path(ctx)
+    if path is None:
+        _say(monitor, logging.WARNING, ["there is no monitor.toml to take up"])
+        return
+    try:
+        later = monitor.reload(path)
+    except PerfmonError as problem:
+        lines = str(problem).splitlines()
+        _say(monitor, logging.ERROR, [*lines, f"{path}: not taken up; nothing has changed"])
+    else:
+        waiting = [f"{place}: stays as it was until a restart" for place in later]
+        _say(monitor, logging.INFO, [*waiting, f"{path}: taken up"])
+
+
+def _say(monitor: PerformanceMonitor, level: int, lines: list[str]) -> None:
+    """On the terminal, and in the log file where there is one."""
+    for line in lines:
+        complain(line)
+        if monitor.config.monitor.log_file is not None:
+            _log.log(level, "%s", line)
+
+
+def serving_monitor(config: Config, storage: str | None = None) -> PerformanceMonitor:
     """A monitor of this configuration with the server, which is on unless turned off."""
     from perfmon.monitor import PerformanceMonitor
 
@@ -48,7 +83,7 @@ def serving_monitor(config: Config) -> PerformanceMonitor:
         place = config.place("plugins", "server")
         raise PerfmonError(f"{place}: enabled = false turns off what perfmon serve is to run")
     tables = {**config.plugins, "server": config.plugins.get("server", {})}
-    return PerformanceMonitor(attrs.evolve(config, plugins=tables))
+    return PerformanceMonitor(attrs.evolve(config, plugins=tables), storage_url=storage)
 
 
 def serve(
@@ -56,8 +91,9 @@ def serve(
     host: str | None,
     port: int | None,
     ready: Callable[[str], None],
+    reload: Callable[[], None] | None = None,
 ) -> None:
     """Run the server plugin of a started monitor until a signal."""
     # The process is the server's own: a request waits for a busy thread 1 ms rather than 5.
     sys.setswitchinterval(0.001)
-    monitor.plugin("server").run(monitor, host=host, port=port, ready=ready)
+    monitor.plugin("server").run(monitor, host=host, port=port, ready=ready, reload=reload)

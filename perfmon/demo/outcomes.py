@@ -1,4 +1,4 @@
-"""Predictions of each kind, with what really happened."""
+"""Predictions of each kind, with what really happened, and what an auditor says of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ if TYPE_CHECKING:
 _LABELS = ("refund", "delivery", "password", "complaint", "praise", "other")
 _CLAUSES = ("liability", "term", "notice", "payment", "warranty", "venue", "secrecy", "renewal")
 _SUPPLIERS = ("Birch & Sons", "Copperfield", "Dunmore Ltd", "Elm Street Foods")
+
+
+# What predictions of each kind score on average where they are right, and where not.
+_SCORES = {"number": (0.98, 0.73), "label": (1.0, 0.0), "fields": (1.0, 0.71),
+           "items": (1.0, 0.43), "estimate": (1.0, 0.0)}  # fmt: skip
+
+
+def expected_score(kind: str, chance: float) -> float:
+    """What a prediction scores on average that is right with this chance: an honest confidence."""
+    right, wrong = _SCORES[kind]
+    return right * chance + wrong * (1 - chance)
+
+
+def second_opinion(rng: Random, actual: Any) -> Any:
+    """Another outcome than this one: what an auditor finds who disagrees."""
+    if isinstance(actual, dict):
+        return {**actual, "total": round(actual["total"] * rng.uniform(0.5, 0.95), 2)}
+    return rng.choice([label for label in _LABELS if label != actual])
 
 
 def outcome(rng: Random, kind: str, *, right: bool) -> tuple[Any, Any]:
@@ -48,4 +66,12 @@ def _items(rng: Random, right: bool) -> tuple[list[str], list[str]]:
     return list(actual) if right else actual[: len(actual) // 2], actual
 
 
-_KINDS = {"number": _number, "label": _label, "fields": _fields, "items": _items}
+def _estimate(rng: Random, right: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """No field of the one is one of the other, as nobody has said yet which belong together."""
+    value, actual = _number(rng, right)
+    moved = rng.choice(("up", "down"))
+    return {"estimated_value": value, "direction": moved}, {"actual_value": actual, "moved": moved}
+
+
+_KINDS = {"number": _number, "label": _label, "fields": _fields, "items": _items,
+          "estimate": _estimate}  # fmt: skip

@@ -7,7 +7,7 @@ import math
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from perfmon.demo.outcomes import outcome
+from perfmon.demo.outcomes import expected_score, outcome, second_opinion
 from perfmon.demo.team import LOST, REGRESSED, TEAM, Model, Profile
 
 if TYPE_CHECKING:
@@ -19,10 +19,12 @@ _BURST_STARTS = 1 / (9 * HOUR)  # by agent and second
 _BURST_SECONDS = (180.0, 900.0)
 _OUTAGE = (5.5 * HOUR, 0.6 * HOUR)  # so long before the end of the history, for so long
 _REGRESSION = 9 * HOUR
+_PREDICTED = 0.2  # share of the runs that make a prediction which anybody keeps
+_DISAGREES = 0.2  # share of what an auditor looks at
 
 
 def simulate(seed: int, until: float, hours: float = 24) -> Iterator[dict[str, Any]]:
-    """A history in the order of time, as lines of `perfmon import`: runs and measurements.
+    """A history in the order of time: runs, predictions, outcomes and measurements.
 
     Args:
         seed: the same seed, end and length give the same history.
@@ -70,8 +72,8 @@ class Simulation:
         for _ in range(_poisson(rng, rate * (end - start))):
             run = self._run(profile, rng.uniform(start, end))
             self._add(run)
-            if profile.outcome is not None and run["status"] != "failure" and rng.random() < 0.4:
-                self._add(self._measurement(profile, run))
+            if run["status"] != "failure" and rng.random() < _PREDICTED:
+                self._predict(profile, run)
 
     def _add(self, event: dict[str, Any]) -> None:
         self._made += 1
@@ -129,25 +131,47 @@ class Simulation:
         if error == "timeout":
             run.update(timed_out=True, duration_ms=max(run["duration_ms"], 120_000.0))
 
-    def _measurement(self, profile: Profile, run: dict[str, Any]) -> dict[str, Any]:
-        rng = self._rng
-        when = run["timestamp"]
-        chance = profile.right - 0.25 * self._regressed(profile, when)
-        predicted, actual = outcome(rng, str(profile.outcome), right=rng.random() < chance)
-        return {
-            "type": "accuracy",
-            "measurement_id": f"{run['run_id']}-outcome",
+    def _predict(self, profile: Profile, run: dict[str, Any]) -> None:
+        """What the run predicts, and whatever comes of it later."""
+        kind, rng = profile.outcome, self._rng
+        if kind is None:
+            return
+        chance = rng.betavariate(8 * profile.right, 8 * (1 - profile.right))
+        is_right = rng.random() < chance - 0.25 * self._regressed(profile, run["timestamp"])
+        predicted, actual = outcome(rng, kind, right=is_right)
+        honest = expected_score(kind, chance)
+        prediction = {
             "agent_name": profile.name,
             "task_id": run["run_id"],
             "predicted_outcome": predicted,
-            "actual_outcome": actual,
-            "feedback_source": rng.choice(("user", "automated", "system")),
-            "confidence": _share(rng.betavariate(8, 2)),
+            "confidence": _share(honest + (1 - honest) * profile.overstates),
             "model": run["model"],
             "task_type": run["metadata"]["task_type"],
-            # Reality answers minutes to hours later.
-            "timestamp": round(when + min(rng.lognormvariate(7.5, 1.0), 8 * HOUR), 6),
+            "timestamp": run["timestamp"],
         }
+        if profile.checked:
+            measured = {"type": "accuracy", "measurement_id": f"{run['run_id']}-check",
+                        "actual_outcome": actual, "feedback_source": "automated"}  # fmt: skip
+            self._add({**prediction, **measured, "timestamp": self._later(run["timestamp"], 60)})
+            return
+        self._add({"type": "prediction", **prediction})
+        if rng.random() < profile.answered:
+            told = self._later(run["timestamp"], 1_800)
+            self._tell(run, "user", actual, told)
+            if rng.random() < profile.audited:
+                if rng.random() < _DISAGREES:
+                    actual = second_opinion(rng, actual)
+                self._tell(run, "audit", actual, self._later(told, 3_600))
+
+    def _later(self, when: float, median: float) -> float:
+        """Reality takes its time: minutes to hours."""
+        return round(when + min(self._rng.lognormvariate(math.log(median), 1.0), 8 * HOUR), 6)
+
+    def _tell(self, run: dict[str, Any], source: str, actual: Any, when: float) -> None:
+        told = {"outcome_id": f"{run['run_id']}-{source}", "agent_name": run["agent_name"],
+                "task_id": run["run_id"], "actual_outcome": actual, "feedback_source": source,
+                "timestamp": when}  # fmt: skip
+        self._add({"type": "outcome", **told})
 
     def _regressed(self, profile: Profile, when: float) -> float:
         """0 for an agent as it should be, up to 1 at the end of its regression."""

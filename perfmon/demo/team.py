@@ -25,8 +25,12 @@ class Profile:
         tokens_in, tokens_out: medians.
         success: share of runs that succeed on a quiet day; a part of the rest is partial.
         quality: mean of the quality score, or None where nobody scores it.
-        outcome: what it predicts: `number`, `label`, `fields`, `items`, or None.
+        outcome: what it predicts: `number`, `label`, `fields`, `items`, `estimate`, or None.
         right: share of its predictions that turn out right.
+        overstates: how much of its doubt it keeps to itself, in [0, 1]; 0 is honest.
+        answered: share of its predictions whose outcome the users ever tell.
+        audited: share of those that an auditor looks at, too.
+        checked: its predictions are compared at once and automatically, and nobody is asked.
         nocturnal: runs at night rather than by day.
     """
 
@@ -43,6 +47,10 @@ class Profile:
     quality: float | None = None
     outcome: str | None = None
     right: float = 0.9
+    overstates: float = 0.0
+    answered: float = 0.8
+    audited: float = 0.0
+    checked: bool = False
     nocturnal: bool = False
 
 
@@ -70,12 +78,12 @@ TEAM = (
     Profile(
         name=REGRESSED, kind="extractor", models=(MEDIUM,), tasks=("invoice", "receipt"),
         hourly=180, median_ms=1500, spread=0.5, tokens_in=3400, tokens_out=300, success=0.97,
-        quality=0.92, outcome="fields", right=0.9,
+        quality=0.92, outcome="fields", right=0.9, audited=0.15,
     ),
     Profile(
         name="contract-reviewer", kind="analyst", models=(LARGE,), tasks=("nda", "lease", "supply"),
         hourly=14, median_ms=38_000, spread=0.9, tokens_in=42_000, tokens_out=2600, success=0.93,
-        quality=0.84, outcome="items", right=0.8,
+        quality=0.84, outcome="items", right=0.8, answered=0.3,
     ),
     Profile(
         name="code-review", kind="coder", models=(LARGE, OTHER), tasks=("python", "go", "sql"),
@@ -95,7 +103,7 @@ TEAM = (
     Profile(
         name="fraud-screen", kind="classifier", models=(SMALL, OTHER), tasks=("card", "transfer"),
         hourly=340, median_ms=320, spread=0.6, tokens_in=700, tokens_out=20, success=0.992,
-        outcome="label", right=0.96,
+        outcome="label", right=0.96, audited=0.1,
     ),
     Profile(
         name="meeting-notes", kind="writer", models=(MEDIUM, OTHER), tasks=("minutes", "actions"),
@@ -105,16 +113,16 @@ TEAM = (
     Profile(
         name="web-researcher", kind="researcher", models=(OTHER, LARGE), tasks=("market", "person"),
         hourly=35, median_ms=28_000, spread=1.0, tokens_in=30_000, tokens_out=1500, success=0.87,
-        quality=0.74, outcome="items", right=0.7,
+        quality=0.74, outcome="items", right=0.7, overstates=0.8,
     ),
     Profile(
         name="nightly-tagger", kind="classifier", models=(SMALL,), tasks=("catalogue",),
         hourly=190, median_ms=450, spread=0.4, tokens_in=500, tokens_out=30, success=0.99,
-        outcome="label", right=0.95, nocturnal=True,
+        outcome="label", right=0.95, checked=True, nocturnal=True,
     ),
     Profile(
         name="data-analyst", kind="analyst", models=(LARGE, MEDIUM), tasks=("sql", "chart"),
         hourly=28, median_ms=16_000, spread=0.9, tokens_in=9000, tokens_out=1200, success=0.9,
-        quality=0.78, outcome="number", right=0.8,
+        quality=0.78, outcome="estimate", right=0.8,
     ),
 )  # fmt: skip

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfmon.checks import MEASUREMENT_FIELDS, RUN_FIELDS
 from perfmon.errors import InvalidRun
 
 if TYPE_CHECKING:
@@ -55,7 +54,9 @@ def structure(value: str) -> dict[str, Any]:
 
 
 def outcome(value: str) -> Any:
-    """A JSON value where the cell is one, else its text."""
+    """A JSON value where the cell is one, else its text; blank is none."""
+    if value.isspace():
+        raise ValueError(value)
     try:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeError):
@@ -71,6 +72,7 @@ CONVERTERS: dict[str, Callable[[str], Any]] = {
     "timed_out": flag,
     "timestamp": moment,
     "started_at": moment,
+    "outcome_timestamp": moment,
     "metadata": structure,
     "predicted_outcome": outcome,
     "actual_outcome": outcome,
@@ -83,10 +85,6 @@ _ALLOWED: dict[Callable[[str], Any], str] = {
     moment: "a time in ISO 8601 or epoch seconds",
     structure: "a JSON object",
 }
-RUN_TARGETS = (*RUN_FIELDS, "started_at")
-MEASUREMENT_TARGETS = tuple(
-    name for name in MEASUREMENT_FIELDS if name not in ("accuracy_score", "agent_type", "scorer")
-)
 
 
 def converted(field: str, cell: str) -> Any:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perfmon.errors import InvalidRun, PerfmonError
-from perfmon.importing.cells import (
-    CONVERTERS,
-    MEASUREMENT_TARGETS,
-    RUN_TARGETS,
-    converted,
-    moment,
-)
+from perfmon.importing.cells import CONVERTERS, converted
+from perfmon.importing.kinds import KINDS, REQUIRED, TARGETS, Found, finished, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 _ALIASES = {"cost_usd": "cost"}
-_TARGETS = frozenset(RUN_TARGETS) | frozenset(MEASUREMENT_TARGETS)
-_REQUIRED = {
-    "run": ("run_id", "agent_name", "status"),
-    "accuracy": ("agent_name", "task_id", "predicted_outcome", "actual_outcome"),
-}
-NO_CLOCK = "timestamp is missing: the row has no clock (give --default-time for such rows)"
+_CLOCKS = ("timestamp", "started_at", "outcome_timestamp")
+_ALL = frozenset(field for fields in TARGETS.values() for field in fields)
+_OF_OUTCOMES = tuple(dict.fromkeys(f for kind in KINDS if kind != "run" for f in TARGETS[kind]))
 
 
 class Columns:
-    """How rows become the arguments of `record_agent_run` and `record_accuracy`.
+    """How rows become the arguments of what a monitor records.
 
     Args:
         mapping: field to column, for columns that are not named like their field.
+        kind: what rows are that do not say so themselves, one of `KINDS`; None goes by their
+            fields.
         default_time: epoch seconds of rows without a clock; None refuses them.
         tenant: of rows that name none.
 
@@ -44,66 +37,36 @@ class Columns:
         self,
         mapping: Mapping[str, str] | None = None,
         *,
+        kind: str | None = None,
         default_time: float | None = None,
         tenant: str | None = None,
     ) -> None:
         self.mapping = dict(mapping or {})
+        self.given = kind
         self.default_time = default_time
         self.tenant = tenant
         for field in self.mapping:
-            if field not in _TARGETS and not field.startswith("metadata."):
-                allowed = ", ".join(sorted(_TARGETS))
+            if field not in _ALL and not field.startswith("metadata."):
+                allowed = ", ".join(sorted(_ALL))
                 raise PerfmonError(f"--map {field}: no such field (allowed: {allowed}, metadata.X)")
 
-    def target(self, column: str, kind: str) -> str | None:
+    def target(self, column: str, allowed: Collection[str]) -> str | None:
         """The field a column of this name fills by itself, `metadata.x` for `meta_x`, or None."""
         if column.startswith("meta_"):
             return "metadata." + column[5:]
         field = _ALIASES.get(column, column)
         if field in self.mapping:
             return None
-        allowed = RUN_TARGETS if kind == "run" else (*MEASUREMENT_TARGETS, "started_at")
         return field if field in allowed else None
 
-    def kind(self, names: Sequence[str]) -> str:
-        """What a row with these columns (or keys) is: `run` or `accuracy`."""
-        found = {*names, *(field for field, name in self.mapping.items() if name in names)}
-        return "accuracy" if {"predicted_outcome", "actual_outcome"} <= found else "run"
+    def kind(self, names: Collection[str]) -> str:
+        """What rows with these columns (or keys) are."""
+        mapped = (field for field, name in self.mapping.items() if name in names)
+        return self.given or kind_of({*names, *mapped})
 
-    def finished(self, fields: dict[str, Any], kind: str) -> dict[str, Any]:
-        """The fields with their stamp, tenant and, for a measurement, a stable id."""
-        if self.tenant is not None and fields.get("tenant") is None:
-            fields["tenant"] = self.tenant
-        started = fields.pop("started_at", None)
-        if fields.get("timestamp") is None:
-            fields["timestamp"] = _ended(started, fields.get("duration_ms"))
-        if kind == "accuracy":
-            _identify(fields)
-        if fields["timestamp"] is None:
-            if self.default_time is None:
-                raise ValueError(NO_CLOCK)
-            fields["timestamp"] = self.default_time
-        return fields
-
-
-def _ended(started: float | None, duration_ms: Any) -> float | None:
-    if started is None or not isinstance(duration_ms, (int, float)):
-        return started
-    return started + duration_ms / 1000
-
-
-def _identify(fields: dict[str, Any]) -> None:
-    for name in _REQUIRED["accuracy"]:
-        if name not in fields:
-            raise ValueError(f"{name} is missing")
-    if fields.get("measurement_id") is None:
-        # Before the default time comes in: that may differ from one import to the next.
-        fields["measurement_id"] = _measurement_id(fields)
-
-
-def _measurement_id(fields: Mapping[str, Any]) -> str:
-    own = {name: fields.get(name) for name in MEASUREMENT_TARGETS if name != "metadata"}
-    return hashlib.sha256(msgspec.json.encode(own)).hexdigest()[:32]
+    def finished(self, fields: dict[str, Any], kind: str) -> Found:
+        """See `kinds.finished`."""
+        return finished(kind, fields, default_time=self.default_time, tenant=self.tenant)
 
 
 class CsvColumns:
@@ -121,7 +84,10 @@ class CsvColumns:
     def __init__(self, columns: Columns, header: Sequence[str], where: str) -> None:
         self._columns = columns
         self._width = len(header)
-        self.kind = columns.kind(header)
+        self._kind = columns.kind(header)
+        # With columns for both outcomes each row is what its own cells make it.
+        self._by_row = self._kind == "accuracy" and columns.given is None
+        self._allowed = _OF_OUTCOMES if self._by_row else TARGETS[self._kind]
         self._fields: list[tuple[int, str, Callable[[str], Any] | None]] = []
         self._metadata: list[tuple[int, str]] = []
         self.left_out: list[str] = []
@@ -135,7 +101,7 @@ class CsvColumns:
         self._check_required(header, where)
 
     def _add_by_name(self, index: int, name: str) -> None:
-        field = self._columns.target(name, self.kind)
+        field = self._columns.target(name, self._allowed)
         if field is not None:
             self._add(index, field)
         elif name not in self._columns.mapping.values():
@@ -149,7 +115,7 @@ class CsvColumns:
 
     def _check_required(self, header: Sequence[str], where: str) -> None:
         found = {field for _, field, _ in self._fields}
-        for field in _REQUIRED[self.kind]:
+        for field in REQUIRED[self._kind]:
             if field not in found:
                 names = ", ".join(header) or "none"
                 raise PerfmonError(
@@ -157,8 +123,8 @@ class CsvColumns:
                     f"name it with --map {field}=COLUMN"
                 )
 
-    def fields(self, row: list[str]) -> dict[str, Any]:
-        """The arguments a row stands for; a blank cell is left out.
+    def found(self, row: list[str]) -> Found:
+        """What a row stands for; a blank cell is left out.
 
         Raises:
             ValueError: a cell cannot be read, the row has another width, or no clock.
@@ -176,11 +142,18 @@ class CsvColumns:
         metadata = {name: row[index] for index, name in self._metadata if row[index]}
         if metadata:
             fields["metadata"] = {**(fields.get("metadata") or {}), **metadata}
-        return self._columns.finished(fields, self.kind)
+        kind = self._kind
+        if self._by_row:
+            kind = kind_of(fields, kind)
+            fields = {name: value for name, value in fields.items() if name in TARGETS[kind]}
+        return self._columns.finished(fields, kind)
 
     def _slowly(self, row: list[str]) -> dict[str, Any]:
-        read = {name: converted(name, row[index]) for index, name, _ in self._fields}
-        return {name: value for name, value in read.items() if value is not None}
+        return {
+            name: converted(name, row[index])
+            for index, name, _ in self._fields
+            if row[index].strip()
+        }
 
 
 class JsonColumns:
@@ -194,8 +167,8 @@ class JsonColumns:
     def left_out(self) -> list[str]:
         return list(self._left_out)
 
-    def fields(self, found: Any) -> tuple[str, dict[str, Any]]:
-        """The kind of an object and its arguments.
+    def found(self, found: Any) -> Found:
+        """What an object stands for.
 
         Raises:
             ValueError: it is no such object, or has no clock.
@@ -207,20 +180,20 @@ class JsonColumns:
         metadata = self._by_name(found, kind, fields)
         if metadata:
             fields["metadata"] = {**(fields.get("metadata") or {}), **metadata}
-        for name in ("timestamp", "started_at"):
+        for name in _CLOCKS:
             if isinstance(fields.get(name), str):
                 fields[name] = converted(name, fields[name])
             elif isinstance(fields.get(name), bool):
                 raise InvalidRun(name, fields[name], "a time in ISO 8601 or epoch seconds")
-        return kind, self._columns.finished(fields, kind)
+        return self._columns.finished(fields, kind)
 
     def _kind(self, found: dict[str, Any]) -> str:
         if "type" not in found or "type" in self._columns.mapping.values():
-            return self._columns.kind(list(found))
+            return self._columns.kind(found)
         kind = found.pop("type")
-        if isinstance(kind, str) and kind in _REQUIRED:
+        if isinstance(kind, str) and kind in KINDS:
             return kind
-        raise ValueError(f"type = {kind!r}: must be run or accuracy")
+        raise ValueError(f"type = {kind!r}: must be one of {', '.join(KINDS)}")
 
     def _by_name(self, found: dict[str, Any], kind: str, fields: dict[str, Any]) -> dict[str, Any]:
         metadata = {
@@ -228,7 +201,7 @@ class JsonColumns:
         }
         mapped = self._columns.mapping.values()
         for key, value in found.items():
-            field = self._columns.target(key, kind)
+            field = self._columns.target(key, TARGETS[kind])
             if field is None:
                 if key not in mapped:
                     self._left_out[key] = None
@@ -237,6 +210,3 @@ class JsonColumns:
             else:
                 fields[field] = value
         return metadata
-
-
-__all__ = ["Columns", "CsvColumns", "JsonColumns", "moment"]

@@ -37,16 +37,22 @@ class _Rows(Protocol):
 
 
 class Item(NamedTuple):
-    """What one line stands for: `run` or `accuracy` with its fields, or `refused` with why."""
+    """What one line stands for: one of `KINDS` with its fields, or `refused` with why.
+
+    `outcome` is what a prediction's line says of its outcome, if it does.
+    """
 
     line: int
     kind: str
     fields: dict[str, Any]
+    outcome: dict[str, Any] | None = None
     reason: str = ""
 
 
 class Source:
-    """A file of runs or measurements: JSON lines or CSV, told apart by its first character.
+    """A file of runs, measurements, predictions, outcomes: JSON lines or CSV.
+
+    The two are told apart by the first character.
 
     Raises:
         ImportFileError: there is no such file, it cannot be read, or its gzip data ends early.
@@ -112,11 +118,11 @@ class Source:
             try:
                 row = next(reader)
                 if row:
-                    yield Item(line, shape.kind, shape.fields(row))
+                    yield Item(line, *shape.found(row))
             except StopIteration:
                 return
             except (ValueError, csv.Error) as problem:
-                yield Item(line, "refused", {}, str(problem))
+                yield Item(line, "refused", {}, reason=str(problem))
 
     def _json_lines(self, stream: io.BufferedReader) -> Iterator[Item]:
         shape = self._shape = JsonColumns(self._columns)
@@ -126,7 +132,6 @@ class Source:
             if text.isspace():
                 continue
             try:
-                kind, fields = shape.fields(decode(text))
-                yield Item(line, kind, fields)
+                yield Item(line, *shape.found(decode(text)))
             except (ValueError, msgspec.DecodeError) as problem:
-                yield Item(line, "refused", {}, str(problem))
+                yield Item(line, "refused", {}, reason=str(problem))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from perfmon.errors import StorageError
+from perfmon.importing.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from perfmon.importing.files import Item, Source
+    from perfmon.importing.files import Source
     from perfmon.records import Receipt
 
 BATCH = 2_000
@@ -29,6 +31,12 @@ class Recorder(Protocol):
         self, items: Iterable[Mapping[str, Any]], *, wait: bool = True
     ) -> tuple[list[Any], Receipt]: ...
 
+    def record_predictions(
+        self, items: Iterable[Mapping[str, Any]], *, wait: bool = True
+    ) -> Receipt: ...
+
+    def record_outcomes(self, items: Iterable[Mapping[str, Any]]) -> tuple[list[Any], Receipt]: ...
+
 
 @attrs.frozen
 class Refused:
@@ -40,11 +48,17 @@ class Refused:
 
 @attrs.define
 class Tally:
-    """What became of a file's lines; `first` holds the first ten refused ones."""
+    """What became of what a file's lines hold; a prediction with its outcome is two things.
+
+    Attributes:
+        by_kind: the accepted of each kind.
+        first: the first ten refused lines.
+    """
 
     accepted: int = 0
     duplicates: int = 0
     rejected: int = 0
+    by_kind: Counter[str] = attrs.Factory(Counter)
     first: list[Refused] = attrs.Factory(list)
 
     def refuse(self, line: int, reason: str) -> None:
@@ -52,8 +66,8 @@ class Tally:
         if len(self.first) < SHOWN:
             self.first.append(Refused(line, reason))
 
-    def add(self, receipt: Receipt, lines: list[int]) -> None:
-        """Count a batch in.
+    def add(self, kind: str, receipt: Receipt, lines: list[int]) -> None:
+        """Count a batch of one kind in.
 
         Raises:
             StorageError: it is not stored; nothing of it was counted.
@@ -64,6 +78,7 @@ class Tally:
                 "repeat the import later, nothing will count twice"
             )
         self.accepted += receipt.accepted
+        self.by_kind[kind] += receipt.accepted
         self.duplicates += receipt.duplicates
         for rejection in receipt.rejected:
             self.refuse(lines[rejection.index], rejection.message)
@@ -71,14 +86,19 @@ class Tally:
 
 @attrs.define
 class _Pile:
-    """Items of one kind that wait for their batch."""
+    """Things of one kind that wait for their batch."""
 
     fields: list[dict[str, Any]] = attrs.Factory(list)
     lines: list[int] = attrs.Factory(list)
 
-    def add(self, item: Item) -> None:
-        self.fields.append(item.fields)
-        self.lines.append(item.line)
+    def add(self, line: int, fields: dict[str, Any]) -> None:
+        self.fields.append(fields)
+        self.lines.append(line)
+
+    def without(self, lines: set[int]) -> _Pile:
+        """What other lines hold."""
+        kept = [place for place, line in enumerate(self.lines) if line not in lines]
+        return _Pile([self.fields[place] for place in kept], [self.lines[place] for place in kept])
 
 
 class FileImport:
@@ -104,7 +124,7 @@ class FileImport:
         self._source = source
         self._progress = progress
         self._interrupted = interrupted
-        self._piles = {"run": _Pile(), "accuracy": _Pile()}
+        self._piles = {kind: _Pile() for kind in KINDS}
 
     def run(self) -> Tally:
         """Read all, or as far as it goes; `tally` is right at any time, after an error too."""
@@ -114,7 +134,9 @@ class FileImport:
                     self.tally.refuse(item.line, item.reason)
                     continue
                 pile = self._piles[item.kind]
-                pile.add(item)
+                pile.add(item.line, item.fields)
+                if item.outcome is not None:
+                    self._piles["outcome"].add(item.line, item.outcome)
                 if len(pile.lines) >= BATCH:
                     self._send()
                     if self._interrupted():
@@ -125,11 +147,23 @@ class FileImport:
         return self.tally
 
     def _send(self) -> None:
-        runs, measurements = self._piles["run"], self._piles["accuracy"]
-        self._piles = {"run": _Pile(), "accuracy": _Pile()}
-        if runs.lines:
-            self.tally.add(self._monitor.record_agent_runs(runs.fields, wait=True), runs.lines)
-        if measurements.lines:
-            _, receipt = self._monitor.record_accuracies(measurements.fields, wait=True)
-            self.tally.add(receipt, measurements.lines)
+        """Predictions go before outcomes, so that most outcomes are compared at once."""
+        piles, self._piles = self._piles, {kind: _Pile() for kind in KINDS}
+        monitor = self._monitor
+        self._record("run", piles["run"], monitor.record_agent_runs)
+        self._record("accuracy", piles["accuracy"], lambda some: monitor.record_accuracies(some)[1])
+        refused = self._record("prediction", piles["prediction"], monitor.record_predictions)
+        # The outcome of a line whose prediction was refused comes with it when it is mended.
+        outcomes = piles["outcome"].without(refused)
+        self._record("outcome", outcomes, lambda some: monitor.record_outcomes(some)[1])
         self._progress(self._source.position)
+
+    def _record(
+        self, kind: str, pile: _Pile, record: Callable[[list[dict[str, Any]]], Receipt]
+    ) -> set[int]:
+        """Record a pile, and tell which lines were refused."""
+        if not pile.lines:
+            return set()
+        receipt = record(pile.fields)
+        self.tally.add(kind, receipt, pile.lines)
+        return {pile.lines[rejection.index] for rejection in receipt.rejected}

@@ -48,6 +48,27 @@ def interval(bounds: Sequence[float | None] | None) -> str:
     return f"95 %: {percent(low)} to {percent(high)}"
 
 
+def between(bounds: Sequence[float | None] | None) -> str:
+    """An interval in few characters: `71.0 to 94.0 %`."""
+    shown = interval(bounds).removeprefix("95 %: ")
+    return shown.replace(" %", "", 1)
+
+
+def many(number_of: float, noun: str) -> str:
+    return f"{count(number_of)} {noun}{'' if number_of == 1 else 's'}"
+
+
+def sample(bounds: Sequence[float | None] | None, outcomes: float | None) -> str:
+    """How far an accuracy can be relied upon: `71.0 to 94.0 %, 42 outcomes`."""
+    shown = between(bounds)
+    return f"{shown}{', ' if shown else ''}{many(outcomes or 0, 'outcome')}"
+
+
+def sized(accuracy: float | None, outcomes: float | None) -> str:
+    """An accuracy and of how many outcomes: `86.0 % (42)`."""
+    return UNKNOWN if accuracy is None else f"{percent(accuracy)} ({brief_count(outcomes)})"
+
+
 def score(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.2f}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from perfmon.render.outline import Outline, Section, Table
+from perfmon.render.parts import Outline, Section, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -33,8 +33,13 @@ def _body(section: Section) -> list[str]:
         parts.append(_table(facts))
     if section.table is not None:
         parts.append(_table(section.table))
-    if section.items:
-        parts.append("\n".join(f"- {_plain(item)}" for item in section.items))
+    if section.sentences:
+        parts.append("\n".join(f"- {_plain(item)}" for item in section.sentences))
+    if section.lines:
+        lines = "\n".join(_CONTROL.sub(" ", line) for line in section.lines)
+        parts.append(f"```toml\n{lines}\n```")
+    for part in section.parts:
+        parts += [f"### {_plain(part.title)}", *_body(part)]
     return parts
 
 

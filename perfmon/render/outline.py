@@ -4,55 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from perfmon.render import figures
+from perfmon.render.accuracy import accuracy_section
+from perfmon.render.parts import Outline, Section, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
 _SHOWN = 12
-
-
-@attrs.frozen
-class Table:
-    """Rows of cells below their names; the columns in `left` are text, the others numbers.
-
-    The columns in `extra` are left out where there is little room.
-    """
-
-    names: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: frozenset[str] = frozenset()
-    extra: frozenset[str] = frozenset()
-
-    def without(self, names: Collection[str]) -> Table:
-        """The table less these columns."""
-        kept = [place for place, name in enumerate(self.names) if name not in names]
-        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
-        return Table(tuple(self.names[place] for place in kept), rows, self.left, self.extra)
-
-
-@attrs.frozen
-class Section:
-    """A title and what stands below it; a fact is a name, a figure and a remark."""
-
-    title: str
-    facts: tuple[tuple[str, str, str], ...] = ()
-    table: Table | None = None
-    items: tuple[str, ...] = ()
-
-
-@attrs.frozen
-class Outline:
-    """The whole report; `status` is the health's word, `score` its figure."""
-
-    title: str
-    range: str
-    generated: str
-    score: str
-    status: str
-    sections: tuple[Section, ...]
 
 
 def outline(report: dict[str, Any]) -> Outline:
@@ -62,6 +21,7 @@ def outline(report: dict[str, Any]) -> Outline:
         _runs(report),
         _errors(report),
         _agents(report),
+        accuracy_section(report),
         _trends(report),
         _alerts(report),
         _anomalies(report),
@@ -140,7 +100,7 @@ def _spending(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 def _resources(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     get = metrics.get
-    measured = f"from {figures.count(get('accuracy_count'))} outcomes"
+    measured = figures.sample(get("accuracy_interval"), get("accuracy_count"))
     optional = (
         ("Accuracy", "avg_accuracy", figures.percent, measured),
         ("Quality, mean", "avg_quality_score", figures.number, ""),
@@ -179,16 +139,11 @@ def _agents(report: dict[str, Any]) -> Section | None:
         return None
     rows = tuple(_agent(name, agent) for name, agent in sorted(agents.items(), key=_busiest))
     table = Table(_AGENT, rows, frozenset(_AGENT[:1]), frozenset(_AGENT[-3:]))
-    empty = [
-        name
-        for place, name in enumerate(_AGENT)
-        if all(row[place] == figures.UNKNOWN for row in rows)
-    ]
-    return Section(f"Agents ({len(rows)})", table=table.without(empty))
+    return Section(f"Agents ({len(rows)})", table=table.without_empty(figures.UNKNOWN))
 
 
 _AGENT = (
-    "Agent", "Runs", "Success", "p95", "Tokens", "Cost", "Accuracy",
+    "Agent", "Runs", "Success", "p95", "Tokens", "Cost", "Accuracy (of)",
     "p50", "Efficiency", "Specialization",
 )  # fmt: skip
 
@@ -208,7 +163,7 @@ def _agent(name: str, agent: dict[str, Any]) -> tuple[str, ...]:
         figures.span(get("p95_latency_ms")),
         figures.brief_count(get("total_tokens") if get("tokens_count") else None),
         figures.brief_dollars(get("total_cost") if get("cost_count") else None),
-        figures.percent(get("avg_accuracy")),
+        figures.sized(get("avg_accuracy"), get("accuracy_count")),
         figures.span(get("p50_latency_ms")),
         figures.score(scores.get("efficiency")),
         figures.score(scores.get("specialization")),
@@ -240,9 +195,24 @@ def _alerts(report: dict[str, Any]) -> Section | None:
 
 
 def _alert(alert: dict[str, Any]) -> str:
-    since = figures.moment(alert.get("timestamp"))
-    level, state = str(alert.get("level")).upper(), alert.get("state")
-    return f"{level} {alert.get('message')} ({state}, {since})"
+    level, message = str(alert.get("level")).upper(), alert.get("message")
+    advice = f" {alert['recommendation']}" if alert.get("recommendation") else ""
+    return f"{level} {message} ({', '.join(_states(alert))}){advice}"
+
+
+def _states(alert: dict[str, Any]) -> Iterator[str]:
+    """Since when it fires, or how long it did; and who or what keeps it quiet."""
+    since = figures.moment(alert.get("started_at") or alert.get("timestamp"))
+    if alert.get("state") == "resolved":
+        yield f"{since} to {figures.moment(alert.get('resolved_at'))}"
+    else:
+        yield f"{alert.get('state')} since {since}"
+    if alert.get("acknowledged_by"):
+        yield f"acknowledged by {alert['acknowledged_by']}"
+    if alert.get("silenced_by"):
+        yield "silenced"
+    if alert.get("inhibited_by"):
+        yield "explained by another"
 
 
 def _anomalies(report: dict[str, Any]) -> Section | None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
-from perfmon.render.outline import Outline, Section, Table
+from perfmon.render.calibration import calibration_plot
+from perfmon.render.parts import Outline, Section, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --paper: #fff; --line: #dfe3e8; --soft: #5b6470;
@@ -16,6 +21,7 @@ body { margin: 0 auto; max-width: 64rem; padding: 2rem 1rem 4rem; background: va
   color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; }
 h2 { font-size: 1.125rem; margin: 2.5rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 1.75rem 0 .25rem; }
 .soft { color: var(--soft); margin: .25rem 0; }
 .health { font-size: 2.5rem; font-weight: 600; margin: 1rem 0 0; }
 .health small { font-size: 1rem; font-weight: 400; }
@@ -27,10 +33,13 @@ th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); 
 thead th { color: var(--soft); font-weight: 500; }
 .left { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 tbody th { font-weight: 400; }
-li { margin: .5rem 0; }
+li { margin: .5rem 0; overflow-wrap: anywhere; }
+pre { border: 1px solid var(--line); border-radius: .375rem; padding: .75rem 1rem;
+  overflow-x: auto; }
+summary { cursor: pointer; }
 @media print { :root { --ink: #000; --paper: #fff; --line: #bbb; --soft: #444; }
   body { max-width: none; padding: 0; font-size: 10pt; } .wide { overflow: visible; }
-  tr, li { break-inside: avoid; } h2 { break-after: avoid; }
+  tr, li, figure { break-inside: avoid; } h2, h3 { break-after: avoid; }
   thead { display: table-header-group; } }
 """
 _TONES = {"excellent": "good", "good": "good", "healthy": "good", "fair": "fair",
@@ -63,15 +72,26 @@ def html(report: Outline) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f"<section>\n<h2>{escape(section.title)}</h2>\n"]
+    parts = "".join(
+        f"<h3>{escape(part.title)}</h3>\n{''.join(_body(part))}" for part in section.parts
+    )
+    return (
+        f"<section>\n<h2>{escape(section.title)}</h2>\n{''.join(_body(section))}{parts}</section>\n"
+    )
+
+
+def _body(section: Section) -> Iterator[str]:
     if section.facts:
-        parts.append(_table(Table((), section.facts), remarks=True))
+        yield _table(Table((), section.facts), remarks=True)
     if section.table is not None:
-        parts.append(_table(section.table))
+        yield _table(section.table)
+    if section.plot is not None:
+        yield calibration_plot(section.plot.calibration, section.plot.who)
     if section.items:
         items = "".join(f"<li>{escape(item)}</li>\n" for item in section.items)
-        parts.append(f"<ul>\n{items}</ul>\n")
-    return "".join([*parts, "</section>\n"])
+        yield f"<ul>\n{items}</ul>\n"
+    if section.lines:
+        yield f"<pre><code>{escape(chr(10).join(section.lines))}</code></pre>\n"
 
 
 def _table(table: Table, *, remarks: bool = False) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 
 if TYPE_CHECKING:
-    from perfmon.render.outline import Outline, Section, Table
+    from perfmon.render.parts import Outline, Section, Table
 
 WIDTH = 80
 _GAP = 2
@@ -33,18 +33,23 @@ def printable(value: str) -> str:
 
 
 def _body(section: Section) -> list[str]:
-    lines = [_fact(*fact) for fact in section.facts]
+    lines = [line for fact in section.facts for line in _fact(*fact)]
     if section.table is not None:
         lines += table_lines(section.table)
-    for item in section.items:
+    for item in section.sentences:
         lines += textwrap.wrap(
             printable(item), WIDTH, initial_indent="* ", subsequent_indent="  "
         ) or ["*"]
+    lines += [_cell(f"  {printable(line)}", WIDTH, left=True) for line in section.lines]
+    for part in section.parts:
+        lines += ["", printable(part.title), *_body(part)]
     return lines
 
 
-def _fact(name: str, figure: str, remark: str) -> str:
-    return f"{name:<20} {figure:>22}   {remark}"
+def _fact(name: str, figure: str, remark: str) -> list[str]:
+    head = f"{name:<20} {figure:>22}   "
+    first, *more = textwrap.wrap(printable(remark), WIDTH - len(head)) or [""]
+    return [head + first, *(" " * len(head) + line for line in more)]
 
 
 def table_lines(whole: Table) -> list[str]:

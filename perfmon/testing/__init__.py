@@ -13,6 +13,7 @@ from __future__ import annotations
 from perfmon.testing.clock import ManualClock
 from perfmon.testing.plugins import check_plugin, check_scorer
 from perfmon.testing.rows import START_US, make_measurements, make_rows, run_row
+from perfmon.testing.sinks import check_sink, make_alert, make_message
 from perfmon.testing.storage import SharedStorageContract, StorageContract
 
 __all__ = [
@@ -22,7 +23,10 @@ __all__ = [
     "StorageContract",
     "check_plugin",
     "check_scorer",
+    "check_sink",
+    "make_alert",
     "make_measurements",
+    "make_message",
     "make_rows",
     "run_row",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from perfmon.bus import Bus
+from perfmon.records import Score
 
 OUTCOMES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 0.5, 10**400, -(10**400), 1e308, "", "approve", "Approve it!",
@@ -27,11 +28,11 @@ def check_plugin(plugin: object, name: str = "plugin") -> list[str]:
     return hooks
 
 
-def check_scorer(score: Callable[..., float | None]) -> None:
+def check_scorer(score: Callable[..., float | Score | None]) -> None:
     """Ask a `score_outcome` implementation about outcomes of every kind.
 
     Raises:
-        AssertionError: an answer is neither None nor a number in [0, 1] or
+        AssertionError: an answer is neither None nor a number (or `Score`) in [0, 1], or
             two answers to one question differ.
     """
     for predicted in (*OUTCOMES, _deep(3_000)):
@@ -40,11 +41,12 @@ def check_scorer(score: Callable[..., float | None]) -> None:
             answer = score(predicted=predicted, actual=actual)
             if answer is None:
                 continue
+            given, answer = answer, answer.value if isinstance(answer, Score) else answer
             assert isinstance(answer, (int, float)), f"{shown} answered {answer!r}"
             assert not isinstance(answer, bool), f"{shown} answered {answer!r}"
             assert not math.isnan(answer), f"{shown} answered NaN"
             assert 0 <= answer <= 1, f"{shown} answered {answer!r}"
-            assert score(predicted=predicted, actual=actual) == answer, f"{shown} changes"
+            assert score(predicted=predicted, actual=actual) == given, f"{shown} changes"
 
 
 def _deep(levels: int) -> Any:

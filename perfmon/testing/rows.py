@@ -91,6 +91,10 @@ def make_measurements(
             chance.choice((None, "numbers")),
             chance.choice((None, 0.5)),
             chance.choice((None, '{"a":1}')),
+            0,
+            chance.choice((None, 1.0)),
+            chance.choice((None, "because")),
+            chance.choice((None, 0.001)),
         )
         for place in range(count)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ import numpy.typing as npt
 
 from perfmon.window.cells import MINUTE, Cells
 from perfmon.window.columns import MeasurementColumns, RunColumns
-from perfmon.window.vocabulary import Vocabulary
+from perfmon.window.ragged import turned
+from perfmon.window.vocabulary import Numbered, Vocabulary
 
 Row = tuple[Any, ...]
 
@@ -23,14 +23,20 @@ class Batch:
     Attributes:
         runs: rows in the order of `RUN_FIELDS`.
         measurements: rows in the order of `MEASUREMENT_FIELDS`.
+        amended: measurements as they were read, each with its new version.
         vocabulary: what the numbers in its columns and cells stand for.
     """
 
     def __init__(
-        self, runs: Sequence[Row], measurements: Sequence[Row], vocabulary: Vocabulary
+        self,
+        runs: Sequence[Row],
+        measurements: Sequence[Row],
+        vocabulary: Vocabulary,
+        amended: Sequence[tuple[Row, Row]] = (),
     ) -> None:
         self.runs = runs
         self.measurements = measurements
+        self.amended = amended
         self.vocabulary = vocabulary
 
     def __len__(self) -> int:
@@ -52,8 +58,20 @@ class Batch:
         return self.run_columns.cells(MINUTE), self.measurement_columns.cells(MINUTE)
 
     @cached_property
+    def run_keys(self) -> Numbered:
+        """The five fields of each run's key."""
+        return Numbered.of(self.run_fields[1:6])
+
+    @cached_property
+    def measurement_keys(self) -> Numbered:
+        """The same for measurements."""
+        return Numbered.of(self.measurement_fields[1:6])
+
+    @cached_property
     def run_columns(self) -> RunColumns:
-        return RunColumns.of_columns(self.run_fields, len(self.runs), self.vocabulary)
+        return RunColumns.of_columns(
+            self.run_fields, self.run_keys, len(self.runs), self.vocabulary
+        )
 
     @property
     def times(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -78,17 +96,35 @@ class Batch:
     def measurement_columns(self) -> MeasurementColumns:
         return MeasurementColumns.of_rows(self.measurements, self.vocabulary)
 
+    @cached_property
+    def amendments(self) -> tuple[MeasurementColumns, MeasurementColumns]:
+        """The columns of what was amended, before and after."""
+        before, after = zip(*self.amended, strict=True) if self.amended else ((), ())
+        return (
+            MeasurementColumns.of_rows(before, self.vocabulary),
+            MeasurementColumns.of_rows(after, self.vocabulary),
+        )
+
     def cells(
         self,
         width: int,
         new_runs: npt.NDArray[np.bool_] | None = None,
         new_measurements: npt.NDArray[np.bool_] | None = None,
+        amended: npt.NDArray[np.bool_] | None = None,
     ) -> Cells:
-        """The cells of what was new (None: all of it), in slices of whole minutes."""
+        """The cells of what was new (None: all of it), in slices of whole minutes.
+
+        What was amended takes its old version away.
+        """
         parts = [
             _minutes(self.minutes[0], self.run_columns, new_runs),
             _minutes(self.minutes[1], self.measurement_columns, new_measurements),
         ]
+        if self.amended:
+            before, after = self.amendments
+            which = slice(None) if amended is None else np.flatnonzero(amended)
+            parts.append(before.take(which).cells(MINUTE).negated())
+            parts.append(after.take(which).cells(MINUTE))
         return Cells.joined(parts, self.vocabulary).merged(width)
 
 
@@ -99,12 +135,3 @@ def _minutes(
     if new is None or new.all():
         return minutes
     return columns.take(np.flatnonzero(new)).cells(MINUTE)
-
-
-def turned(rows: Sequence[Row]) -> list[list[Any]]:
-    """Rows as columns. Not by `zip(*rows)`: its iterator for every row wakes the collector."""
-    if not rows:
-        return []
-    width = len(rows[0])
-    flat = list(chain.from_iterable(rows))
-    return [flat[place::width] for place in range(width)]

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from perfmon.records import CellKey
-from perfmon.window import sketch
+from perfmon.window import sketch, slots
 from perfmon.window.ragged import Floats, Ints, Ragged, merge_labels
 from perfmon.window.vocabulary import Vocabulary
 
@@ -56,16 +56,22 @@ class Stat(enum.IntEnum):
     ACCURACY_N = 27
     ACCURACY = 28
     ACCURACY_SQ = 29
+    MEASUREMENTS = 30  # rows of the measurements, in any state
+    DIRECT = 31  # measured without a prediction that waited
+    WAITING = 32  # predictions without an outcome
+    ANSWERED = 33  # predictions with one
+    UNMAPPED = 34
     # Extremes from here on: the larger one stays.
-    LATENCY_MAX = 30
-    MEMORY_MAX = 31
-    LAST_RUN = 32  # microseconds
-    LATEST = 33  # of runs and measurements
-    EARLIEST = 34  # of both, negated
+    LATENCY_MAX = 35
+    MEMORY_MAX = 36
+    LAST_RUN = 37  # microseconds
+    LATEST = 38  # of runs and measurements
+    EARLIEST = 39  # of both, negated
 
 
 STATS = len(Stat)
 FIRST_EXTREME = int(Stat.LATENCY_MAX)
+_OLD_SUMS, _OLD_STATS = 30, 35  # of cells stored before there were predictions
 
 
 class PackedCell(NamedTuple):
@@ -76,6 +82,7 @@ class PackedCell(NamedTuple):
     stats: bytes
     sketch: bytes
     errors: bytes | None
+    outcomes: bytes | None = None
 
 
 @attrs.frozen(eq=False)
@@ -89,6 +96,7 @@ class Cells:
         stats: shape (cells, len(Stat)).
         latencies: each cell's sketch of durations in milliseconds.
         errors: each cell's error classes (numbers of the vocabulary) with their counts.
+        outcomes: each cell's sums over its measurements, by their slot (`perfmon.window.slots`).
     """
 
     vocabulary: Vocabulary
@@ -97,6 +105,7 @@ class Cells:
     stats: Floats
     latencies: Ragged
     errors: Ragged
+    outcomes: Ragged
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -105,8 +114,9 @@ class Cells:
     def empty(cls, vocabulary: Vocabulary) -> Cells:
         nothing = np.zeros(0, np.int64)
         return cls(
-            vocabulary, nothing, nothing, np.zeros((0, STATS)), Ragged.empty(0), Ragged.empty(0)
-        )
+            vocabulary, nothing, nothing, np.zeros((0, STATS)),
+            Ragged.empty(0), Ragged.empty(0), Ragged.empty(0),
+        )  # fmt: skip
 
     @classmethod
     def joined(cls, parts: Iterable[Cells], vocabulary: Vocabulary) -> Cells:
@@ -123,6 +133,7 @@ class Cells:
             np.concatenate([part.stats for part in filled]),
             Ragged.joined([part.latencies for part in filled]),
             Ragged.joined([part.errors for part in filled]),
+            Ragged.joined([part.outcomes for part in filled]),
         )
 
     def take(self, rows: Ints) -> Cells:
@@ -133,6 +144,7 @@ class Cells:
             self.stats[rows],
             self.latencies.take(rows),
             self.errors.take(rows),
+            self.outcomes.take(rows),
         )
 
     def merged(self, width: int | None = None) -> Cells:
@@ -144,6 +156,8 @@ class Cells:
         slices, keys = slices[order], self.keys[order]
         fresh = np.ones(len(order), bool)
         fresh[1:] = (slices[1:] != slices[:-1]) | (keys[1:] != keys[:-1])
+        if fresh.all():
+            return attrs.evolve(self.take(order), slices=slices)
         firsts = np.flatnonzero(fresh)
         row_of = np.empty(len(order), np.int64)
         row_of[order] = np.cumsum(fresh) - 1
@@ -166,14 +180,19 @@ class Cells:
         stats[:, FIRST_EXTREME:] = np.maximum.reduceat(ordered[:, FIRST_EXTREME:], firsts, axis=0)
         latencies = sketch.merged(*self.latencies.regrouped(row_of), rows)
         errors = merge_labels(*self.errors.regrouped(row_of), rows)
-        return Cells(self.vocabulary, slices, keys, stats, latencies, errors)
+        outcomes = merge_labels(*self.outcomes.regrouped(row_of), rows)
+        return Cells(self.vocabulary, slices, keys, stats, latencies, errors, outcomes)
 
     def negated(self) -> Cells:
         """Cells that take these away where they are merged; extremes stay as they are."""
         stats = -self.stats
         stats[:, FIRST_EXTREME:] = -np.inf
         return attrs.evolve(
-            self, stats=stats, latencies=self.latencies.negated(), errors=self.errors.negated()
+            self,
+            stats=stats,
+            latencies=self.latencies.negated(),
+            errors=self.errors.negated(),
+            outcomes=self.outcomes.negated(),
         )
 
     def total(self) -> Cells:
@@ -198,6 +217,7 @@ class Cells:
                 self.stats[row].astype("<f8").tobytes(),
                 entries[start:end].astype("<f8").tobytes(),
                 errors,
+                slots.packed(*self.outcomes.row(row), self.vocabulary.sources.values),
             )
 
     @classmethod
@@ -206,8 +226,9 @@ class Cells:
         flat: list[Any] = list(chain.from_iterable(packed))
         if not flat:
             return cls.empty(vocabulary)
-        starts, keys, stats, sketches, errors = (flat[n::5] for n in range(5))
+        starts, keys, stats, sketches, errors, outcomes = (flat[n::6] for n in range(6))
         rows = len(starts)
+        stats = [_current(row) for row in stats]
         entries = np.frombuffer(b"".join(sketches), "<f8").astype(np.float64).reshape(-1, 2)
         bounds = np.zeros(rows + 1, np.int64)
         np.cumsum(np.fromiter(map(len, sketches), np.int64, rows) // 16, out=bounds[1:])
@@ -227,4 +248,25 @@ class Cells:
             Ragged.of_sorted(
                 np.array(owner, np.int64), np.array(labels, float), np.array(counts, float), rows
             ),
+            slots.unpacked(outcomes, vocabulary.source_number),
         )
+
+
+def add_up(stats: Floats) -> Floats:
+    """One row of statistics from many: sums of counts and sums, the largest of extremes."""
+    total = np.full(STATS, -np.inf)
+    total[:FIRST_EXTREME] = stats[:, :FIRST_EXTREME].sum(axis=0)
+    if len(stats):
+        total[FIRST_EXTREME:] = stats[:, FIRST_EXTREME:].max(axis=0)
+    return total
+
+
+def _current(stats: bytes) -> bytes:
+    """A row of statistics as it is now, from one that may be older."""
+    if len(stats) != _OLD_STATS * 8:
+        return stats
+    old = np.frombuffer(stats, "<f8")
+    new = np.zeros(STATS, "<f8")
+    new[:_OLD_SUMS], new[FIRST_EXTREME:] = old[:_OLD_SUMS], old[_OLD_SUMS:]
+    new[[Stat.MEASUREMENTS, Stat.DIRECT]] = old[Stat.ACCURACY_N]
+    return new.tobytes()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -10,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from perfmon.checks import RUN_FIELDS
-from perfmon.window import sketch
-from perfmon.window.cells import STATS, Cells, Stat
-from perfmon.window.ragged import Floats, Ints, Ragged, merge_labels
-from perfmon.window.vocabulary import Vocabulary
+from perfmon.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, State
+from perfmon.window import sketch, slots
+from perfmon.window.cells import FIRST_EXTREME, STATS, Cells, Stat
+from perfmon.window.ragged import Floats, Ints, Ragged, merge_labels, turned
+from perfmon.window.vocabulary import Numbered, Vocabulary
 
 TIMED_OUT, RETRIED, REMOVED = 4, 8, 16  # bits of `flags` above the status
 NUMBERS = (
@@ -43,7 +45,10 @@ def _floats(column: Sequence[Any]) -> Floats:
     """Numbers with None for unknown, as doubles with NaN for it."""
     if column[0] is None and column.count(None) == len(column):
         return np.full(len(column), np.nan)
-    return np.array(column, np.float64)
+    try:
+        return np.fromiter(column, np.float64, len(column))
+    except TypeError:  # None, which only the slower way takes
+        return np.array(column, np.float64)
 
 
 def _bytes(column: Sequence[Any]) -> npt.NDArray[np.uint8]:
@@ -51,6 +56,7 @@ def _bytes(column: Sequence[Any]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(bytes(column), np.uint8)
 
 
+@lru_cache(maxsize=1024)
 def _is_timeout(error_type: str) -> bool:
     return "timeout" in error_type.lower().replace(" ", "").replace("_", "")
 
@@ -74,9 +80,9 @@ class RunColumns:
 
     @classmethod
     def of_columns(
-        cls, columns: Sequence[Sequence[Any]], n: int, vocabulary: Vocabulary
+        cls, columns: Sequence[Sequence[Any]], keys: Numbered, n: int, vocabulary: Vocabulary
     ) -> RunColumns:
-        """From rows turned on their side: a list for each of `RUN_FIELDS`."""
+        """From rows turned on their side, a list for each of `RUN_FIELDS`, and their keys."""
         if not n:
             columns = [[]] * len(RUN_FIELDS)
         numbers = np.empty((n, len(NUMBERS)))
@@ -85,8 +91,7 @@ class RunColumns:
         flags = _bytes(columns[_STATUS]) | _bytes(columns[_TIMED_OUT]) * np.uint8(TIMED_OUT)
         if columns[_RETRIES].count(0) != n:
             flags |= (np.array(columns[_RETRIES], np.int64) > 0) * np.uint8(RETRIED)
-        number = vocabulary.key_number
-        keys = np.fromiter(map(number, zip(*columns[1:6], strict=True)), np.int32, n)
+        numbered = np.array([vocabulary.key_number(key) for key in keys.words], np.int32)
         errors = np.full(n, -1, np.int32)
         if columns[_ERROR].count(None) != n:
             for row, error_type in enumerate(columns[_ERROR]):
@@ -94,7 +99,8 @@ class RunColumns:
                     errors[row] = vocabulary.error_number(error_type)
                     if _is_timeout(error_type):
                         flags[row] |= TIMED_OUT
-        return cls(vocabulary, np.array(columns[_AT], np.int64), keys, flags, numbers, errors)
+        at = np.array(columns[_AT], np.int64)
+        return cls(vocabulary, at, numbered[keys.places], flags, numbers, errors)
 
     def take(self, rows: Any) -> RunColumns:
         return RunColumns(
@@ -106,86 +112,148 @@ class RunColumns:
             self.errors[rows],
         )
 
-    def cells(self, width: int, *, bare: bool = False) -> Cells:
-        """The cells of these runs in slices of `width` microseconds; `bare` without sketches."""
+    def statistics(self) -> Iterator[tuple[Stat, npt.NDArray[Any]]]:
+        """Each statistic that runs have, with its value for every one of them."""
+        numbers = self.numbers.T.copy()  # its rows lie together
+        known = ~np.isnan(numbers)
+        filled = np.where(known, numbers, 0.0)
+        status = self.flags & 3
+        yield Stat.RUNS, np.ones(len(self))
+        for code, stat in enumerate((Stat.SUCCESS, Stat.FAILURE, Stat.PARTIAL)):
+            yield stat, status == code
+        yield Stat.TIMED_OUT, (self.flags & TIMED_OUT) != 0
+        yield Stat.RETRIED, (self.flags & RETRIED) != 0
+        for column, count, total, squares in _SUMS:
+            yield total, filled[column]
+            if count is not None:
+                yield count, known[column]
+            if squares is not None:
+                yield squares, np.square(filled[column])
+        yield Stat.LATENCY_MAX, np.where(known[0], numbers[0], -np.inf)
+        yield Stat.MEMORY_MAX, np.where(known[5], numbers[5], -np.inf)
+        at = self.at.astype(np.float64)
+        yield Stat.LAST_RUN, at
+        yield Stat.LATEST, at
+        yield Stat.EARLIEST, -at
+
+    def singles(self) -> Floats:
+        """Each run's row of statistics, as if it were a cell of its own."""
+        singles = np.zeros((len(self), STATS))
+        for stat, values in self.statistics():
+            singles[:, stat] = values
+        return singles
+
+    def cells(self, width: int) -> Cells:
+        """The cells of these runs in slices of `width` microseconds."""
         n = len(self)
         if not n:
             return Cells.empty(self.vocabulary)
         row_of, slices, keys, order, firsts = _grouped(self.at // width, self.keys)
         rows = len(firsts)
-        known = ~np.isnan(self.numbers)
-        filled = np.where(known, self.numbers, 0.0)
-        status = self.flags & 3
-        single = np.zeros((n, STATS))
-        single[:, Stat.RUNS] = 1
-        for code, stat in enumerate((Stat.SUCCESS, Stat.FAILURE, Stat.PARTIAL)):
-            single[:, stat] = status == code
-        single[:, Stat.TIMED_OUT] = (self.flags & TIMED_OUT) != 0
-        single[:, Stat.RETRIED] = (self.flags & RETRIED) != 0
-        for column, count, total, squares in _SUMS:
-            single[:, total] = filled[:, column]
-            if count is not None:
-                single[:, count] = known[:, column]
-            if squares is not None:
-                np.square(filled[:, column], out=single[:, squares])
-        single[:, Stat.LATENCY_MAX] = np.where(known[:, 0], self.numbers[:, 0], -np.inf)
-        single[:, Stat.MEMORY_MAX] = np.where(known[:, 5], self.numbers[:, 5], -np.inf)
-        single[:, Stat.LAST_RUN] = single[:, Stat.LATEST] = self.at
-        single[:, Stat.EARLIEST] = -self.at
-        measured = order[:0] if bare else order[known[order, 0]]
-        failing = order[self.errors[order] >= 0]
+        ordered, row_of = self.take(order), row_of[order]
+        stats = np.zeros((rows, STATS))
+        # One by one: a table of all statistics of all runs is memory that the system takes back
+        # and clears anew each time, which costs more than the adding up.
+        for stat, values in ordered.statistics():
+            combine = np.add if stat < FIRST_EXTREME else np.maximum
+            stats[:, stat] = combine.reduceat(values, firsts, dtype=np.float64)
+        durations = ordered.numbers[:, 0]
+        measured, failing = ~np.isnan(durations), ordered.errors >= 0
+        errors = ordered.errors[failing].astype(np.float64)
+        durations = durations[measured]
         return Cells(
             self.vocabulary,
             slices * width,
             keys,
-            _reduced(single, order, firsts),
-            sketch.merged(
-                row_of[measured], self.numbers[measured, 0], np.ones(len(measured)), rows
-            ),
-            merge_labels(
-                row_of[failing],
-                self.errors[failing].astype(np.float64),
-                np.ones(len(failing)),
-                rows,
-            ),
+            stats,
+            sketch.merged(row_of[measured], durations, np.ones(len(durations)), rows),
+            merge_labels(row_of[failing], errors, np.ones(len(errors)), rows),
+            Ragged.empty(rows),
         )
+
+
+_M = {name: place for place, name in enumerate(MEASUREMENT_FIELDS)}
+_COUNTED = np.isin(np.arange(len(State)), sorted(MEASURED_STATES))
+# Those whose score counts for their source.
+_OF_SOURCE = _COUNTED | (np.arange(len(State)) == State.SUPERSEDED)
+_STATE_STATS = (
+    (Stat.DIRECT, State.MEASURED),
+    (Stat.WAITING, State.WAITING),
+    (Stat.ANSWERED, State.ANSWERED),
+)
+_UNMAPPED = (State.UNMAPPED, State.JOINED_UNMAPPED)
 
 
 @attrs.frozen(eq=False)
 class MeasurementColumns:
-    """Measurements, a row each: when known (microseconds), key number, score."""
+    """Measurements, a row each: when known (microseconds), key number, state, score, ...
+
+    What is unknown is NaN. `errors` is predicted - actual where both are numbers; `correct` is
+    what calibration compares with the confidence.
+    """
 
     vocabulary: Vocabulary
     at: Ints
     keys: npt.NDArray[np.int32]
+    states: npt.NDArray[np.uint8]
+    sources: npt.NDArray[np.int16]
     scores: Floats
+    confidence: Floats
+    correct: Floats
+    errors: Floats
+    costs: Floats
 
     def __len__(self) -> int:
         return len(self.at)
 
     @classmethod
     def of_rows(cls, rows: Sequence[tuple[Any, ...]], vocabulary: Vocabulary) -> MeasurementColumns:
+        n = len(rows)
+        fields = turned(rows) or [[]] * len(MEASUREMENT_FIELDS)
+        scores = np.array(fields[_M["accuracy_score"]], np.float64)
+        scores[scores < 0] = np.nan
+        correct = _floats(fields[_M["correct"]]) if n else scores
+        keys = zip(*fields[1:6], strict=True)
+        sources = fields[_M["feedback_source"]]
         return cls(
             vocabulary,
-            np.fromiter((row[6] for row in rows), np.int64, len(rows)),
-            np.fromiter((vocabulary.key_number(row[1:6]) for row in rows), np.int32, len(rows)),
-            np.fromiter((row[10] for row in rows), np.float64, len(rows)),
+            np.array(fields[_M["timestamp"]], np.int64),
+            np.fromiter(map(vocabulary.key_number, keys), np.int32, n),
+            np.array(fields[_M["state"]], np.uint8),
+            np.fromiter(map(vocabulary.source_number, sources), np.int16, n),
+            scores,
+            _floats(fields[_M["confidence"]]) if n else scores,
+            np.where(np.isnan(correct), scores, correct),
+            _differences(fields[_M["predicted_outcome"]], fields[_M["actual_outcome"]]),
+            _floats(fields[_M["scoring_cost"]]) if n else scores,
         )
+
+    @classmethod
+    def empty(cls, vocabulary: Vocabulary) -> MeasurementColumns:
+        return cls.of_rows([], vocabulary)
 
     def take(self, rows: Any) -> MeasurementColumns:
         return MeasurementColumns(
-            self.vocabulary, self.at[rows], self.keys[rows], self.scores[rows]
-        )
+            self.vocabulary, self.at[rows], self.keys[rows], self.states[rows],
+            self.sources[rows], self.scores[rows], self.confidence[rows], self.correct[rows],
+            self.errors[rows], self.costs[rows],
+        )  # fmt: skip
 
     def cells(self, width: int) -> Cells:
         """The cells of these measurements in slices of `width` microseconds."""
         if not len(self):
             return Cells.empty(self.vocabulary)
-        _, slices, keys, order, firsts = _grouped(self.at // width, self.keys)
+        row_of, slices, keys, order, firsts = _grouped(self.at // width, self.keys)
+        counted = _COUNTED[self.states]
+        scores = np.where(counted, self.scores, 0.0)
         single = np.zeros((len(self), STATS))
-        single[:, Stat.ACCURACY_N] = 1
-        single[:, Stat.ACCURACY] = self.scores
-        single[:, Stat.ACCURACY_SQ] = np.square(self.scores)
+        single[:, Stat.ACCURACY_N] = counted
+        single[:, Stat.ACCURACY] = scores
+        single[:, Stat.ACCURACY_SQ] = np.square(scores)
+        single[:, Stat.MEASUREMENTS] = 1
+        for stat, state in _STATE_STATS:
+            single[:, stat] = self.states == state
+        single[:, Stat.UNMAPPED] = np.isin(self.states, _UNMAPPED)
         single[:, Stat.LATENCY_MAX :] = -np.inf
         single[:, Stat.LATEST] = self.at
         single[:, Stat.EARLIEST] = -self.at
@@ -197,7 +265,36 @@ class MeasurementColumns:
             _reduced(single, order, firsts),
             Ragged.empty(rows),
             Ragged.empty(rows),
+            self._outcomes(row_of, rows, counted),
         )
+
+    def _outcomes(self, row_of: Ints, rows: int, counted: npt.NDArray[np.bool_]) -> Ragged:
+        where, places, values = slots.entries(
+            counted=counted,
+            scores=np.where(_OF_SOURCE[self.states], self.scores, np.nan),
+            sources=self.sources.astype(np.int64),
+            confidence=self.confidence,
+            correct=self.correct,
+            errors=self.errors,
+            costs=self.costs,
+        )
+        return merge_labels(row_of[where], places, values, rows)
+
+
+def _differences(predicted: Sequence[str], actual: Sequence[str]) -> Floats:
+    """Predicted - actual where both are numbers as JSON, else NaN."""
+    pairs = zip(predicted, actual, strict=True)
+    return np.array([_difference(one, other) for one, other in pairs], np.float64)
+
+
+def _difference(predicted: str, actual: str) -> float:
+    if predicted[:1] in _NUMERIC and actual[:1] in _NUMERIC:
+        return float(predicted) - float(actual)
+    return np.nan
+
+
+# How a number begins as JSON; the empty text, no outcome, is none.
+_NUMERIC = frozenset("-0123456789")
 
 
 def _grouped(slices: Ints, keys: npt.NDArray[np.int32]) -> tuple[Ints, Ints, Ints, Ints, Ints]:

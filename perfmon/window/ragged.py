@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-_DENSE = 1_000_000  # a histogram of so many places is quicker than a sort
+# A histogram of so many places, in all and for each entry, is quicker than a sort.
+_DENSE = 1_000_000
+_SPARSE = 16
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.float64] | npt.NDArray[np.float32]
@@ -84,9 +90,9 @@ def merge_labels(owner: Ints, labels: Floats, counts: Counts, rows: int) -> Ragg
         return Ragged.empty(rows)
     low = labels.min()
     span = int(labels.max() - low) + 1
-    if rows * span <= _DENSE:
+    if rows * span <= min(_DENSE, _SPARSE * len(labels)):
         flat = owner * span + (labels - low).astype(np.int64)
-        dense = np.bincount(flat, weights=counts, minlength=rows * span).astype(np.float64)
+        dense = np.bincount(flat, weights=counts, minlength=rows * span).astype(float, copy=False)
         filled = np.flatnonzero(dense)
         return Ragged.of_sorted(
             filled // span, (filled % span).astype(np.float64) + low, dense[filled], rows
@@ -94,3 +100,12 @@ def merge_labels(owner: Ints, labels: Floats, counts: Counts, rows: int) -> Ragg
     code, inverse = np.unique(owner * span + (labels - low).astype(np.int64), return_inverse=True)
     total: Floats = np.bincount(inverse, weights=counts, minlength=len(code)).astype(np.float64)
     return Ragged.of_sorted(code // span, (code % span).astype(np.float64) + low, total, rows)
+
+
+def turned(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Rows as columns. Not by `zip(*rows)`: its iterator for every row wakes the collector."""
+    if not rows:
+        return []
+    width = len(rows[0])
+    flat = list(chain.from_iterable(rows))
+    return [flat[place::width] for place in range(width)]

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from perfmon.window.columns import MeasurementColumns, RunColumns
 from perfmon.window.ragged import Ints
@@ -38,13 +39,17 @@ class _Chunk(Generic[Columns]):
 
 
 class Recent(Generic[Columns]):
-    """At most `limit` rows (and one chunk); the first to come leave first."""
+    """At most `limit` rows (and one chunk); the first to come leave first.
+
+    `left_until` is the newest time of a row that had to leave for want of room.
+    """
 
     def __init__(self, empty: Columns, limit: int) -> None:
         self._empty: Columns = empty
         self._limit = limit
         self._chunks: deque[_Chunk[Columns]] = deque()
         self._next = 0
+        self.left_until = -(2**62)
 
     def __len__(self) -> int:
         return sum(chunk.used for chunk in self._chunks)
@@ -74,7 +79,9 @@ class Recent(Generic[Columns]):
     def _trim(self) -> None:
         held = len(self)
         while self._chunks and held - self._chunks[0].used >= self._limit:
-            held -= self._chunks.popleft().used
+            oldest = self._chunks.popleft()
+            held -= oldest.used
+            self.left_until = max(self.left_until, oldest.high)
 
     def forget_before(self, floor: int) -> None:
         while self._chunks and self._chunks[0].high < floor:
@@ -96,6 +103,24 @@ class Recent(Generic[Columns]):
             inside = numbers[(numbers >= chunk.first) & (numbers < chunk.first + chunk.used)]
             chunk.columns.keys[inside - chunk.first] = _REMOVED
 
+    def remove_equal(self, columns: Columns) -> npt.NDArray[np.bool_]:
+        """Take back one row equal to each of these, as far as they are here; which were."""
+        found = np.zeros(len(columns), bool)
+        wanted: dict[bytes, list[int]] = {}
+        for row, content in enumerate(_contents(columns)):
+            wanted.setdefault(content, []).append(row)
+        low, high = columns.at.min(initial=2**62), columns.at.max(initial=-(2**62))
+        for chunk in self._chunks:
+            if chunk.low <= high and chunk.high >= low and wanted:
+                near = np.flatnonzero(np.isin(chunk.columns.at[: chunk.used], columns.at))
+                contents = _contents(chunk.columns.take(near))
+                for place, content in zip(near.tolist(), contents, strict=True):
+                    rows = wanted.get(content)
+                    if rows:
+                        found[rows.pop()] = True
+                        chunk.columns.keys[place] = _REMOVED
+        return found
+
     def remove_between(self, since: int, until: int) -> None:
         """Take back the rows with `since <= at < until`."""
         for chunk in self._chunks:
@@ -103,6 +128,13 @@ class Recent(Generic[Columns]):
                 at = chunk.columns.at[: chunk.used]
                 inside = np.flatnonzero((at >= since) & (at < until))
                 chunk.columns.keys[inside] = _REMOVED
+
+
+def _contents(columns: Columns) -> list[bytes]:
+    """Each row as bytes, so that NaN is equal to NaN."""
+    rows = np.rec.fromarrays([getattr(columns, field.name) for field in _arrays(columns)])
+    whole, width = rows.tobytes(), rows.dtype.itemsize
+    return [whole[start : start + width] for start in range(0, len(whole), width)]
 
 
 def _joined(parts: list[Columns], empty: Columns) -> Columns:

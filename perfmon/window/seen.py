@@ -65,16 +65,19 @@ class Seen:
 def _places(table: Hashes, hashes: Hashes) -> Hashes:
     """Where each hash is, or -1."""
     found = np.full(len(hashes), -1)
-    open_rows = np.arange(len(hashes))
+    last = len(table) - 1
+    rows = np.arange(len(hashes))
     # The low bits of CPython's tuple hash are well mixed.
-    places = hashes & (len(table) - 1)
-    while len(open_rows):
+    places = hashes & last
+    while len(rows):
         there = table[places]
-        hit = there == hashes[open_rows]
-        found[open_rows[hit]] = places[hit]
-        going_on = ~hit & (there != _EMPTY)
-        open_rows = open_rows[going_on]
-        places = (places[going_on] + 1) & (len(table) - 1)
+        used = np.flatnonzero(there != _EMPTY)  # at an empty place the search is over
+        rows, places, hashes, there = rows[used], places[used], hashes[used], there[used]
+        hit = there == hashes
+        if hit.any():
+            found[rows[hit]] = places[hit]
+            rows, places, hashes = rows[~hit], places[~hit], hashes[~hit]
+        places = (places + 1) & last
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENOUGH = 20
+A_WHILE = 86_400.0
+"""Seconds: what waits for longer has been waiting for long."""
 _LIMITS = {
     "success_rate_min": 0.80,
     "latency_p95_max_ms": 5000.0,
@@ -21,7 +24,6 @@ _LIMITS = {
     "memory_max_mb": 1024.0,
     "token_per_task_max": 5000.0,
 }
-# How much a run that is affected matters, next to one that failed.
 
 
 class Figures:
@@ -61,15 +63,19 @@ class View:
     agents: dict[str, Figures]
     trends: Mapping[str, Any]
     limits: Mapping[str, float]
+    accuracy: Mapping[str, Any] = attrs.Factory(dict)
+    waiting_for: float = math.nan  # seconds that the oldest prediction has waited
 
     @classmethod
     def of_report(cls, report: Mapping[str, Any]) -> View:
-        agents = report.get("agent_metrics") or {}
+        agents, accuracy = report.get("agent_metrics") or {}, report.get("accuracy") or {}
         return cls(
             Figures(report.get("system_metrics")),
             {name: Figures(agent.get("metrics")) for name, agent in agents.items()},
             report.get("trends") or {},
             _LIMITS | {key: x for key, x in (report.get("thresholds") or {}).items() if x},
+            accuracy,
+            _seconds(accuracy.get("oldest_waiting"), report.get("generated_at")),
         )
 
     @property
@@ -95,6 +101,12 @@ class View:
         return f"agent {max(known, key=known.__getitem__)!r} first" if known else "the agents"
 
 
+def _seconds(since: str | None, until: str | None) -> float:
+    if not since or not until:
+        return math.nan
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
+
+
 def percent(share: float) -> str:
     shown = round(100 * share, 1)
     return f"{min(shown, 99.9) if share < 1 else shown:g} %"
@@ -111,6 +123,11 @@ def share_of(part: int, whole: int, noun: str = "runs") -> str:
 def interval(part: int, whole: int) -> str:
     low, high = wilson(part, whole)
     return f"{percent(low)} to {percent(high)}"
+
+
+def age(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
 
 
 def duration(milliseconds: float) -> str:

@@ -9,10 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from perfmon import Recommendation, wilson
-from perfmon_recommend.figures import View, duration, figure, interval, moved, percent, share_of
+from perfmon_recommend.figures import (
+    A_WHILE,
+    ENOUGH,
+    Figures,
+    View,
+    age,
+    duration,
+    figure,
+    interval,
+    moved,
+    percent,
+    share_of,
+)
 
 # How much a run that is affected matters, next to one that failed.
 _TIMEOUT, _MONEY, _SLOW, _RETRY, _HABIT = 0.9, 0.5, 0.4, 0.4, 0.3
+
+_OVER = "over-confident"
+_CLEAR = 0.05  # by which confidence is beyond accuracy
 
 Found = Iterator[tuple[float, Recommendation]]
 
@@ -187,7 +202,9 @@ def _accuracy(view: View) -> Found:
             reason=f"{outcomes:,} outcomes are known; look at the least accurate task types",
             expected_effect="decisions that rest on these answers stop going wrong",
         )
-    if sure - accuracy > 0.15 and highest < sure:
+    # Where predictions had a confidence of their own, that one is compared instead.
+    told = (view.accuracy.get("calibration") or {}).get("count")
+    if not told and sure - accuracy > 0.15 and highest < sure:
         yield advice(
             _HABIT * (sure - accuracy),
             text=f"Trust stated confidence less: it is {percent(sure)} on average, and"
@@ -195,6 +212,90 @@ def _accuracy(view: View) -> Found:
             reason=f"{outcomes:,} outcomes are known, too many for chance to explain the gap",
             expected_effect="calibrated confidence tells which answers need a second look",
         )
+
+
+def _over_confident(view: View) -> Found:
+    found = view.accuracy.get("calibration_by_agent") or {}
+    for name, of in found.items():
+        gap = (of.get("confidence") or 0) - (of.get("accuracy") or 0)
+        if of["verdict"] != _OVER or gap < _CLEAR:
+            continue
+        yield advice(
+            _HABIT * gap,
+            text=f"Trust agent {name!r} less than it trusts itself: it {of['sentence']}",
+            reason="too many outcomes for chance to explain the gap; its expected calibration"
+            f" error is {percent(of['expected_calibration_error'])}",
+            expected_effect="confidence that is calibrated, or taken down by so much, tells which"
+            " answers need a second look",
+            agent_name=name,
+        )
+
+
+def _unmapped(view: View) -> Found:
+    overall = Figures(view.accuracy.get("overall"))
+    left_out, counted = Figures(view.accuracy).count("unmapped"), overall.count("count")
+    share = left_out / (left_out + counted) if left_out else 0.0
+    by_agent = {name: agent.count("unmapped_count") for name, agent in view.agents.items()}
+    name, most = max(by_agent.items(), key=lambda item: item[1], default=("", 0))
+    # One agent may have most of its outcomes left out, and be few among many.
+    mostly = most and most >= view.agents[name].count("accuracy_count")
+    if left_out < 3 or not (share >= 0.05 or mostly):
+        return
+    whose = f", {most:,} of agent {name!r}" if most else ""
+    whose = f" of agent {name!r}" if most == left_out else whose
+    yield advice(
+        _HABIT * (max(share, 0.3) if mostly else share),
+        text=f"Map the fields of {left_out:,} outcomes{whose}, which share none with their"
+        f" predictions{_told(view)}",
+        reason="until then nobody knows whether these predictions were right, and they count for"
+        " no accuracy",
+        expected_effect=f"accuracy from {left_out + counted:,} outcomes instead of {counted:,}",
+        agent_name=name if most == left_out else None,
+    )
+
+
+def _told(view: View) -> str:
+    """What storage suggests, without what was said already."""
+    for suggestion in view.accuracy.get("suggestions") or []:
+        return f": {str(suggestion).partition('; ')[2]}"
+    return ""
+
+
+def _waiting(view: View) -> Found:
+    overall, waiting = Figures(view.accuracy.get("overall")), Figures(view.accuracy)["waiting"]
+    known, predictions = overall.count("labelled"), overall.count("predictions")
+    if predictions < ENOUGH or not (waiting >= ENOUGH and view.waiting_for > A_WHILE):
+        return
+    if wilson(known, predictions)[1] > 0.5:
+        return
+    yield advice(
+        _HABIT * (1 - known / predictions) / 4,
+        text="Bring in more outcomes: accuracy speaks for"
+        f" {share_of(known, predictions, 'predictions')}",
+        reason=f"{waiting:,.0f} predictions wait, the oldest for {age(view.waiting_for)}; those"
+        " whose outcome is known may not be like the others",
+        expected_effect="an accuracy that can be relied on; outcomes may be recorded at any time",
+    )
+
+
+def _disagreeing(view: View) -> Found:
+    figures = Figures(view.accuracy)
+    several, disagree = figures.count("compared_sources"), figures.count("disagreeing")
+    if disagree < 3 or wilson(disagree, several)[0] < 0.10:
+        return
+    first = (view.accuracy.get("disagreements") or [{}])[0]
+    names = " and ".join(map(repr, first.get("sources") or {}))
+    yield advice(
+        _HABIT * disagree / several / 2,
+        text="Look at the outcomes of which sources disagree: in"
+        f" {share_of(disagree, several, 'tasks')} that several judged they said different things",
+        reason=f"95 % interval {interval(disagree, several)}; the newest is task"
+        f" {first.get('task_id')!r}, {names}"
+        if first
+        else "",
+        expected_effect="a clear rule of what counts as right; until then source_priority of"
+        " [accuracy] decides",
+    )
 
 
 def _degrading(view: View) -> Found:
@@ -212,5 +313,6 @@ def _degrading(view: View) -> Found:
 
 RULES = (
     _failing_agents, _dominant_error, _low_success, _timeouts, _retries, _slow, _tail,
-    _wasted_cost, _beyond_limits, _accuracy, _degrading,
+    _wasted_cost, _beyond_limits, _accuracy, _over_confident, _unmapped, _waiting, _disagreeing,
+    _degrading,
 )  # fmt: skip

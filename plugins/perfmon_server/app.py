@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from perfmon import StorageError
-from perfmon_server import looking, page, reading, recording, shapes
+from perfmon_server import alerts, looking, outcomes, page, reading, recording, shapes
 from perfmon_server.desk import Desk
 from perfmon_server.guards import host_guard, key_guard
 from perfmon_server.openapi import document
@@ -75,7 +75,9 @@ def tick(monitor: PerformanceMonitor) -> dict[str, Any]:
 ROUTES = (
     *reading.ROUTES,
     *looking.ROUTES,
+    *alerts.ROUTES,
     *recording.ROUTES,
+    *outcomes.ROUTES,
     Route(
         method="GET",
         path=f"{PREFIX}/stream",

@@ -17,6 +17,14 @@ def percent(value: float) -> str:
     return f"{value * 100:.1f} %" if math.isfinite(value) else NONE
 
 
+def between(bounds: tuple[float, float]) -> str:
+    """An interval of shares in whole per cent, never narrower than it is: `71 to 95 %`."""
+    low, high = bounds
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{math.floor(low * 100)} to {math.ceil(high * 100)} %"
+
+
 def score(value: float | None) -> str:
     return NONE if value is None or not math.isfinite(value) else f"{value:.0f}"
 

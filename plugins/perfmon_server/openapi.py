@@ -61,7 +61,7 @@ def _version() -> str:
 
 def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": route.answer.__name__ + ("" if route.method == "GET" else "_record"),
+        "operationId": route.answer.__name__ + ("_record" if route.method == "POST" else ""),
         "summary": route.summary,
         "responses": _responses(route, schemas),
         "security": [] if route.is_open else [{}, *_KEYS],

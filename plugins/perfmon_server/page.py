@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from aiohttp import web
 
-from perfmon import AgentPerformance, PerformanceAlert, PerformanceMetrics
+from perfmon import AgentPerformance, PerformanceAlert, PerformanceMetrics, StorageError
 from perfmon_server import figures
 from perfmon_server.reading import PREFIX, now
 from perfmon_server.route import Question, Route
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_AGENTS = 200
 MOST_ALERTS = 20
+MOST_OVER = 5
 _MARKS = {"improving": "▲ improving", "degrading": "▼ degrading", "stable": "stable"}
 _TONES = {"healthy": "good", "degraded": "fair", "unhealthy": "poor", "no_data": "soft"}
 _HEADINGS = (
@@ -37,6 +38,7 @@ class Facts:
     metrics: PerformanceMetrics
     agents: dict[str, AgentPerformance]
     alerts: list[PerformanceAlert]
+    over: list[PerformanceAlert]
     minutes: float
     now: datetime
 
@@ -47,9 +49,17 @@ def gather(monitor: PerformanceMonitor) -> Facts:
         monitor.get_system_metrics(),
         monitor.get_all_agent_metrics(),
         monitor.get_alerts(state="firing", limit=MOST_ALERTS),
+        _over(monitor),
         monitor.window_size_minutes,
         now(monitor),
     )
+
+
+def _over(monitor: PerformanceMonitor) -> list[PerformanceAlert]:
+    try:
+        return monitor.get_alerts(state="resolved", limit=MOST_OVER)
+    except StorageError:  # the page tells what it can without it
+        return []
 
 
 async def first_page(question: Question) -> web.Response:
@@ -123,9 +133,19 @@ def _tiles(facts: Facts) -> str:
         _tile("Cost", figures.dollars(metrics.total_cost),
               f"{figures.dollars(metrics.cost_per_task)} a run", trend=metrics.cost_trend),
         _tile("Accuracy", figures.percent(metrics.avg_accuracy),
-              f"{figures.count(metrics.accuracy_count)} measured", trend=metrics.accuracy_trend),
+              _relied_on(metrics), trend=metrics.accuracy_trend),
     ]  # fmt: skip
     return f'<section class="tiles">{"".join(tiles)}</section>'
+
+
+def _relied_on(metrics: PerformanceMetrics) -> str:
+    """How far the accuracy can be relied on: its interval, of how many outcomes, what is open."""
+    count, coverage = metrics.accuracy_count, metrics.accuracy_coverage
+    parts = [figures.between(metrics.accuracy_interval)] if count else []
+    parts.append(f"{figures.count(count)} outcome{'' if count == 1 else 's'}")
+    if coverage < 1:
+        parts.append(f"coverage {figures.percent(coverage)}")
+    return ", ".join(parts)
 
 
 def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "") -> str:
@@ -138,16 +158,40 @@ def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "") -
 
 
 def _alerts(facts: Facts) -> str:
-    if not facts.alerts:
-        return '<section><h2>Alerts</h2><p class="soft">None is firing.</p></section>'
-    items = "".join(_alert(alert) for alert in facts.alerts)
-    return f'<section><h2>Alerts</h2><ul class="alerts">{items}</ul></section>'
+    firing = "".join(_alert(alert, facts.now) for alert in facts.alerts)
+    shown = f'<ul class="alerts">{firing}</ul>' if firing else _NONE_FIRING
+    over = "".join(_resolved(alert, facts.now) for alert in facts.over)
+    past = f'<h3>Lately over</h3><ul class="alerts over">{over}</ul>' if over else ""
+    return f"<section><h2>Alerts</h2>{shown}{past}</section>"
 
 
-def _alert(alert: PerformanceAlert) -> str:
+def _alert(alert: PerformanceAlert, at: datetime) -> str:
     level = escape(str(alert.level.value))
+    since = alert.started_at or alert.timestamp
+    when = f'<span class="soft" title="{since:%Y-%m-%d %H:%M:%S} UTC">'
+    when += f"since {figures.age(since, at).removesuffix(' ago')}</span>"
+    marks = "".join(f' <span class="mark">{escape(mark)}</span>' for mark in _marks(alert))
     advice = f'<p class="soft">{escape(alert.recommendation)}</p>' if alert.recommendation else ""
-    return f'<li class="{level}"><strong>{level}</strong> {escape(alert.message)}{advice}</li>'
+    text = escape(alert.message)
+    return f'<li class="{level}"><strong>{level}</strong> {when}{marks}<p>{text}</p>{advice}</li>'
+
+
+def _marks(alert: PerformanceAlert) -> list[str]:
+    marks = []
+    if alert.acknowledged_by is not None:
+        marks.append(f"acknowledged by {alert.acknowledged_by}")
+    if alert.silenced_by is not None:
+        marks.append("silenced")
+    if alert.inhibited_by is not None:
+        marks.append("explained by another")
+    return marks
+
+
+def _resolved(alert: PerformanceAlert, at: datetime) -> str:
+    level = escape(str(alert.level.value))
+    ended = figures.age(alert.resolved_at, at)
+    text = escape(alert.message)
+    return f'<li><strong>{level}</strong> <span class="soft">over {ended}</span><p>{text}</p></li>'
 
 
 def _agents(facts: Facts, host: str) -> str:
@@ -177,12 +221,22 @@ def _row(agent: AgentPerformance, at: datetime) -> str:
         figures.milliseconds(metrics.p95_latency_ms),
         figures.dollars(cost),
         figures.dollars(metrics.cost_per_task),
-        figures.percent(metrics.avg_accuracy),
     )
     idle = ' class="idle"' if agent.status != "active" else ""
     return (
         f'<tr{idle}><th scope="row">{escape(agent.agent_name)}{kind}</th>'
-        f"{_cells(cells)}<td{exact}>{escape(last)}</td></tr>"
+        f"{_cells(cells)}{_accuracy(metrics)}<td{exact}>{escape(last)}</td></tr>"
+    )
+
+
+def _accuracy(metrics: PerformanceMetrics) -> str:
+    count = metrics.accuracy_count
+    if not count:
+        return f"<td>{figures.NONE}</td>"
+    sample = f"{figures.between(metrics.accuracy_interval)} of {figures.count(count)}"
+    return (
+        f'<td title="{escape(_relied_on(metrics))}">{figures.percent(metrics.avg_accuracy)}'
+        f' <span class="soft">{escape(sample)}</span></td>'
     )
 
 
@@ -190,6 +244,7 @@ def _cells(values: Iterable[str]) -> str:
     return "".join(f"<td>{escape(value)}</td>" for value in values)
 
 
+_NONE_FIRING = '<p class="soft">None is firing.</p>'
 _WELCOME = """<p>No run was recorded yet. Record one:</p>
 <pre><code>curl -X POST http://HOST/api/performance/runs \\
   -d '{"run_id": "1", "agent_name": "my-agent", "status": "success", "duration_ms": 820}'

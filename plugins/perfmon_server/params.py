@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -36,8 +37,8 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _text(text: str) -> str:
-    if not 0 < len(text) <= 256 or "\0" in text or not text.isprintable():
+def _text(text: str, longest: int = 256) -> str:
+    if not 0 < len(text) <= longest or "\0" in text or not text.isprintable():
         raise ValueError(text)
     return text
 
@@ -80,6 +81,11 @@ NUMBER = Kind(_number, "a number", {"type": "number"})
 INTEGER = Kind(_integer, "a whole number", {"type": "integer"})
 TEXT = Kind(
     _text, "text of 1 to 256 characters", {"type": "string", "minLength": 1, "maxLength": 256}
+)
+ID = Kind(
+    partial(_text, longest=512),
+    "text of 1 to 512 characters",
+    {"type": "string", "minLength": 1, "maxLength": 512},
 )
 FLAG = Kind(_flag, "true or false", {"type": "boolean"})
 MOMENT = Kind(

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from perfmon import Config, ConfigError, PerfmonError
 from perfmon_server.app import make_app
+from perfmon_server.refusals import log
 from perfmon_server.settings import ServerConfig
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ class ServerPlugin:
         host: str | None = None,
         port: int | None = None,
         ready: Callable[[str], None] | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         """Serve until SIGINT or SIGTERM; `ready` is called with the URL once it answers.
+
+        `reload` is called at SIGHUP, on a thread of its own; one call at a time.
 
         Raises:
             ConfigError: the host is not loopback and there is no api_key.
@@ -57,7 +61,7 @@ class ServerPlugin:
         if port is not None:
             settings = attrs.evolve(settings, port=_checked_port(port))
         settings.refuse_open_door()
-        asyncio.run(_serve(monitor, settings, ready))
+        asyncio.run(_serve(monitor, settings, ready, reload))
 
 
 def _checked_port(port: int) -> int:
@@ -67,14 +71,31 @@ def _checked_port(port: int) -> int:
 
 
 async def _serve(
-    monitor: PerformanceMonitor, settings: ServerConfig, ready: Callable[[str], None] | None
+    monitor: PerformanceMonitor,
+    settings: ServerConfig,
+    ready: Callable[[str], None] | None,
+    reload: Callable[[], None] | None,
 ) -> None:
-    stop = asyncio.Event()
-    with _signals(stop):
+    stop, changed = asyncio.Event(), asyncio.Event()
+    with _signals(stop.set, signal.SIGINT, signal.SIGTERM):
         async with serving(monitor, settings) as url:
-            if ready is not None:
-                ready(url)
-            await stop.wait()
+            hangups = [signal.SIGHUP] if reload is not None and hasattr(signal, "SIGHUP") else []
+            with _signals(changed.set, *hangups):
+                reloading = asyncio.create_task(_keep_reloading(changed, reload))
+                if ready is not None:
+                    ready(url)
+                await stop.wait()
+                reloading.cancel()
+
+
+async def _keep_reloading(changed: asyncio.Event, reload: Callable[[], None] | None) -> None:
+    while reload is not None:
+        await changed.wait()
+        changed.clear()
+        try:
+            await asyncio.to_thread(reload)
+        except Exception:
+            log.exception("taking up the configuration met a bug; the old one goes on")
 
 
 @contextlib.asynccontextmanager
@@ -86,7 +107,9 @@ async def serving(monitor: PerformanceMonitor, settings: ServerConfig) -> AsyncI
     await runner.setup()
     try:
         await _listen(runner, settings)
-        yield _url(settings.host, runner.addresses[0][1])
+        url = _url(settings.host, runner.addresses[0][1])
+        monitor.show_at(url)
+        yield url
     finally:
         await runner.cleanup()
         await asyncio.sleep(0)  # connections are closed in the loop's next round
@@ -113,16 +136,16 @@ def _url(host: str, port: int) -> str:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set the event at SIGINT or SIGTERM, where this thread and system can hear them."""
+def _signals(heard: Callable[[], None], *numbers: signal.Signals) -> Iterator[None]:
+    """Call back at these signals, where this thread and system can hear them."""
     loop = asyncio.get_running_loop()
-    heard = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    known = []
+    for number in numbers:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, stop.set)
-            heard.append(number)
+            loop.add_signal_handler(number, heard)
+            known.append(number)
     try:
         yield
     finally:
-        for number in heard:
+        for number in known:
             loop.remove_signal_handler(number)

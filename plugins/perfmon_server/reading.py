@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from perfmon import AgentPerformance, AlertLevel, jsonable, render_report
+from perfmon import AgentPerformance, jsonable, render_report
 from perfmon_server import shapes
 from perfmon_server.params import (
-    AGENT,
     FLAG,
-    INTEGER,
-    MOMENT,
     SCOPE,
     WINDOW,
     Param,
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     from perfmon import PerformanceMonitor
 
 PREFIX = "/api/performance"
-MOST_ALERTS = 10_000
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'none'"
@@ -81,19 +77,6 @@ async def all_agents(question: Question) -> Any:
     return {"agents": answers, "total_agents": len(answers), "generated_at": at}
 
 
-async def alerts(question: Question) -> Any:
-    query = dict(question.query)
-    limit = query.pop("limit", 50)
-    least = query.pop("min_level", None)
-    call = partial(question.monitor.get_alerts, limit=MOST_ALERTS, **query)
-    found = await question.read(call)
-    if least is not None:
-        levels = list(AlertLevel)
-        urgent = levels[levels.index(AlertLevel(least)) :]
-        found = [alert for alert in found if alert.level in urgent]
-    return {"alerts": found[:limit], "total_count": len(found)}
-
-
 async def report(question: Question) -> Any:
     made = await question.read(partial(question.monitor.generate_report, **question.query))
     form = _form(question.request.headers.get("Accept", ""))
@@ -126,8 +109,6 @@ def _weight(options: list[str]) -> float:
 async def stats(question: Question) -> Any:
     return jsonable(await question.read(question.monitor.get_stats))
 
-
-_LEVELS = tuple(level.value for level in AlertLevel)
 
 ROUTES = (
     Route(
@@ -163,32 +144,6 @@ ROUTES = (
         answer=all_agents,
         shape=shapes.AgentsAnswer,
         params=(WINDOW, *SCOPE),
-    ),
-    Route(
-        method="GET",
-        path=f"{PREFIX}/alerts",
-        summary="Alerts, newest first",
-        answer=alerts,
-        shape=shapes.AlertsAnswer,
-        params=(
-            Param(name="level", choices=_LEVELS, description="Only this level."),
-            Param(name="min_level", choices=_LEVELS, description="This level or a higher one."),
-            AGENT,
-            Param(
-                name="limit",
-                kind=INTEGER,
-                least=1,
-                most=1000,
-                default=50,
-                description="At most so many; total_count counts all.",
-            ),
-            Param(
-                name="state",
-                choices=("firing", "resolved"),
-                description="Only alerts in this state.",
-            ),
-            Param(name="since", kind=MOMENT, description="Only alerts from this time on."),
-        ),
     ),
     Route(
         method="GET",

@@ -29,7 +29,7 @@ async def runs(question: Question) -> Any:
     body = await question.body()
     by_line = question.request.content_type in _LINES
     receipt = await question.write(_record, question.monitor, body, by_line)
-    return _answer(receipt, _counts(receipt))
+    return answer_of(receipt)
 
 
 def _record(monitor: PerformanceMonitor, body: bytes, by_line: bool) -> Receipt:
@@ -69,32 +69,29 @@ def _record_lines(monitor: PerformanceMonitor, body: bytes) -> Receipt:
 
 def _stored(monitor: PerformanceMonitor, items: list[Any] | bytes) -> Receipt:
     receipt: Receipt = monitor.record_agent_runs(items, wait=True)
-    _refuse_unstored(monitor, receipt)
+    refuse_unstored(monitor, receipt)
     return receipt
 
 
-def _refuse_unstored(monitor: PerformanceMonitor, receipt: Receipt) -> None:
+def refuse_unstored(monitor: PerformanceMonitor, receipt: Receipt) -> None:
     # With a journal what is not stored yet is safe there; without one it is in memory only.
     if receipt.dropped or (not receipt.stored and monitor.config.monitor.durability == "memory"):
         message = "storage does not answer; send the batch again later"
         raise Refusal(503, "storage_unavailable", message)
 
 
-def _counts(receipt: Receipt) -> dict[str, Any]:
-    return {
+def answer_of(receipt: Receipt, **more: Any) -> Any:
+    """The counts and more, or 422 with the counts where nothing but refusals came of it."""
+    counts = {
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,
         "rejected": receipt.rejected,
     }
-
-
-def _answer(receipt: Receipt, value: dict[str, Any]) -> Any:
-    """200, or 422 in the same shape where nothing but refusals came of it."""
     if not receipt.rejected or receipt.accepted or receipt.duplicates:
-        return value
+        return {**counts, **more}
     first = receipt.rejected[0]
     error = {"code": "invalid_run", "message": first.message, "field": first.field}
-    return Reply(status=422, value={"error": error, **value})
+    return Reply(status=422, value={"error": error, **counts})
 
 
 async def started(question: Question) -> Any:
@@ -109,32 +106,6 @@ async def started(question: Question) -> Any:
             raise InvalidRun(name, None, "text of 1 to 256 characters, without NUL")
     await question.write(partial(question.monitor.run_started, **fields))
     return {"status": "success"}
-
-
-async def accuracy(question: Question) -> Any:
-    found = decoded(await question.body())
-    if isinstance(found, dict):
-        return await _one_accuracy(question, found)
-    if not isinstance(found, list):
-        raise Refusal(400, "malformed_json", "a measurement is an object, or a list of objects")
-    measurements, receipt = await question.write(_measure, question.monitor, found)
-    if receipt.rejected and not receipt.accepted and not receipt.duplicates:
-        return _answer(receipt, _counts(receipt))
-    return {"status": "success", **_counts(receipt), "measurements": measurements}
-
-
-async def _one_accuracy(question: Question, item: dict[str, Any]) -> Any:
-    measurements, receipt = await question.write(_measure, question.monitor, [item])
-    if receipt.rejected:
-        first = receipt.rejected[0]
-        raise Refusal(422, "invalid_run", first.message, field=first.field)
-    return {"status": "success", **msgspec.to_builtins(measurements[0])}
-
-
-def _measure(monitor: PerformanceMonitor, items: list[Any]) -> Any:
-    measurements, receipt = monitor.record_accuracies(items, wait=True)
-    _refuse_unstored(monitor, receipt)
-    return measurements, receipt
 
 
 async def sync(question: Question) -> Any:
@@ -153,12 +124,6 @@ _RUN = {
     "output_tokens": 120,
     "cost": 0.0041,
     "model": "small-1",
-}
-_MEASUREMENT = {
-    "agent_name": "billing-agent",
-    "task_id": "r-1",
-    "predicted_outcome": {"total": 42},
-    "actual_outcome": {"total": 40},
 }
 
 ROUTES = (
@@ -185,18 +150,6 @@ ROUTES = (
             shape=shapes.StartedBody, example={"run_id": "r-1", "agent_name": "billing-agent"}
         ),
         refuses=(422,),
-    ),
-    Route(
-        method="POST",
-        path=f"{PREFIX}/accuracy",
-        summary="Compare predictions with what really happened",
-        answer=accuracy,
-        shape=shapes.RecordedAccuracy | shapes.RecordedAccuracies,
-        body=Body(
-            shape=shapes.AccuracyBody | list[shapes.AccuracyBody],
-            example=_MEASUREMENT,
-        ),
-        also={422: shapes.NoneRecorded | shapes.Problem},
     ),
     Route(
         method="POST",

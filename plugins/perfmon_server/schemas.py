@@ -55,6 +55,8 @@ class Schemas:
             return {"type": "array", "items": self.of(parts[0], nan=nan)}
         if origin is dict:
             return {"type": "object", "additionalProperties": self.of(parts[1], nan=nan)}
+        if origin is tuple and parts[-1] is Ellipsis:
+            return {"type": "array", "items": self.of(parts[0], nan=nan)}
         if origin is tuple:
             items = [self.of(part, nan=nan) for part in parts]
             return {"type": "array", "prefixItems": items, "minItems": len(items), "items": False}

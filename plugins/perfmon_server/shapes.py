@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, NotRequired, TypedDict
 
-from perfmon import PerformanceAlert, PerformanceMetrics, Recommendation, Trend
+from perfmon import (
+    AccuracySummary,
+    PerformanceAlert,
+    PerformanceMetrics,
+    Recommendation,
+    Trend,
+)
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy", "no_data"]
 
@@ -54,13 +60,6 @@ class AgentsAnswer(TypedDict):
     generated_at: datetime
 
 
-class AlertsAnswer(TypedDict):
-    """Newest first."""
-
-    alerts: list[PerformanceAlert]
-    total_count: int
-
-
 class Report(TypedDict):
     """The whole report; see Accept for forms that people read."""
 
@@ -72,6 +71,7 @@ class Report(TypedDict):
     health_status: str
     system_metrics: PerformanceMetrics
     agent_metrics: dict[str, ReportAgent]
+    accuracy: AccuracySummary
     trends: dict[str, Trend]
     recent_alerts: list[PerformanceAlert]
     error_patterns: list[ErrorPattern]
@@ -213,52 +213,6 @@ class StartedBody(TypedDict):
 
 class Done(TypedDict):
     status: Literal["success"]
-
-
-class AccuracyBody(TypedDict):
-    """A prediction and what really happened: any JSON values."""
-
-    agent_name: str
-    task_id: str
-    predicted_outcome: Any
-    actual_outcome: Any
-    feedback_source: NotRequired[str]
-    metadata: NotRequired[dict[str, Any] | None]
-    confidence: NotRequired[float | None]
-    model: NotRequired[str | None]
-    task_type: NotRequired[str | None]
-    tenant: NotRequired[str]
-    timestamp: NotRequired[datetime | float | None]
-
-
-class MeasurementAnswer(TypedDict):
-    """The measurement as it was recorded."""
-
-    measurement_id: str
-    agent_name: str
-    task_id: str
-    predicted_outcome: Any
-    actual_outcome: Any
-    accuracy_score: float
-    feedback_source: str
-    scorer: str | None
-    confidence: float | None
-    model: str | None
-    task_type: str | None
-    tenant: str
-    timestamp: datetime
-    metadata: dict[str, Any] | None
-
-
-class RecordedAccuracy(MeasurementAnswer):
-    status: Literal["success"]
-
-
-class RecordedAccuracies(RecordedRuns):
-    """`measurements` has null where an item was refused."""
-
-    status: Literal["success"]
-    measurements: list[MeasurementAnswer | None]
 
 
 class Synced(TypedDict):

@@ -23,7 +23,7 @@ section > h2 { font-size: 1rem; color: var(--ink); margin-bottom: .5rem; }
 .value { font-size: 1.75rem; font-weight: 600; line-height: 1.3;
   font-variant-numeric: tabular-nums; }
 .soft, .idle td, .idle th, footer { color: var(--soft); }
-.tile .soft, .trend, th .soft { font-size: .8125rem; }
+.tile .soft, .trend, th .soft, td .soft { font-size: .8125rem; }
 .good, .improving { color: var(--good); } .fair { color: var(--fair); }
 .poor, .degrading { color: var(--poor); } .stable { color: var(--soft); }
 .alerts { list-style: none; padding: 0; display: grid; gap: .5rem; }
@@ -32,6 +32,9 @@ section > h2 { font-size: 1rem; color: var(--ink); margin-bottom: .5rem; }
 .alerts .critical { border-left-color: var(--poor); }
 .alerts .warning { border-left-color: var(--fair); }
 .critical strong { color: var(--poor); } .warning strong { color: var(--fair); }
+.mark { font-size: .8125rem; border: 1px solid var(--line); border-radius: .25rem;
+  padding: 0 .35rem; }
+h3 { font-size: .8125rem; font-weight: 600; color: var(--soft); margin: .75rem 0 .5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .45rem 1rem; text-align: right; white-space: nowrap; font-weight: 400; }

@@ -49,12 +49,13 @@ class OpenCells:
         merged = Cells.joined([*earlier, fresh], fresh.vocabulary).merged()
         self._next = merged
         connection.exec_driver_sql(
-            "INSERT INTO cells (slice_start, key_id, writer, stats, sketch, errors) VALUES "
-            f"({', '.join([self._mark] * 6)}) ON CONFLICT (slice_start, key_id, writer) DO UPDATE "
-            "SET stats = excluded.stats, sketch = excluded.sketch, errors = excluded.errors",
+            "INSERT INTO cells (slice_start, key_id, writer, stats, sketch, errors, outcomes) "
+            f"VALUES ({', '.join([self._mark] * 7)}) "
+            "ON CONFLICT (slice_start, key_id, writer) DO UPDATE SET stats = excluded.stats, "
+            "sketch = excluded.sketch, errors = excluded.errors, outcomes = excluded.outcomes",
             [
-                (c.slice_start, number_of[c.key], self._writer, c.stats, c.sketch, c.errors)
-                for c in merged.packed()
+                (slice_start, number_of[key], self._writer, *rest)
+                for slice_start, key, *rest in merged.packed()
             ],
         )
 
@@ -90,7 +91,7 @@ def _stored(
         found += fetched(
             connection,
             f"WITH w (slice_start, key_id) AS (VALUES {places(part, mark)}) "
-            "SELECT c.slice_start, c.key_id, c.stats, c.sketch, c.errors "
+            "SELECT c.slice_start, c.key_id, c.stats, c.sketch, c.errors, c.outcomes "
             "FROM w CROSS JOIN cells c WHERE c.slice_start = w.slice_start "
             f"AND c.key_id = w.key_id AND c.writer = {mark}",
             (*flat(part), writer),
@@ -110,7 +111,7 @@ def read_packed(
         )
     rows = fetched(
         connection,
-        "SELECT slice_start, key_id, stats, sketch, errors FROM cells "
+        "SELECT slice_start, key_id, stats, sketch, errors, outcomes FROM cells "
         f"WHERE slice_start >= {mark} AND slice_start < {mark}{wanted}",
         (since, until, *values),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
@@ -14,9 +15,11 @@ from perfmon import PluginError, StorageError
 from perfmon_sql.upgrade import upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 BUSY_SECONDS = 5
+TRIES = 4
 FORMS = "memory:, sqlite:///path, postgresql://user:password@host:port/name"
 
 
@@ -48,6 +51,22 @@ class Database:
         """A transaction that is committed at the end, or rolled back by an exception."""
         with self._lock, self._told(), self._writer.begin() as connection:
             yield connection
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """What `work` returns, in a transaction that is repeated where another was in its way."""
+        for _ in range(TRIES - 1):
+            try:
+                with self.writing() as connection:
+                    return work(connection)
+            except BaseException as problem:
+                if not self.worth_repeating(problem):
+                    raise
+        with self.writing() as connection:
+            return work(connection)
+
+    def now(self) -> str:
+        """SQL for the time in microseconds, the same for all who share the database."""
+        return str(time.time_ns() // 1_000)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -100,10 +119,21 @@ class Database:
         return False
 
     def close(self) -> None:
+        """Refuse everything from now on, and let go when what is under way is over.
+
+        A connection that is closed while another thread uses it may take the process with it.
+        """
         self._closed = True
-        # Readers first: the last connection to close cleans up, and that is the writer's work.
-        self._reader.dispose()
-        self._writer.dispose()
+        with self._gate:
+            self._gate.wait_for(lambda: self._readers == 0, timeout=BUSY_SECONDS)
+        mine = self._lock.acquire(timeout=BUSY_SECONDS)
+        try:
+            # Readers first: the last connection to close cleans up, and that is the writer's work.
+            self._reader.dispose()
+            self._writer.dispose()
+        finally:
+            if mine:
+                self._lock.release()
 
     def _around_reads(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -227,6 +257,9 @@ class Postgres(Database):
             # What busy_timeout is to SQLite: no transaction waits for another without end.
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
             yield connection
+
+    def now(self) -> str:
+        return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
     def worth_repeating(self, problem: BaseException) -> bool:
         cause = getattr(problem.__cause__, "orig", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from itertools import chain
 from typing import Any
 
 import attrs
@@ -83,7 +82,7 @@ def _insert_sqlite(connection: sa.Connection, target: RowTable, columns: Columns
     while len(new) < len(columns[0]):
         left = len(columns[0]) - len(new)
         size = next(size for size in _SQLITE_ROWS if size <= left)
-        values = tuple(chain.from_iterable(zip(*_part(free, len(new), size), strict=True)))
+        values = _row_by_row(_part(free, len(new), size))
         count = connection.exec_driver_sql(_sqlite_insert(target, size, fixed), values).rowcount
         if count == size:
             new += [True] * size
@@ -94,6 +93,14 @@ def _insert_sqlite(connection: sa.Connection, target: RowTable, columns: Columns
             new += _first_occurrences(target, _part(columns, len(new), size), inserted)
         last += count
     return new
+
+
+def _row_by_row(columns: Columns) -> tuple[Any, ...]:
+    """The values of all columns in the order of rows; quicker than a tuple for every row."""
+    values = [None] * (len(columns) * len(columns[0]))
+    for place, column in enumerate(columns):
+        values[place :: len(columns)] = column
+    return tuple(values)
 
 
 def _literal(column: list[Any]) -> str | None:

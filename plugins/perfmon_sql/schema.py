@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0002"
+HEAD = "0004"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -79,8 +79,20 @@ measurements = sa.Table(
     sa.Column("scorer", sa.Text),
     sa.Column("confidence", sa.Double),
     sa.Column("metadata", sa.Text),
+    sa.Column("state", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("correct", sa.Double),
+    sa.Column("note", sa.Text),
+    sa.Column("scoring_cost", sa.Double),
     sa.UniqueConstraint("measurement_id", name="measurements_measurement_id"),
 )
+
+# Only what waits, was told or was joined is looked for by its task, and only what a part of the
+# work is still open of by its state.
+for name, columns, condition in (
+    ("measurements_task", [measurements.c.task_id], "state > 3"),
+    ("measurements_open", [measurements.c.state, measurements.c.at], "state IN (2, 4, 6, 10)"),
+):
+    sa.Index(name, *columns, sqlite_where=sa.text(condition), postgresql_where=sa.text(condition))
 
 # SQLite's indexes end with the row's number anyway.
 for table in (runs, measurements):
@@ -98,22 +110,119 @@ cells = sa.Table(
     sa.Column("stats", sa.LargeBinary, nullable=False),
     sa.Column("sketch", sa.LargeBinary, nullable=False),
     sa.Column("errors", sa.LargeBinary),
+    sa.Column("outcomes", sa.LargeBinary),
     sa.UniqueConstraint("slice_start", "key_id", "writer", name="cells_slice"),
 )
 
 alerts = sa.Table(
     "alerts",
     metadata,
-    sa.Column("alert_id", sa.Text, primary_key=True),
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("alert_id", sa.Text, nullable=False),
     sa.Column("level", sa.Text, nullable=False),
-    sa.Column("metric_type", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("tenant", sa.Text),
     sa.Column("agent_name", sa.Text),
-    sa.Column("message", sa.Text, nullable=False),
-    sa.Column("current_value", sa.Double),
-    sa.Column("threshold", sa.Double),
-    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
     sa.Column("resolved_at", sa.BigInteger),
-    sa.Column("details", sa.Text),
+    sa.Column("acknowledged_by", sa.Text),
+    sa.Column("acknowledged_at", sa.BigInteger),
+    sa.Column("body", sa.Text, nullable=False),  # the whole alert as JSON
+    sa.UniqueConstraint("alert_id", name="alerts_alert_id"),
+)
+
+alert_state = sa.Table(
+    "alert_state",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),  # 1: there is one row
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),  # in the order in which they were decided
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("sink", sa.Text, nullable=False),
+    sa.Column("message_group", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("waits", sa.Integer, nullable=False),  # for how many that go before it
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("tried_at", sa.BigInteger),
+    sa.Column("due_at", sa.BigInteger, nullable=False),
+    sa.Column("closed_at", sa.BigInteger),
+    sa.Column("error", sa.Text),
+    sa.Column("body", sa.Text, nullable=False),  # the whole message as JSON
+    sa.UniqueConstraint("message_id", name="outbox_message_id"),
+)
+
+# Which episodes a message is about.
+outbox_alerts = sa.Table(
+    "outbox_alerts",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("alert_id", sa.Text, nullable=False),
+    sa.Column("outbox_id", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("alert_id", "outbox_id", name="outbox_alerts_alert"),
+)
+
+# Which messages that wait go before which.
+outbox_order = sa.Table(
+    "outbox_order",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("before_id", sa.BigInteger, nullable=False),
+    sa.Column("after_id", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("before_id", "after_id", name="outbox_order_before"),
+)
+
+sa.Index("alerts_started", alerts.c.started_at, alerts.c.id)
+sa.Index("alerts_resolved", alerts.c.resolved_at)
+sa.Index("outbox_closed", outbox.c.closed_at)
+sa.Index("outbox_alerts_outbox", outbox_alerts.c.outbox_id)
+_OPEN, _WAITING = sa.text("resolved_at IS NULL"), sa.text("closed_at IS NULL")
+sa.Index("alerts_open", alerts.c.started_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
+sa.Index(
+    "outbox_waiting", outbox.c.sink, outbox.c.message_group, outbox.c.id,
+    sqlite_where=_WAITING, postgresql_where=_WAITING,
+)  # fmt: skip
+
+_NEXT = sa.text("closed_at IS NULL AND waits = 0")
+sa.Index(
+    "outbox_due", outbox.c.sink, outbox.c.due_at, outbox.c.id,
+    sqlite_where=_NEXT, postgresql_where=_NEXT,
+)  # fmt: skip
+
+sinks = sa.Table(
+    "sinks",
+    metadata,
+    sa.Column("sink", sa.Text, primary_key=True),
+    sa.Column("held_until", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("alert_id", sa.Text),
+)
+
+silences = sa.Table(
+    "silences",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("silence_id", sa.Text, nullable=False),
+    sa.Column("matchers", sa.Text, nullable=False),
+    sa.Column("starts_at", sa.BigInteger, nullable=False),
+    sa.Column("ends_at", sa.BigInteger, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.UniqueConstraint("silence_id", name="silences_silence_id"),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("taken_at", sa.BigInteger, nullable=False),
+    sa.Column("ends_at", sa.BigInteger, nullable=False),
 )

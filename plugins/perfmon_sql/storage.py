@@ -8,38 +8,46 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, Stored
+from perfmon_sql.alerting import SqlAlerts
 from perfmon_sql.cells import OpenCells, read_packed
+from perfmon_sql.databases import TRIES
 from perfmon_sql.keys import KeyNumbers
+from perfmon_sql.outcomes import amend, disputed, find, of_tasks, open_tasks, unscored, waiting
 from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, RowTable, insert, select, select_start
 from perfmon_sql.statements import Row, fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
     import sqlalchemy as sa
 
+    from perfmon import FoundBy
     from perfmon_sql.databases import Database
 
+    Ints = npt.NDArray[np.int64]
+
 TABLES = ("runs", "measurements", "cells", "agents")
-_TRIES = 4
-_TYPE, _AT = RUNS.fields.index("agent_type"), RUNS.fields.index("timestamp")
+_LOOSE = (
+    "DELETE FROM outbox_alerts WHERE NOT EXISTS "
+    "(SELECT 1 FROM outbox o WHERE o.id = outbox_alerts.outbox_id)"
+)
+_TYPE = RUNS.fields.index("agent_type")
 
 
-class SqlStorage:
+class SqlStorage(SqlAlerts):
     """Keeps runs, measurements and hour cells in a database; see `perfmon.Storage`.
 
     Each storage writes cells of its own, so that several may write to one database.
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._mark = database.mark
+        super().__init__(database)
         self._numbers = KeyNumbers(database.mark)
         self._open_cells = OpenCells(secrets.randbits(62), self._numbers, database.mark)
 
     def store(self, batch: Batch) -> Stored:
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, TRIES + 1):
             try:
                 with self._database.writing() as connection:
                     stored = self._stored(connection, batch)
@@ -47,7 +55,7 @@ class SqlStorage:
                 # Their numbers were given in the transaction that was rolled back.
                 self._numbers.forget()
                 self._open_cells.forget()
-                if attempt == _TRIES or not self._database.worth_repeating(problem):
+                if attempt == TRIES or not self._database.worth_repeating(problem):
                     raise
             else:
                 self._open_cells.keep()
@@ -69,8 +77,34 @@ class SqlStorage:
             packed = read_packed(connection, since, until, scope, self._mark)
         return Cells.unpacked(packed, vocabulary)
 
+    def find_measurements(self, since: int, until: int, scope: Scope, by: FoundBy) -> list[Row]:
+        with self._database.reading() as connection:
+            return find(connection, since, until, scope, by, self._mark)
+
+    def read_disputed(self, since: int, until: int, scope: Scope, limit: int) -> list[list[Row]]:
+        with self._database.reading() as connection:
+            return disputed(connection, since, until, scope, limit, self._mark)
+
+    def read_tasks(self, tasks: Sequence[tuple[str | None, str]]) -> list[Row]:
+        with self._database.reading() as connection:
+            return of_tasks(connection, tasks, self._mark)
+
+    def open_tasks(self) -> list[tuple[str, str]]:
+        with self._database.reading() as connection:
+            return open_tasks(connection)
+
+    def read_unscored(self, limit: int) -> list[Row]:
+        with self._database.reading() as connection:
+            return unscored(connection, limit, self._mark)
+
+    def waiting(self, scope: Scope) -> tuple[int, int | None]:
+        with self._database.reading() as connection:
+            return waiting(connection, scope, self._mark)
+
     def known_agents(self) -> list[KnownAgent]:
-        rows = self._rows("SELECT tenant, name, agent_type, last_run FROM agents ORDER BY id")
+        rows = self._rows(
+            "SELECT tenant, name, agent_type, last_run FROM agents WHERE name <> '' ORDER BY id"
+        )
         return [KnownAgent(*row) for row in rows]
 
     def oldest(self) -> int | None:
@@ -84,8 +118,13 @@ class SqlStorage:
     def purge(self, runs_before: int, cells_before: int, *, limit: int | None = None) -> int:
         return (
             self._forget("runs", "at", runs_before, limit)
-            + self._forget("measurements", "at", runs_before, limit)
+            + self._forget("measurements", "at", runs_before, limit, " AND state < 4")
+            # Predictions, outcomes and what came of them: another outcome may be told in a year.
+            + self._forget("measurements", "at", cells_before, limit)
             + self._forget("cells", "slice_start", cells_before - HOUR + 1, limit)
+            + self._forget("alerts", "resolved_at", runs_before, limit)
+            + self._forget("outbox", "closed_at", runs_before, limit)
+            + self._forget("silences", "ends_at", runs_before, limit)
         )
 
     def sync(self) -> None:
@@ -115,10 +154,13 @@ class SqlStorage:
         self._database.close()
 
     def _stored(self, connection: sa.Connection, batch: Batch) -> Stored:
-        new_runs, agents = self._added(connection, RUNS, batch.run_fields)
-        new_measurements, _ = self._added(connection, MEASUREMENTS, batch.measurement_fields)
-        stored = Stored(np.array(new_runs, bool), np.array(new_measurements, bool))
-        fresh = batch.cells(HOUR, stored.runs, stored.measurements)
+        new_runs, agents = self._added(connection, RUNS, batch.run_fields, *batch.run_keys)
+        new_measurements, _ = self._added(
+            connection, MEASUREMENTS, batch.measurement_fields, *batch.measurement_keys
+        )
+        amended = amend(connection, batch.amended, self._mark)
+        stored = Stored(*(np.array(new, bool) for new in (new_runs, new_measurements, amended)))
+        fresh = batch.cells(HOUR, stored.runs, stored.measurements, stored.amended)
         if len(fresh):
             self._open_cells.add(connection, fresh)
             if stored.runs.any():
@@ -126,23 +168,27 @@ class SqlStorage:
         return stored
 
     def _added(
-        self, connection: sa.Connection, target: RowTable, fields: list[list[Any]]
-    ) -> tuple[list[bool], list[int]]:
+        self,
+        connection: sa.Connection,
+        target: RowTable,
+        fields: list[list[Any]],
+        keys: list[Row],
+        places: Ints,
+    ) -> tuple[list[bool], Ints]:
         """Which rows were new, and the number of each row's agent."""
         if not fields:
-            return [], []
-        keys = list(zip(*fields[1:6], strict=True))
-        numbers = self._numbers.of(connection, keys)
-        agents = [agent for agent, _ in numbers]
-        columns = [fields[0], agents, [key for _, key in numbers], *fields[6:]]
-        return insert(connection, target, columns), agents
+            return [], np.zeros(0, np.int64)
+        numbers = np.array(self._numbers.of(connection, keys), np.int64)[places]
+        agent_ids, key_ids = numbers[:, 0], numbers[:, 1]
+        columns = [fields[0], agent_ids.tolist(), key_ids.tolist(), *fields[6:]]
+        return insert(connection, target, columns), agent_ids
 
     def _seen(
-        self, connection: sa.Connection, agents: list[int], batch: Batch, new: npt.NDArray[np.bool_]
+        self, connection: sa.Connection, agents: Ints, batch: Batch, new: npt.NDArray[np.bool_]
     ) -> None:
         """Note each agent's last run."""
         places = np.flatnonzero(new)
-        numbers, at = np.array(agents, np.int64)[places], np.array(batch.run_fields[_AT])[places]
+        numbers, at = agents[places], batch.run_columns.at[places]
         order = np.lexsort((at, numbers))
         ends = np.flatnonzero(np.diff(numbers[order], append=-1))
         last = {
@@ -186,17 +232,21 @@ class SqlStorage:
         found = self._rows(statement, (since, until, *values, limit - 1))
         return (found[0][0], found[0][1] - 1) if found else (since, -1)
 
-    def _forget(self, table: str, column: str, before: int, limit: int | None) -> int:
+    def _forget(
+        self, table: str, column: str, before: int, limit: int | None, which: str = ""
+    ) -> int:
         """In parts, so that recording goes on in between."""
         mark, removed = self._mark, 0
         chunk = CHUNK if limit is None else min(limit, CHUNK)
         statement = (
             f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} "
-            f"WHERE {column} < {mark} ORDER BY {column} LIMIT {chunk})"
+            f"WHERE {column} < {mark}{which} ORDER BY {column} LIMIT {chunk})"
         )
         while True:
             with self._database.writing() as connection:
                 count = connection.exec_driver_sql(statement, (before,)).rowcount
+                if count and table == "outbox":
+                    connection.exec_driver_sql(_LOOSE)
             removed += count
             if count < chunk or (limit is not None and removed >= limit):
                 return removed

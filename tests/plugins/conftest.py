@@ -1,10 +1,15 @@
-"""A real server around a real monitor, on a free port of this machine."""
+"""A real server around a real monitor, on a free port of this machine; and one to be called."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import json
+import socket
 from contextlib import AsyncExitStack
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from perfmon import PerformanceMonitor
@@ -45,3 +50,68 @@ def run_of():
         return RUN | {"run_id": f"r{number}"} | fields
 
     return make
+
+
+class Receiver:
+    """A server on this machine that answers by a script, the last answer for ever."""
+
+    def __init__(self):
+        self.answers, self.requests, self.bodies = [web.Response], [], []
+        self.url = ""
+
+    async def answer(self, request):
+        self.bodies.append(await request.read())
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        answer = (
+            answer(request) if inspect.signature(answer).parameters.get("request") else answer()
+        )
+        return await answer if inspect.isawaitable(answer) else answer
+
+    @property
+    def sent(self):
+        return [json.loads(body) for body in self.bodies]
+
+    def says(self, *answers):
+        """Each a status, with a text and headers after it where it has them."""
+        self.answers = [functools.partial(self._made, *answer) for answer in answers]
+
+    @staticmethod
+    def _made(status, text="", headers=None):
+        return web.Response(status=status, text=text, headers=headers)
+
+
+@pytest.fixture
+async def receiver():
+    receiver = Receiver()
+    app = web.Application(client_max_size=100_000_000)
+    app.router.add_route("*", "/{path:.*}", receiver.answer)
+    async with TestServer(app) as server:
+        receiver.url = str(server.make_url("/")).rstrip("/")
+        yield receiver
+
+
+class Names:
+    """A resolver that knows these names alone, each with a list of answers, the last for ever."""
+
+    def __init__(self, **names):
+        self.names = {name.replace("_", "."): answers for name, answers in names.items()}
+        self.asked = 0
+
+    async def resolve(self, host, port=0, family=0):
+        self.asked += 1
+        answers = self.names[host]
+        addresses = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [
+            {"hostname": host, "host": address, "port": port, "proto": 0, "flags": 0,
+             "family": socket.AF_INET6 if ":" in address else socket.AF_INET}
+            for address in addresses
+        ]  # fmt: skip
+
+    async def close(self):
+        pass
+
+
+@pytest.fixture
+def names():
+    return Names

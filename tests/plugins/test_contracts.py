@@ -2,22 +2,75 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import re
+import tomllib
 from importlib.metadata import entry_points
+from pathlib import Path
 
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from perfmon import Config, Series
+from perfmon import Config, Score, Series
 from perfmon.records import Point
 from perfmon.testing import check_plugin, check_scorer
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text()
 ENTRIES = {entry.name: entry for entry in entry_points(group="perfmon")}
+SCORERS = (
+    "scorers", "exact", "similarity", "labels", "ranking", "probability", "numeric_cost",
+    "json_schema",
+)  # fmt: skip
+SINKS = ("log", "slack", "email", "webhook", "pagerduty", "alertmanager", "apprise")
 # The server is run, it observes nothing: it has no hook.
-WITH_HOOKS = ("sql", "scorers", "exact", "trend", "recommend")
+WITH_HOOKS = ("sql", *SCORERS, "trend", "recommend", "judge", *SINKS)
+# What a plugin cannot be without.
+TABLES = {
+    "json_schema": {"actual_is_schema": True},
+    "judge": {"url": "http://127.0.0.1:9/v1", "model": "small"},
+    "slack": {"webhook_url": "https://hooks.slack.com/services/T/B/X"},
+    "email": {"host": "smtp.example.org", "from": "a@example.org", "to": ["b@example.org"]},
+    "webhook": {"url": "https://example.org/hook"},
+    "pagerduty": {"routing_key": "0123456789abcdef0123456789abcdef"},
+    "alertmanager": {"urls": ["http://127.0.0.1:9093"]},
+    "apprise": {"urls": ["json://127.0.0.1:9/"]},
+}
+
+# Options that monitor.toml shows an example of, for want of a default.
+EXAMPLES = {
+    "synonyms", "partial", "schema", "schema_file", "port", "username", "password", "secret",
+    "old_secrets", "headers",
+}  # fmt: skip
+OF_ANY_SINK = {"min_level", "send_resolved", "timeout", "allow_private"}
+SIGNING_KEY = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+ENVIRONMENT = {
+    "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X",
+    "SMTP_PASSWORD": "x", "WEBHOOK_SECRET": SIGNING_KEY, "WEBHOOK_SECRET_OLD": SIGNING_KEY,
+    "WEBHOOK_AUTHORIZATION": "Bearer x", "APPRISE_URL": "json://127.0.0.1/",
+    "PAGERDUTY_ROUTING_KEY": "0123456789abcdef0123456789abcdef",
+}  # fmt: skip
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    | st.sampled_from([10**400, 1e308, 5e-324, 0, 1, 0.5, "type", "$ref", "#", "a", "A"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["type", "items", "$ref", "enum", "minimum", "a", "1"]), inner
+        )
+    ),
+    max_leaves=8,
+)  # fmt: skip
 
 
-def made(name: str) -> object:
+def made(name: str, **table: object) -> object:
     loaded = ENTRIES[name].load()
-    return loaded(Config()) if isinstance(loaded, type) else loaded
+    tables = {name: TABLES.get(name, {}) | table}
+    config = Config.from_mapping({"plugins": tables})
+    return loaded(config) if isinstance(loaded, type) else loaded
 
 
 @pytest.mark.parametrize("name", WITH_HOOKS)
@@ -26,10 +79,42 @@ def test_a_plugin_registers(name):
     assert check_plugin(made(name), name)
 
 
-@pytest.mark.parametrize("name", ["scorers", "exact"])
-def test_a_scorer_answers_for_any_outcome(name):
-    """In [0, 1], for any JSON value whatever."""
-    check_scorer(made(name).score_outcome)
+VARIANTS = [(name, {}) for name in SCORERS] + [
+    ("scorers", {"lists": "sequence", "tolerance": 0.1, "ignore_case": True, "weights": {"a": 0}}),
+    ("scorers", {"lists": "set", "absolute_tolerance": 1, "ignore_punctuation": True}),
+    ("similarity", {"method": "token_sort", "ignore_case": True}),
+    ("similarity", {"method": "token_set", "ignore_punctuation": True}),
+    ("similarity", {"method": "partial"}),
+    ("labels", {"synonyms": {"a": ["approve"]}, "partial": {"a": {"0": 0.5}}}),
+    ("ranking", {"metric": "precision"}),
+    ("ranking", {"metric": "recall", "k": 0}),
+    ("ranking", {"metric": "reciprocal_rank", "k": 1}),
+    ("probability", {"rule": "log"}),
+    ("numeric_cost", {"scale": 100, "over": 0, "under": 1e300, "tolerance": 0.1}),
+    ("json_schema", {"actual_is_schema": False, "schema": {"items": {"multipleOf": 0.1}}}),
+]
+
+
+@pytest.mark.parametrize(("name", "table"), VARIANTS, ids=str)
+def test_a_scorer_answers_for_any_outcome(name, table):
+    """In [0, 1], for any JSON value whatever, and the same when asked again."""
+    check_scorer(made(name, **table).score_outcome)
+
+
+@given(st.sampled_from(VARIANTS), json_values, json_values)
+def test_a_scorer_answers_for_any_two_values(variant, predicted, actual):
+    """None or in [0, 1]; an equal prediction is right, wherever the actual outcome is asked."""
+    name, table = variant
+    score = made(name, **table).score_outcome
+    assert 0 <= value_of(score(predicted=predicted, actual=actual), 0) <= 1
+    if name not in ("json_schema", "probability"):
+        assert value_of(score(predicted=copy.deepcopy(actual), actual=actual), 1) == 1
+
+
+def value_of(answer, otherwise):
+    if answer is None:
+        return otherwise
+    return answer.value if isinstance(answer, Score) else answer
 
 
 @pytest.mark.parametrize("name", ["trend"])
@@ -40,6 +125,68 @@ def test_a_trend_detector_answers_for_any_series(name):
         series = Series(metric="success_rate", higher_is_better=True, points=points)
         trend = made(name).detect_trend(series)
         assert trend.direction in {"improving", "stable", "degrading", "insufficient_data"}
+
+
+@pytest.mark.parametrize("name", SINKS)
+def test_a_sink_says_how_it_is_called(name):
+    """With messages, as a coroutine, and for how long; or for every alert of a message."""
+    sink = made(name)
+    assert inspect.iscoroutinefunction(sink.deliver_alert)
+    assert list(inspect.signature(sink.deliver_alert).parameters) == ["message"]
+    assert name == "log" or 1 < sink.deadline < 120
+    assert getattr(sink, "every_alert", False) == (name in ("log", "pagerduty", "alertmanager"))
+    assert getattr(sink, "resend_every", None) == (60 if name == "alertmanager" else None)
+
+
+@pytest.mark.parametrize("name", [*SCORERS, *SINKS])
+def test_every_option_is_documented(name):
+    """monitor.toml, its comments read as values, and the README's table have each of them."""
+    options = set(options_of(name))
+    assert shipped(name).keys() == options
+    (row,) = re.findall(rf"^\| `{name}` \| .+ \|(.*)\|$", README, re.MULTILINE)
+    shared = OF_ANY_SINK if name in SINKS else set()
+    assert set(re.findall(r"`(\w+)`", row)) == options - shared
+
+
+@pytest.mark.parametrize("name", [*SCORERS, *SINKS])
+def test_the_options_of_monitor_toml_are_the_defaults(name, monkeypatch):
+    """But for the examples of options that have no default, and what a plugin must be told."""
+    table, needed = shipped(name), TABLES.get(name, {}) if name in SINKS else {}
+    for variable, value in ENVIRONMENT.items():
+        monkeypatch.setenv(variable, value)
+    assert config_of(name, **table)
+    defaults = {key: value for key, value in table.items() if key not in EXAMPLES}
+    assert config_of(name, **defaults | needed) == config_of(name, **needed)
+
+
+@attrs.frozen
+class NoOptions:
+    """Of a plugin that has none."""
+
+
+def shipped(name):
+    """A plugin's table in monitor.toml, whether or not it is commented out."""
+    text = (ROOT / "monitor.toml").read_text().partition("\n[plugins]\n")[2]
+    uncommented = re.sub(r"^# (?=\[(plugins|agents)\.|[\w.\"]+ = )", "", text, flags=re.MULTILINE)
+    return Config.from_mapping(
+        {"plugins": tomllib.loads("[plugins]\n" + uncommented)["plugins"]}
+    ).plugins[name]
+
+
+def config_class(name):
+    module = inspect.getmodule(ENTRIES[name].load())
+    classes = [cls for _, cls in inspect.getmembers(module, inspect.isclass) if attrs.has(cls)]
+    found = [cls for cls in classes if cls.__name__.endswith("Config")]
+    return next((cls for cls in found if cls is not Config), NoOptions)
+
+
+def options_of(name):
+    return [field.name.rstrip("_") for field in attrs.fields(config_class(name))]
+
+
+def config_of(name, **table):
+    cls = config_class(name)
+    return Config.from_mapping({"plugins": {name: table}}).table(name, cls)
 
 
 def test_every_entry_point_is_checked_here():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
@@ -26,6 +28,23 @@ def checked(value, operation, status, kind="application/json"):
     Draft202012Validator(whole, format_checker=FormatChecker()).validate(value)
 
 
+@pytest.fixture
+def ids(monitor):
+    """What a path's {id} may be: of an alert, and of a silence."""
+    from perfmon.testing.alerts import make_alert, make_message
+
+    alert = make_alert(1)
+    monitor.storage.save_alerts([alert], None, [make_message("m1", alert)])
+    silence = monitor.silence({"agent": "a"}, time.time() + 3600, "ann")
+    return {"alerts": alert.alert_id, "silences": silence.silence_id}
+
+
+def filled(path, ids):
+    """A path with its names and ids filled in."""
+    kind = path.split("/")[3] if path.count("/") > 2 else ""
+    return path.replace("{name}", "billing").replace("{id}", ids.get(kind, "x"))
+
+
 def example(parameter):
     schema = parameter["schema"]
     if "enum" in schema and parameter["name"] not in EXAMPLES:
@@ -43,6 +62,13 @@ def recorded(monitor, run_of):
     )  # fmt: skip
     monitor.record_agent_runs([run_of(900, agent_name="bare", agent_type=None, timestamp=1e9)])
     monitor.record_accuracy("billing", "t", 1, 1)
+    monitor.record_predictions(
+        [dict(agent_name="billing", task_id=f"p{n}", predicted_outcome={"a": n}, confidence=0.5)
+         for n in range(3)]
+    )  # fmt: skip
+    for source, actual in (("user", {"a": 1}), ("audit", {"a": 2})):
+        monitor.record_outcome("p1", actual, source, {"why": "because"})
+    assert monitor.record_outcome("p2", {"b": 2}).status == "unmapped"
     return monitor
 
 
@@ -69,7 +95,7 @@ async def test_the_document_is_served(client):
     ("path", "operation"),
     [(path, op) for method, path, op in OPERATIONS if method == "get" and "stream" not in path],
 )
-async def test_answers_are_as_documented(client, recorded, path, operation):
+async def test_answers_are_as_documented(client, recorded, ids, path, operation):
     """With its required parameters alone: status, content type and JSON are those documented."""
     params = {p["name"]: example(p) for p in operation.get("parameters", ()) if p["required"]}
     params.pop("name", None)
@@ -111,7 +137,7 @@ async def test_documented_parameters_are_accepted(client, recorded, path, operat
 )
 async def test_undocumented_parameters_are_refused(client, method, path, operation):
     """By every route, as documented, so that a misspelt filter is never ignored."""
-    answer = await client.request(method, path.replace("{name}", "x"), params={"colour": "red"})
+    answer = await client.request(method, filled(path, {}), params={"colour": "red"})
     assert answer.status == 400
     checked(await answer.json(), operation, 400)
 
@@ -119,8 +145,9 @@ async def test_undocumented_parameters_are_refused(client, method, path, operati
 @pytest.mark.parametrize(
     ("path", "operation"), [(path, op) for method, path, op in OPERATIONS if "requestBody" in op]
 )
-async def test_documented_bodies_are_accepted(client, path, operation):
+async def test_documented_bodies_are_accepted(client, ids, path, operation):
     """Every example, in each content type, is recorded; nonsense is refused as documented."""
+    path = filled(path, ids)
     for kind, content in operation["requestBody"]["content"].items():
         body = content["example"]
         sent = {"data": body} if isinstance(body, str) else {"json": body}
@@ -136,11 +163,56 @@ async def test_documented_bodies_are_accepted(client, path, operation):
     checked(await (await client.post(path, data="{")).json(), operation, 400)
 
 
-def test_a_run_has_the_documented_fields():
-    """The schema of a run's body lists exactly the fields that a run may have."""
-    from perfmon import RUN_FIELDS
+@pytest.mark.parametrize("kind", ["accuracy", "predictions", "outcomes"])
+async def test_lists_are_answered_as_documented(client, kind):
+    """Of items some of which, or all, were refused."""
+    operation = DOCUMENT["paths"][f"{API}/{kind}"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    for items, status in (([example, {}], 200), ([example], 200), ([{}, {}], 422)):
+        answer = await client.post(f"{API}/{kind}", json=items)
+        assert answer.status == status
+        checked(await answer.json(), operation, status)
 
-    assert set(DOCUMENT["components"]["schemas"]["RunBody"]["properties"]) == set(RUN_FIELDS)
+
+def test_silences_match_by_what_is_documented():
+    """The matchers of the document are those the engine knows."""
+    from perfmon.alerts.silences import MATCHED
+
+    assert set(DOCUMENT["components"]["schemas"]["Matchers"]["properties"]) == set(MATCHED)
+
+
+def test_bodies_have_the_documented_fields():
+    """The schema of a body lists exactly the fields that its items may have."""
+    from perfmon import RUN_FIELDS
+    from perfmon.measurements import (
+        MEASUREMENT_ARGUMENTS,
+        OUTCOME_ARGUMENTS,
+        PREDICTION_ARGUMENTS,
+    )
+
+    for name, fields in (
+        ("RunBody", RUN_FIELDS),
+        ("AccuracyBody", MEASUREMENT_ARGUMENTS),
+        ("PredictionBody", PREDICTION_ARGUMENTS),
+        ("OutcomeBody", OUTCOME_ARGUMENTS),
+    ):
+        documented = DOCUMENT["components"]["schemas"][name]["properties"]
+        assert set(documented) == set(fields), name
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [(method, path, op) for method, path, op in OPERATIONS if "{id}" in path],
+)
+async def test_an_unknown_id_is_refused_as_documented(client, ids, method, path, operation):
+    """404 in the documented shape; a known one is answered as documented."""
+    sent = {"json": {"by": "ann"}} if method == "post" else {}
+    answer = await client.request(method, filled(path, {}), **sent)
+    assert answer.status == 404
+    checked(await answer.json(), operation, 404)
+    answer = await client.request(method, filled(path, ids), **sent)
+    assert answer.status == 200
+    checked(await answer.json(), operation, 200)
 
 
 async def test_an_unknown_agent_is_refused_as_documented(client):

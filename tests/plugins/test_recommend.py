@@ -142,6 +142,101 @@ def test_degrading_trends_ask_what_changed():
     assert only.text.endswith("latency from 1,000 to 1,500 (+50 %), cost from 0 to 0.5")
 
 
+NOON, A_MONTH_BEFORE = "2026-03-01T12:00:00Z", "2026-02-01T12:00:00Z"
+
+
+def of_agent(verdict, said, right, count):
+    return {
+        "verdict": verdict, "confidence": said, "accuracy": right, "count": count,
+        "expected_calibration_error": abs(said - right),
+        "sentence": f"says {said:.0%} and is right {right:.0%} of the time ({verdict})",
+    }  # fmt: skip
+
+
+def advise_on(agents=None, **accuracy):
+    """What an unremarkable month with these outcomes gives rise to."""
+    system = metrics(300, 6)
+    return advise(system, agents, generated_at=NOON, accuracy=accuracy)
+
+
+def test_an_agent_that_is_surer_than_right_is_named():
+    """Clearly so, with its sentence; a small gap, or too few outcomes, is worth nothing."""
+    (only,) = advise_on(
+        calibration_by_agent={
+            "bold": of_agent("over-confident", 0.96, 0.8, 110),
+            "near": of_agent("over-confident", 0.96, 0.94, 9000),
+            "new": of_agent("not enough outcomes", 0.9, 0.1, 7),
+            "shy": of_agent("under-confident", 0.5, 0.9, 200),
+        }
+    )
+    assert only.agent_name == "bold"
+    assert "Trust agent 'bold' less than it trusts itself: it says 96% and is right" in only.text
+    assert "16 %" in only.reason
+
+
+def test_stated_confidence_of_runs_counts_where_predictions_had_none():
+    """Where they had one, it is not compared with what runs said of themselves."""
+    fields = {"avg_accuracy": 0.72, "accuracy_count": 200, "avg_confidence": 0.95}
+    (only,) = advise(metrics(300, 6, **fields), accuracy={"calibration": {"count": 200}})
+    assert only.text.startswith("All is well")
+
+
+def test_unmapped_outcomes_say_which_lines_would_map_them():
+    """With whose they are, and what it would be good for."""
+    lines = '[agents.a.outcomes.fields] result = "recommendation"'
+    note = f"they share no field; if these mean the same, add to monitor.toml: {lines}"
+    (only,) = advise_on(
+        {"a": metrics(100, unmapped_count=30), "b": metrics(200, accuracy_count=500)},
+        overall={"count": 500}, unmapped=30, suggestions=[note],
+    )  # fmt: skip
+    assert only.text == (
+        "Map the fields of 30 outcomes of agent 'a', which share none with their predictions: "
+        f"if these mean the same, add to monitor.toml: {lines}"
+    )
+    assert only.agent_name == "a"
+    assert "530 outcomes instead of 500" in only.expected_effect
+
+
+@pytest.mark.parametrize(("unmapped", "count"), [(2, 3), (5, 1000)])
+def test_a_few_unmapped_outcomes_are_left_alone(unmapped, count):
+    """Two, or five among a thousand, may be odd ones."""
+    (only,) = advise_on(overall={"count": count}, unmapped=unmapped)
+    assert only.text.startswith("All is well")
+
+
+def test_an_accuracy_that_speaks_for_few_is_no_comfort():
+    """Many predictions that have waited for long, where most have no outcome."""
+    overall = {"count": 30, "labelled": 30, "predictions": 400}
+    (only,) = advise_on(overall=overall, waiting=370, oldest_waiting=A_MONTH_BEFORE)
+    assert "accuracy speaks for 30 of 400 predictions (7.5 %)" in only.text
+    assert "370 predictions wait, the oldest for 28 days" in only.reason
+
+
+@pytest.mark.parametrize(
+    "accuracy",
+    [
+        {"overall": {"labelled": 30, "predictions": 400}, "waiting": 370, "oldest_waiting": "2026-03-01T09:00:00Z"},
+        {"overall": {"labelled": 300, "predictions": 400}, "waiting": 100, "oldest_waiting": A_MONTH_BEFORE},
+        {"overall": {"labelled": 1, "predictions": 9}, "waiting": 8, "oldest_waiting": A_MONTH_BEFORE},
+        {"overall": {"labelled": 30, "predictions": 400}, "waiting": 370, "oldest_waiting": None},
+    ],
+)  # fmt: skip
+def test_what_waits_for_hours_or_beside_many_answers_is_left_alone(accuracy):
+    """Outcomes take their time."""
+    (only,) = advise_on(**accuracy)
+    assert only.text.startswith("All is well")
+
+
+def test_sources_that_disagree_often_are_to_be_looked_at():
+    """With the newest task as an example; now and then is human."""
+    example = {"task_id": "t-9", "sources": {"user": 1, "audit": 2}}
+    (only,) = advise_on(compared_sources=50, disagreeing=20, disagreements=[example])
+    assert "in 20 of 50 tasks (40 %) that several judged" in only.text
+    assert "task 't-9', 'user' and 'audit'" in only.reason
+    (only,) = advise_on(compared_sources=50, disagreeing=5, disagreements=[example])
+    assert only.text.startswith("All is well")
+
+
 def test_at_most_ten_are_given_most_important_first():
     """Twenty failing agents are not twenty recommendations."""
     agents = {f"bad-{i}": metrics(50, 25 + i) for i in range(20)}

@@ -224,6 +224,11 @@ async def test_questions_are_about_a_part(client, run_of):
         ("alerts", "limit=0", "limit"),
         ("alerts", "level=red", "level"),
         ("compare", "against=tomorrow", "against"),
+        ("accuracy", "state=waiting", "state"),
+        ("accuracy", "order=best", "order"),
+        ("accuracy", "limit=1001", "limit"),
+        ("accuracy/summary", "source=user", "source"),
+        ("accuracy/calibration", "task_id=t", "task_id"),
     ],
 )
 async def test_a_bad_parameter_is_named(client, path, query, field):

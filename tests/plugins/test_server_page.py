@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script>"
 
@@ -60,6 +61,38 @@ async def test_the_page_needs_and_allows_no_script(client):
     assert len(nonces) == 2
 
 
+async def test_the_page_tells_the_life_of_alerts(client, monitor):
+    """Since when each fires, what to do, who takes care of it, and which were over lately."""
+    from datetime import UTC, datetime, timedelta
+
+    from perfmon.testing.alerts import make_alert, resolved
+
+    began = datetime.now(UTC) - timedelta(hours=3, minutes=5)
+    firing = [
+        make_alert(n, started_at=began, message=f"alert {n} {HOSTILE}", recommendation=advice)
+        for n, advice in ((1, "Retry less."), (2, HOSTILE))
+    ]
+    over = [resolved(make_alert(n, started_at=began, message=f"over {n}")) for n in range(10, 19)]
+    monitor.storage.save_alerts([*firing, *over])
+    monitor.acknowledge(firing[0].alert_id, "ann")
+    page = await (await client.get("/")).text()
+    assert page.count("since 3 h") == 2
+    assert "Retry less." in page
+    assert page.count("acknowledged by ann") == 1
+    assert page.count("over 3 h ago") == 5
+    assert "<img src=x" not in page
+
+
+async def test_the_page_marks_what_is_silenced(client, monitor, run_of):
+    """It is listed all the same, and says that nothing is sent."""
+    monitor.record_agent_runs([run_of(n, status="failure") for n in range(50)], wait=True)
+    before = await (await client.get("/")).text()
+    monitor.silence({"agent": "billing"}, time.time() + 3600, "ann")
+    page = await (await client.get("/")).text()
+    assert before.count('<span class="mark">silenced') == 0
+    assert page.count('<span class="mark">silenced') == before.count("agent billing: ") >= 1
+
+
 async def test_the_page_stays_short(client, monitor, run_of):
     """Of very many agents it shows those with the most runs, and says so."""
     monitor.record_agent_runs([run_of(n, agent_name=f"agent-{n:04}") for n in range(450)])
@@ -79,3 +112,23 @@ async def test_figures_read_as_people_read_them():
         "$0.00", "$0.00123", "$0.500", "$1,234.50"
     ]  # fmt: skip
     assert percent(0.9995) == "100.0 %"
+
+
+async def test_an_accuracy_comes_with_its_sample(client, monitor, run_of):
+    """In the tile and in the table: interval, outcomes, and coverage where some wait."""
+    monitor.record_agent_runs([run_of()])
+    for number in range(7):
+        monitor.record_prediction("billing", f"t{number}", "yes")
+    for number in range(4):
+        monitor.record_outcome(f"t{number}", "yes" if number else "no")
+    page = await (await client.get("/")).text()
+    assert "30 to 96 %, 4 outcomes, coverage 57.1 %" in page
+    assert '75.0 % <span class="soft">30 to 96 % of 4</span>' in page
+
+
+async def test_without_outcomes_there_is_no_sample(client, monitor, run_of):
+    """A dash, and not an interval of nothing."""
+    monitor.record_agent_runs([run_of()])
+    page = await (await client.get("/")).text()
+    assert "0 outcomes" in page
+    assert "nan" not in page.lower().replace("tenant", "")

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import threading
 
+import numpy as np
 import perfmon_sql
 import pytest
 import sqlalchemy as sa
@@ -74,22 +75,49 @@ def test_the_migrations_make_the_schema(opened, url, engine):
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
-def test_an_older_schema_keeps_every_row(opened, url, execute, monkeypatch):
+def test_an_older_schema_keeps_every_row(opened, url, engine, execute, monkeypatch, tmp_path):
     """A database of version 1 gets what is missing when it is opened, and loses nothing."""
     monkeypatch.setattr(
         databases, "upgrade", lambda connection, shown: upgrade(connection, shown, "0001")
     )
-    runs, measured = make_rows(50), make_measurements(5)
-    old = opened(url)
-    stored(old, runs, measured)
-    old.close()
+    opened(url).close()
+    monkeypatch.undo()
+    runs = make_rows(50)
+    measured = [(*row[:15], 0, None, None, None) for row in make_measurements(5)]
+    model = opened(f"sqlite:///{tmp_path}/model.db")
+    stored(model, runs, measured)
+    _copy_to_version_1(f"{tmp_path}/model.db", engine)
     with pytest.raises(sa.exc.DatabaseError):
         execute("SELECT * FROM runs_named")
-    monkeypatch.undo()
     new = opened(url)
     assert (runs_of(new), measurements_of(new)) == (runs, measured)
     assert not stored(new, runs, measured).runs.any()
     assert len(execute("SELECT * FROM runs_named")) == 50
+    assert np.array_equal(cells_of(new).merged().stats, cells_of(model).merged().stats)
+
+
+def _copy_to_version_1(path, engine):
+    """Rows as version 1 kept them: fewer columns, and 35 statistics for each cell."""
+    with contextlib.closing(sqlite3.connect(path)) as model, engine.begin() as connection:
+        for table in ("agents", "cell_keys", "runs", "measurements", "cells"):
+            columns = [column["name"] for column in sa.inspect(connection).get_columns(table)]
+            place = columns.index("stats") if table == "cells" else None
+            marks = ", ".join(["%s" if engine.name == "postgresql" else "?"] * len(columns))
+            for row in model.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall():
+                values = [
+                    bool(v) if c == "timed_out" else v for c, v in zip(columns, row, strict=True)
+                ]
+                if place is not None:
+                    stats = np.frombuffer(row[place])
+                    values[place] = np.delete(stats, range(30, 35)).tobytes()
+                connection.exec_driver_sql(
+                    f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", tuple(values)
+                )
+        if engine.name == "postgresql":
+            for table in ("agents", "cell_keys", "runs", "measurements", "cells"):
+                connection.exec_driver_sql(
+                    f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"
+                )
 
 
 def test_a_newer_schema_is_refused(opened, url, execute):

@@ -1,0 +1,51 @@
+"""What there is to look at: the targets of everything that ran or was measured lately."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from perfmon.alerts.rules import Kind, Target, Watch, targets
+from perfmon.intake import Intake
+from perfmon.records import CellKey
+
+_MICROS = 1_000_000
+_PERIODS = {"hour": 3600.0, "day": 86_400.0, "week": 7 * 86_400.0, "month": 31 * 86_400.0}
+
+
+class Aims:
+    """Finds the targets of watches; those of the same keys are the same."""
+
+    def __init__(self, watched: Iterable[Watch], intake: Intake) -> None:
+        self._watched = list(watched)
+        self._intake = intake
+        self._reach = round(max(map(_reach, self._watched), default=0.0) * _MICROS)
+        self._known: tuple[list[CellKey], list[Target]] = [], targets(self._watched, [])
+
+    def targets(self, now: int) -> list[Target]:
+        """Those of the keys that ran since any watch could still tell of it."""
+        keys = self._keys(now)
+        if keys != self._known[0]:
+            self._known = keys, targets(self._watched, keys)
+        return self._known[1]
+
+    def _keys(self, now: int) -> list[CellKey]:
+        window, reach = self._intake.window, max(self._reach, self._intake.window.retention)
+        with self._intake.lock:
+            keys = window.keys_since(now - reach)
+        if reach > window.retention:
+            # What ran before the memory begins is known to storage only.
+            here = {key[:2] for key in keys}
+            keys += [
+                CellKey(agent.tenant, agent.agent_name, agent.agent_type, None, None)
+                for place, agent in self._intake.stored_agents.items()
+                if place not in here and (agent.last_run or 0) >= now - reach
+            ]
+        return keys
+
+
+def _reach(watch: Watch) -> float:
+    """For how many seconds after its last run an agent may still be told of."""
+    if watch.kind is Kind.NO_RUNS:
+        return 2 * watch.limits[0].value
+    lengths = [_PERIODS.get(stretch.period, stretch.seconds) for stretch in watch.stretches]
+    return max(lengths, default=0.0)

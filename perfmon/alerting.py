@@ -1,0 +1,546 @@
+"""Watches the runs: evaluates, lets the machine decide, saves what it decided, and tells.
+
+An alert's change and its messages are saved in one transaction with the machine's state; the
+outbox sends. Several monitors on one storage take turns by a lease: one of them decides.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import attrs
+
+from perfmon.aims import Aims
+from perfmon.alert_storage import AlertState
+from perfmon.alerts.episodes import rank
+from perfmon.alerts.evidence import Verdict
+from perfmon.alerts.groups import Grouping, Groups, SinkTerms
+from perfmon.alerts.life import Changes, Machine, Settings, Standing
+from perfmon.alerts.rules import Kind, Watch, watches
+from perfmon.alerts.silences import Silence as Hush
+from perfmon.alerts.silences import silenced_by
+from perfmon.bus import Bus
+from perfmon.checks import stamp, text
+from perfmon.config import Config
+from perfmon.details import DetailsOf
+from perfmon.errors import InvalidRun, StorageError
+from perfmon.heartbeat import Heartbeat
+from perfmon.ids import new_id
+from perfmon.intake import Intake
+from perfmon.loading import load_history
+from perfmon.outbox import Outbox
+from perfmon.queries import Queries
+from perfmon.ranges import Moment
+from perfmon.records import AlertLevel, PerformanceAlert, Silence, from_micros, to_micros
+from perfmon.roles import Storage
+from perfmon.sampling import Sampling
+from perfmon.troubles import SINK_RULE
+
+_log = logging.getLogger("perfmon")
+_LEASE = "alerts"
+_IDLE = 60.0  # seconds between looks at what does not change
+_BUSY = 5  # times as long as an evaluation takes is the least until the next one
+_LATE = 60 * 1_000_000  # microseconds within which what others record is in their storage
+_CATCHING = 20  # times as long as it takes is the least between looks at what others recorded
+_HEARD_EVERY = 0.05  # seconds for each firing alert between looks for acknowledgements
+_SAVED_EVERY = 60.0  # how much of "for how long" a kill may cost
+_LONGEST_COMMENT = 1_000
+_TRIES = 3  # to save, where somebody else did meanwhile
+
+
+class Rules(NamedTuple):
+    """What a configuration watches, and whom it tells: replaced as a whole by a reload."""
+
+    watched: list[Watch]
+    settings: Settings
+    grouping: Grouping
+    sinks: tuple[SinkTerms, ...]
+    interval: float
+    idle: float
+    is_on: bool
+
+    @classmethod
+    def of(cls, config: Config, outbox: Outbox, link: str | None, *, is_on: bool) -> Rules:
+        sinks, every = outbox.sinks, outbox.tell_every
+        watched = watches(config)
+        return cls(
+            watched,
+            Settings.of(config.alerts, watched),
+            Grouping.of(config.alerts, config.alerts.link or link),
+            tuple(_terms(config, name, every=name in every) for name in sinks),
+            config.alerts.evaluation_interval,
+            min([_IDLE, *(limit / 4 for limit in _waits(watched))]),
+            is_on,
+        )
+
+
+class Alerting:
+    """Alerts of one monitor.
+
+    Args:
+        in_flight: the runs under way.
+        is_on: whether anything is evaluated.
+        link: the dashboard's address, for messages, where the configuration has none.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        storage: Storage,
+        intake: Intake,
+        queries: Queries,
+        bus: Bus,
+        outbox: Outbox,
+        now: Callable[[], int],
+        *,
+        in_flight: Callable[[], list[dict[str, Any]]],
+        is_on: bool,
+        link: str | None = None,
+    ) -> None:
+        self._config = config
+        self._storage = storage
+        self._intake = intake
+        self._queries = queries
+        self._bus = bus
+        self._outbox = outbox
+        self._now = now
+        self._in_flight = in_flight
+        self._is_power_safe = config.monitor.durability == "power"
+        self._link = link
+        self.evaluated_at: int | None = None
+        self.error: str | None = None
+        self._rules = Rules.of(config, outbox, link, is_on=is_on)
+        self._details = DetailsOf(queries, now)
+        self._lock = threading.RLock()
+        self._machine: Machine | None = None
+        self._groups = Groups(self._rules.grouping, self._rules.sinks)
+        self._version = 0
+        self._standings: tuple[Standing, ...] = ()
+        self._last_firing: list[PerformanceAlert] = []
+        self._saved_at = self._heard_at = -1e9  # monotonic seconds, as the next two
+        self._next_look = self._mine_until = -1e9
+        self._seen = -1
+        self._is_deaf = False  # acknowledgements were not asked for the last time
+        self._owner = new_id()
+        self._since = self._caught_up = now()
+        self._next_catch = -1e9
+        self._aims, self._sampling = self._watching(self._rules)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._heartbeat = Heartbeat.of(config.alerts)
+
+    # Life
+
+    def start(self) -> None:
+        """Evaluate in the background from now on."""
+        if self._rules.is_on and (self._thread is None or not self._thread.is_alive()):
+            self._stopping.clear()
+            self._outbox.start()
+            self._thread = threading.Thread(target=self._run, name="perfmon-alerts", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End; what is firing goes on when the next monitor looks."""
+        until = time.monotonic() + timeout
+        self._stopping.set()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            self._outbox.stop(max(0.1, until - time.monotonic()))
+        with suppress(StorageError):
+            self._let_go()
+
+    def reload(self, config: Config, *, is_on: bool) -> None:
+        """Go on under a changed configuration; alerts of rules that are gone are resolved."""
+        rules = Rules.of(config, self._outbox, self._link, is_on=is_on)
+        with self._lock:
+            if _beats(config) != _beats(self._config):
+                if self._heartbeat is not None:
+                    self._heartbeat.stop()
+                self._heartbeat = Heartbeat.of(config.alerts)
+            self._config, self._rules = config, rules
+            if self._machine is not None:
+                self._machine.settings = rules.settings
+            self._groups = Groups.from_json(rules.grouping, rules.sinks, self._groups.to_json())
+            self._aims, self._sampling = self._watching(rules)
+            self._seen = -1
+        self._outbox.enable()
+
+    def show_at(self, link: str) -> None:
+        """The dashboard is there, for messages; a link of the configuration wins."""
+        self._link = link
+        self.reload(self._config, is_on=self._rules.is_on)
+
+    def _watching(self, rules: Rules) -> tuple[Aims, Sampling]:
+        return Aims(rules.watched, self._intake), Sampling(
+            self._queries, self._intake, self._bus, in_flight=self._in_flight, since=self._since
+        )
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            try:
+                self.look()
+                pause = self._pause()
+            except StorageError as problem:
+                self.error = str(problem)
+                _log.debug("alerts wait for storage: %s", problem)
+                pause = self._rules.interval
+            except Exception:
+                _log.exception("evaluating alerts met a bug; it goes on")
+                pause = self._rules.interval
+
+    def _pause(self) -> float:
+        """Until the next evaluation, or sooner where a message is due."""
+        with self._lock:
+            wait = self._next_look - time.monotonic()
+            due = None if self._machine is None else self._groups.next_edge()
+        if due is not None:
+            wait = min(wait, (due - self._now()) / 1e6)
+        return max(wait, 0.05)
+
+    # Evaluating
+
+    def look(self) -> None:
+        """Evaluate if something may have changed, and send what is due."""
+        with self._lock:
+            is_time = time.monotonic() >= self._next_look - 0.05
+            if is_time:
+                self._next_look = time.monotonic() + self._rules.interval
+            if not self._rules.is_on or not self._may_decide():
+                return
+            if (is_time and not self._is_quiet()) or self._machine is None:
+                self.evaluate()
+            elif not is_time:
+                self._settle(None)
+            if is_time and self._heartbeat is not None:
+                self._heartbeat.beat()
+
+    def _is_quiet(self) -> bool:
+        """Nothing was recorded, nothing is waited for, and the last look was lately."""
+        self._catch_up()
+        now = self._now()
+        if self._is_new or self._is_deaf or self.evaluated_at is None:
+            return False
+        # Time can go backwards.
+        if abs(now - self.evaluated_at) > self._rules.idle * 1e6:
+            return False
+        edges = [self._groups.next_edge(), self._machine.next_edge() if self._machine else None]
+        return all(edge is None or edge > now for edge in edges)
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether anything came since the last evaluation."""
+        intake = self._intake
+        return len(intake.recorder) > 0 or intake.window.changes != self._seen
+
+    def look_now(self) -> None:
+        """Evaluate in the caller's thread, where something was recorded since the last time."""
+        with self._lock:
+            if self._rules.is_on and self._may_decide():
+                self._catch_up()
+                if self._is_new or self._thread is None:
+                    self.evaluate()
+
+    def evaluate(self) -> None:
+        """Look at everything once, and save what comes of it."""
+        with self._lock:
+            began = time.monotonic()
+            self._intake.take_in(with_bulks=False)
+            self._seen = self._intake.window.changes
+            self._hear(self._known_machine())
+            now = self._now()
+            self._settle(self._sampling.verdicts(self._aims.targets(now), now), now)
+            self.evaluated_at = now
+            self.error = None
+            took = time.monotonic() - began
+            self._next_look = max(self._next_look, began + _BUSY * took)
+
+    def _catch_up(self) -> None:
+        """Who decides for all on a shared storage has to know what the others recorded."""
+        began = time.monotonic()
+        if self._storage.shared and began >= self._next_catch:
+            now, retention = self._now(), self._intake.window.retention
+            since = max(min(self._caught_up, now) - _LATE, now - retention)
+            load_history(self._intake, since, now + 1, self._config.monitor.max_runs_in_memory)
+            self._caught_up = now
+            took = time.monotonic() - began
+            self._next_catch = began + max(_CATCHING * took, self._rules.interval / 2)
+
+    def _settle(self, verdicts: list[Verdict] | None, now: int | None = None) -> None:
+        """Let the machine and the groups go on, and save; again where somebody else saved."""
+        try:
+            self._go_on(verdicts, self._now() if now is None else now)
+        except BaseException:
+            self._forget()  # what was decided and not saved is decided again
+            raise
+
+    def _go_on(self, verdicts: list[Verdict] | None, now: int) -> None:
+        for _ in range(_TRIES):
+            machine = self._known_machine()
+            changes = Changes((), self._standings)
+            if verdicts is not None:
+                changes = machine.step(now, verdicts, self._details)
+                self._standings = changes.standings
+                self._last_firing = [s.alert for s in self._standings if s.alert.state == "firing"]
+            messages = self._groups.step(now, changes.standings)
+            if not (changes.changes or messages or self._is_due_to_save(machine)):
+                return
+            alerts = [one.alert for one in changes.changes if one.alert.state != "pending"]
+            state = AlertState(self._version, self._state(machine))
+            if self._storage.save_alerts(alerts, state, messages):
+                if self._is_power_safe:
+                    self._storage.sync()
+                self._version += 1
+                self._saved_at = time.monotonic()
+                self._tell(changes)
+                if messages:
+                    self._outbox.wake()
+                return
+            self._forget()  # what was decided here is decided again, on what is there now
+            if verdicts is None:
+                return  # without them nobody knows what fires
+        _log.warning("alerts are decided by another monitor on this storage")
+
+    def _is_due_to_save(self, machine: Machine) -> bool:
+        lasting = bool(machine.memory.episodes)
+        return lasting and time.monotonic() - self._saved_at >= _SAVED_EVERY
+
+    def _tell(self, changes: Changes) -> None:
+        for alert in changes.of("firing") + changes.of("escalated"):
+            self._bus.publish("alert_raised", alert=alert)
+        for alert in changes.of("resolved"):
+            self._bus.publish("alert_resolved", alert=alert)
+
+    # What is remembered
+
+    def _known_machine(self) -> Machine:
+        if self._machine is None:
+            saved = self._storage.read_alert_state()
+            self._version = saved.version
+            rules = self._rules
+            self._machine = Machine(rules.settings)
+            self._groups = Groups(rules.grouping, rules.sinks)
+            if saved.data:
+                try:
+                    both = json.loads(saved.data)
+                    self._machine = Machine.from_json(rules.settings, both["machine"])
+                    self._groups = Groups.from_json(rules.grouping, rules.sinks, both["groups"])
+                except (ValueError, KeyError, TypeError) as problem:
+                    _log.warning("what was remembered of alerts cannot be read: %s", problem)
+        return self._machine
+
+    def _saved_machine(self, saved: AlertState) -> Machine:
+        """The machine of whoever decides, to look at; an empty one where there is none."""
+        settings = self._rules.settings
+        with suppress(ValueError, KeyError, TypeError):
+            return Machine.from_json(settings, json.loads(saved.data)["machine"])
+        return Machine(settings)
+
+    def _state(self, machine: Machine) -> bytes:
+        both = {"machine": machine.to_json(), "groups": self._groups.to_json()}
+        return json.dumps(both).encode()
+
+    def _forget(self) -> None:
+        self._machine, self._standings = None, ()
+
+    def _hear(self, machine: Machine) -> None:
+        """Silences and acknowledgements may come from other processes, through storage."""
+        now, edge = self._now(), machine.next_edge()
+        silences = {one.silence_id: one for one in self._silences_in_force(now)}
+        if silences != machine.memory.silences:
+            machine.memory.silences = silences
+            machine.memory.hush(now)
+        firing = {e.alert_id: e for e in machine.memory.episodes.values() if e.firing}
+        is_due = edge is not None and edge <= now  # it may be a reminder
+        if firing and (is_due or self._heard_at + _HEARD_EVERY * len(firing) < time.monotonic()):
+            self._heard_at = time.monotonic()
+            for found in self._storage.find_alerts(state="firing", limit=None):
+                episode, by = firing.get(found.alert.alert_id), found.alert.acknowledged_by
+                if episode is not None and by not in (None, episode.acknowledged_by):
+                    episode.acknowledged_by = by
+            self._is_deaf = False
+        else:
+            self._is_deaf = bool(firing)
+
+    def _silences_in_force(self, now: int) -> list[Hush]:
+        found = [_hush(silence) for silence in self._storage.read_silences(now)]
+        return [one for one in found if one.created_at <= now]
+
+    def _may_decide(self) -> bool:
+        """Whether it is this monitor's turn; only one decides on a shared storage."""
+        if not self._storage.shared:
+            return True
+        asked, held = time.monotonic(), 3 * self._rules.interval + 10.0
+        if asked < self._mine_until - held / 2:
+            return True
+        mine = self._storage.take_lease(_LEASE, self._owner, held)
+        self._mine_until = asked + held if mine else -1e9
+        if not mine:
+            self._forget()
+        return mine
+
+    def _let_go(self) -> None:
+        if time.monotonic() < self._mine_until:
+            self._storage.take_lease(_LEASE, self._owner, 0)
+
+    # What people ask and say
+
+    @property
+    def is_on(self) -> bool:
+        return self._rules.is_on
+
+    def accepts(self, sink: str, alert: PerformanceAlert) -> bool:
+        """Whether a sink wants to be told of an alert of this level."""
+        least = {terms.name: terms.min_level for terms in self._rules.sinks}
+        return rank(alert.level) >= rank(least.get(sink, AlertLevel.INFO))
+
+    @property
+    def firing(self) -> list[PerformanceAlert]:
+        """What fires now: as it is here, where this monitor decides; else as it was saved.
+
+        What the outbox says of sinks in trouble is in storage only.
+        """
+        with self._lock:
+            mine: list[PerformanceAlert] | None = None
+            if self._machine is not None:
+                now = self._now()
+                mine = [e.alert(now) for e in self._machine.memory.in_order() if e.firing]
+        try:
+            return self._saved_as_firing() if mine is None else mine + self._sinks_in_trouble()
+        except StorageError:
+            return self._last_firing if mine is None else mine
+
+    def _saved_as_firing(self) -> list[PerformanceAlert]:
+        return [found.alert for found in self._storage.find_alerts(state="firing", limit=None)]
+
+    def _sinks_in_trouble(self) -> list[PerformanceAlert]:
+        states = self._storage.read_sinks().values()
+        ids = {state.alert_id for state in states if state.alert_id is not None}
+        found = [self._storage.find_alerts(alert_id=one, state="firing") for one in sorted(ids)]
+        return [one.alert for alerts in found for one in alerts if one.alert.rule == SINK_RULE]
+
+    def standing(self) -> list[PerformanceAlert]:
+        """What is pending or fires, with its marks; where another process decides, as it saved."""
+        now = self._now()
+        with self._lock:
+            found = None if self._machine is None else self._machine.alerts(now)
+        try:
+            if found is None:
+                found = self._saved_machine(self._storage.read_alert_state()).alerts(now)
+            silences = self._silences_in_force(now)
+        except StorageError:  # figures or at least marks are as they were last
+            return self._last_firing if found is None else found
+        return [attrs.evolve(one, silenced_by=silenced_by(one, silences)) for one in found]
+
+    def acknowledge(self, alert_id: str, by: str) -> PerformanceAlert:
+        """Somebody takes care of an episode: no more reminders until it gets worse.
+
+        Raises:
+            InvalidRun: there is no such episode, or no name.
+        """
+        name = text("by", by)
+        if not self._storage.acknowledge_alert(alert_id, name, self._now()):
+            raise InvalidRun("alert_id", alert_id, "the id of an alert")
+        with self._lock:
+            if self._machine is not None:
+                self._machine.acknowledge(alert_id, name)
+        (found,) = self._storage.find_alerts(alert_id=alert_id)
+        return found.alert
+
+    def silence(
+        self, matchers: Mapping[str, str], until: Moment, by: str, comment: str, starts: Moment
+    ) -> Silence:
+        """Keep quiet about what matches; it is evaluated and listed all the same.
+
+        Raises:
+            InvalidRun: no matchers, an unknown one, an end that is past, or no author.
+        """
+        now = self._now()
+        _check_matchers(matchers)
+        author = text("by", by)
+        said = text("comment", comment, _LONGEST_COMMENT) if comment else ""
+        begins = now if starts is None else stamp("starts_at", starts, None)
+        ends = stamp("until", until, None)
+        if ends <= max(now, begins):
+            raise InvalidRun("until", until, "a time to come, and after starts_at")
+        made = Hush.made(matchers, max(now, begins), ends, author, said)
+        silence = Silence(
+            silence_id=made.silence_id,
+            matchers=dict(made.matchers),
+            starts_at=from_micros(begins),
+            ends_at=from_micros(made.ends_at),
+            author=author,
+            comment=said,
+        )
+        self._storage.save_silence(silence)
+        self._seen = -1
+        return silence
+
+    def silences(self) -> list[Silence]:
+        """Those that are not over."""
+        return self._storage.read_silences(self._now())
+
+    def unsilence(self, silence_id: str) -> None:
+        """End a silence.
+
+        Raises:
+            InvalidRun: there is none of this id that is not over.
+        """
+        if not self._storage.end_silence(silence_id, self._now()):
+            raise InvalidRun("silence_id", silence_id, "the id of a silence that is not over")
+        self._seen = -1
+
+    def stats(self) -> dict[str, Any]:
+        """How the evaluation goes, and the outbox."""
+        at = self.evaluated_at
+        return {
+            "evaluated_at": None if at is None else from_micros(at),
+            "firing": len(self.firing) if self.is_on else 0,
+            "error": self.error,
+            "heartbeat": None if self._heartbeat is None else self._heartbeat.stats(),
+            "outbox": self._outbox.stats(),
+        }
+
+
+def _waits(watched: list[Watch]) -> list[float]:
+    """The limits that are reached by waiting, in seconds."""
+    kinds = (Kind.NO_RUNS, Kind.UNFINISHED)
+    return [limit.value for watch in watched if watch.kind in kinds for limit in watch.limits]
+
+
+def _terms(config: Config, sink: str, *, every: bool) -> SinkTerms:
+    """What a sink's own table asks for; one that tells each alert apart is given all of them."""
+    level = config.plugins.get(sink, {}).get("min_level", AlertLevel.INFO.value)
+    terms = SinkTerms(name=sink, min_level=AlertLevel(level))
+    return attrs.evolve(terms, most=None) if every else terms
+
+
+def _beats(config: Config) -> tuple[Any, ...]:
+    alerts = config.alerts
+    return alerts.heartbeat_url, alerts.heartbeat_interval, alerts.heartbeat_allow_private
+
+
+def _check_matchers(matchers: object) -> None:
+    """What they may be about, `Hush.made` says."""
+    globs = matchers.values() if isinstance(matchers, Mapping) else ()
+    if not globs or not all(isinstance(glob, str) and glob for glob in globs):
+        raise InvalidRun("matchers", matchers, "globs by name, such as agent = 'billing-*'")
+
+
+def _hush(silence: Silence) -> Hush:
+    return Hush(
+        silence_id=silence.silence_id,
+        matchers={name: str(value) for name, value in silence.matchers.items()},
+        created_at=to_micros(silence.starts_at),
+        ends_at=to_micros(silence.ends_at),
+        by=silence.author,
+        comment=silence.comment,
+    )

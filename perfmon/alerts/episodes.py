@@ -1,0 +1,195 @@
+"""One episode of an alert: what the machine remembers of it, and how it is told."""
+
+from __future__ import annotations
+
+import math
+from hashlib import blake2s
+from typing import Any
+
+import attrs
+
+from perfmon.alerts.evidence import State, Verdict, allowed_share
+from perfmon.alerts.rules import Kind, labels
+from perfmon.alerts.words import Details, Situation, recommendation, sentence
+from perfmon.records import AlertLevel, MetricType, PerformanceAlert, from_micros
+
+_MICROS = 1_000_000
+_ORDER = {level: place for place, level in enumerate(AlertLevel)}
+
+
+def rank(level: AlertLevel | None) -> int:
+    """How urgent: higher is more; -1 for none."""
+    return -1 if level is None else _ORDER[level]
+
+
+@attrs.define(kw_only=True)
+class Episode:
+    """Times are microseconds: of the wall clock where they are told to people, else of the
+    machine's steady clock, which no step of the wall clock moves.
+
+    Attributes:
+        key, rule, labels, kind, metric, metric_type, family, unit, above: what it is about.
+        level: the highest so far.
+        firing: or pending.
+        alert_id: empty while pending.
+        breached_at: the wall clock when the breach was first seen.
+        started_at: the wall clock when it began to fire, or None.
+        since: steady, when it became pending; then when it began to fire.
+        clear_since, undecided_since: steady, or None.
+        told_at, evident: steady time of the last thing worth a message, and for how long since
+            then the breach has been evident.
+        rises, reminders: how often the level rose, and how many reminders were due.
+        starts: how many episodes of this key began to fire within a day, this one included.
+        evidence: the state of the last verdict.
+        value, threshold, low, high, sample_size, bad, seconds: the figures of the last breach, or
+            of the last verdict that had any.
+        allowed: the share of bad runs up to which there is no breach, where there is such.
+        for_, keep_firing_for, group_wait: seconds.
+    """
+
+    key: str
+    rule: str
+    labels: dict[str, str]
+    kind: Kind
+    metric: str
+    metric_type: MetricType
+    family: str
+    unit: str
+    above: bool
+    word: str
+    level: AlertLevel
+    breached_at: int
+    since: int
+    firing: bool = False
+    alert_id: str = ""
+    started_at: int | None = None
+    resolved_at: int | None = None
+    clear_since: int | None = None
+    undecided_since: int | None = None
+    told_at: int = 0
+    evident: int = 0
+    rises: int = 0
+    reminders: int = 0
+    starts: int = 0
+    evidence: State = State.BREACH
+    evaluated_at: int = 0
+    value: float = math.nan
+    threshold: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    sample_size: int = 0
+    bad: int = 0
+    seconds: float = math.nan
+    allowed: float = math.nan
+    words: str = ""
+    for_: float = 0.0
+    keep_firing_for: float = 60.0
+    group_wait: float = 0.0
+    details: Details = attrs.Factory(Details)
+    acknowledged_by: str | None = None
+    silenced_by: str | None = None
+    inhibited_by: str | None = None
+    reason: str = ""
+
+    @classmethod
+    def of(cls, verdict: Verdict, now: int, steady: int) -> Episode:
+        """One that begins with this breach, pending."""
+        watch = verdict.watch
+        assert verdict.level is not None
+        return cls(
+            key=verdict.key, rule=watch.rule, labels=labels(verdict.scope), kind=watch.kind,
+            metric=watch.metric, metric_type=watch.metric_type, family=watch.family,
+            unit=watch.unit, above=watch.above, word=watch.word, level=verdict.level,
+            breached_at=now, since=steady,
+        )  # fmt: skip
+
+    def see(self, verdict: Verdict, now: int) -> None:
+        """Take over what the newest verdict says; one without figures leaves the last ones."""
+        self.evidence, self.evaluated_at = verdict.state, now
+        self.group_wait = verdict.watch.group_wait
+        if verdict.state is State.FAILED or math.isnan(verdict.value):
+            return
+        names = ("value", "threshold", "low", "high", "sample_size", "bad", "seconds", "words")
+        for name in names:
+            setattr(self, name, getattr(verdict, name))
+        limits = [limit for limit in verdict.watch.limits if limit.value == verdict.threshold]
+        if limits and self.kind in (Kind.SHARE, Kind.BEYOND, Kind.BURN):
+            self.allowed = allowed_share(verdict.watch, limits[0])
+
+    def fire(self, now: int, steady: int) -> None:
+        """From pending to firing; the id is the same when a step is done once more."""
+        text = f"{self.key}\0{now}\0{steady}"
+        self.alert_id = blake2s(text.encode(), digest_size=10).hexdigest()
+        self.firing, self.started_at, self.since = True, now, steady
+        self.told_at, self.evident = steady, 0
+
+    @property
+    def state(self) -> str:
+        if self.resolved_at is not None:
+            return "resolved"
+        return "firing" if self.firing else "pending"
+
+    @property
+    def matched(self) -> dict[str, str]:
+        """What silences go by."""
+        own = {"rule": self.rule, "metric": self.metric, "level": self.level.value}
+        return {**self.labels, **own, "key": self.key, "alert_id": self.alert_id}
+
+    def resolve(self, now: int, steady: int, reason: str) -> None:
+        """The end. Where the wall clock went back, the steady one says how long it was."""
+        assert self.started_at is not None
+        self.reason = reason
+        self.resolved_at = now if now >= self.started_at else self.started_at + steady - self.since
+
+    def alert(self, now: int) -> PerformanceAlert:
+        """As everything outside knows it."""
+        situation = self.situation()
+        details: dict[str, Any] = {
+            "evidence": self.evidence.value, "bad": self.bad, **self.details.figures(),
+        }  # fmt: skip
+        if not math.isnan(self.seconds):
+            details["window_seconds"] = self.seconds
+        if self.starts > 1:
+            details["episodes_in_24h"] = self.starts
+        if self.resolved_at is not None and self.started_at is not None:
+            details["duration_seconds"] = (self.resolved_at - self.started_at) / _MICROS
+            details["reason"] = self.reason
+        return PerformanceAlert(
+            alert_id=self.alert_id or self.key,
+            level=self.level,
+            metric_type=self.metric_type,
+            message=sentence(situation),
+            current_value=self.value,
+            threshold=self.threshold,
+            agent_name=self.labels.get("agent"),
+            timestamp=from_micros(self.evaluated_at or now),
+            recommendation=recommendation(situation, self.details),
+            details=details,
+            state=self.state,
+            key=self.key,
+            rule=self.rule,
+            metric=self.metric,
+            unit=self.unit,
+            interval=(self.low, self.high),
+            sample_size=self.sample_size,
+            agent_type=self.labels.get("agent_type"),
+            model=self.labels.get("model"),
+            tenant=self.labels.get("tenant"),
+            started_at=None if self.started_at is None else from_micros(self.started_at),
+            resolved_at=None if self.resolved_at is None else from_micros(self.resolved_at),
+            acknowledged_by=self.acknowledged_by,
+            silenced_by=self.silenced_by,
+            inhibited_by=self.inhibited_by,
+        )
+
+    def situation(self) -> Situation:
+        """What words are made of."""
+        return Situation(
+            kind=self.kind, metric=self.metric, rule=self.rule, unit=self.unit, above=self.above,
+            word=self.word, labels=self.labels, value=self.value, threshold=self.threshold,
+            low=self.low, high=self.high, sample_size=self.sample_size, bad=self.bad,
+            seconds=self.seconds, words=self.words, state=self.state, reason=self.reason,
+            evidence=self.evidence.value, starts=self.starts,
+            started_at=self.started_at, resolved_at=self.resolved_at,
+            errors=self.details.errors,
+        )  # fmt: skip

@@ -1,0 +1,70 @@
+"""What options are given as: durations, times, names."""
+
+from __future__ import annotations
+
+import getpass
+import time
+
+import click
+
+from perfmon.cli.importing import Moment
+from perfmon.errors import PerfmonError
+from perfmon.limits import DURATION, seconds
+
+_STORAGE = "perfmon.storage"
+
+
+class Length(click.ParamType[float]):
+    """Seconds of a duration such as 2h."""
+
+    name = "DURATION"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            found = seconds(value)
+        except ValueError:
+            found = 0.0
+        if found <= 0:
+            self.fail(f"{value!r} must be {DURATION}", param, ctx)
+        return found
+
+
+class Since(Moment):
+    """A time, or a duration before now."""
+
+    name = "TIME|DURATION"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return time.time() - seconds(value)
+        except ValueError:
+            return super().convert(value, param, ctx)
+
+
+def remember_storage(ctx: click.Context, storage: str | None) -> None:
+    """`perfmon alerts --storage URL show ID` is `perfmon alerts show --storage URL ID`."""
+    if storage is not None:
+        ctx.meta[_STORAGE] = storage
+
+
+def given_storage(ctx: click.Context, storage: str | None) -> str | None:
+    """The storage asked for, before the subcommand or after it."""
+    return ctx.meta.get(_STORAGE) if storage is None else storage
+
+
+def user_name(given: str | None) -> str:
+    """The name given, else the user's own."""
+    if given is not None:
+        return given
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        raise PerfmonError("this account has no name; say who you are with --by") from None

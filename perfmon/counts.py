@@ -1,0 +1,23 @@
+"""The monitor's accounts: what became of everything it was told."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.define
+class Counts:
+    """The monitor's accounts: rows, since it was made."""
+
+    stored: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    measurements: int = 0
+    recovered: int = 0
+    damaged: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Rows whose way is over."""
+        return self.stored + self.duplicate + self.dropped

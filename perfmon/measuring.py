@@ -1,0 +1,328 @@
+"""What a monitor is told of outcomes: measurements, predictions, and what really happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from perfmon.errors import InvalidRun, StorageError
+from perfmon.ids import new_id
+from perfmon.measurements import (
+    MEASUREMENT_ARGUMENTS,
+    MEASUREMENT_FIELDS,
+    OUTCOME_ARGUMENTS,
+    PREDICTION_ARGUMENTS,
+    Row,
+    State,
+    checked_measurement,
+    joined_id,
+    outcome_row,
+    prediction_row,
+    told_id,
+)
+from perfmon.recording import Recording
+from perfmon.records import AccuracyMeasurement, OutcomeReceipt, Receipt, Rejection
+from perfmon.scoring import Scoring
+
+_F = {name: place for place, name in enumerate(MEASUREMENT_FIELDS)}
+_ID, _TENANT, _AGENT, _TASK = (
+    _F[name] for name in ("measurement_id", "tenant", "agent_name", "task_id")
+)
+_ACTUAL, _STATE = _F["actual_outcome"], _F["state"]
+Made = Callable[[dict[str, Any]], Row]
+
+
+class Measuring(Recording):
+    """What a monitor can be told, outcomes included."""
+
+    scoring: Scoring
+
+    def record_accuracy(
+        self,
+        agent_name: str,
+        task_id: str,
+        predicted_outcome: Any,
+        actual_outcome: Any,
+        feedback_source: str = "user",
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        confidence: float | None = None,
+        model: str | None = None,
+        task_type: str | None = None,
+        tenant: str = "default",
+        timestamp: datetime | float | None = None,
+        measurement_id: str | None = None,
+    ) -> AccuracyMeasurement:
+        """Compare a prediction with what really happened, and record the measurement.
+
+        Outcomes are any JSON values. `measurement_id` makes a repeat harmless: by default every
+        call is a measurement of its own. Where a remote scorer is asked, the measurement comes
+        back with `state` `scoring`, and has its score later.
+
+        Raises:
+            InvalidRun: a field has a value that is not allowed; nothing was recorded.
+        """
+        row = self._record_measurement(
+            {
+                "agent_name": agent_name, "task_id": task_id,
+                "predicted_outcome": predicted_outcome, "actual_outcome": actual_outcome,
+                "feedback_source": feedback_source, "metadata": metadata,
+                "confidence": confidence, "model": model, "task_type": task_type,
+                "tenant": tenant, "timestamp": timestamp, "measurement_id": measurement_id,
+            }
+        )  # fmt: skip
+        return AccuracyMeasurement.of_row(
+            row, predicted_outcome, actual_outcome, None if metadata is None else dict(metadata)
+        )
+
+    def record_accuracies(
+        self, items: Iterable[Mapping[str, Any]], *, wait: bool = True
+    ) -> tuple[list[AccuracyMeasurement | None], Receipt]:
+        """Record many measurements, given as mappings of `record_accuracy`'s arguments.
+
+        The list has None where an item was refused.
+        """
+        rows, rejected = self._rows(items, MEASUREMENT_ARGUMENTS, self._measurement_row)
+        measured = [None if row is None else AccuracyMeasurement.from_row(row) for row in rows]
+        return measured, self._record_rows([], _kept(rows), rejected, wait=wait)
+
+    def record_measurement(self, measurement: AccuracyMeasurement) -> None:
+        """Record a measurement that has its score already."""
+        self._record_measurement(attrs.asdict(measurement, recurse=False))
+
+    def record_prediction(
+        self,
+        agent_name: str,
+        task_id: str,
+        predicted_outcome: Any,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        confidence: float | None = None,
+        model: str | None = None,
+        task_type: str | None = None,
+        tenant: str = "default",
+        timestamp: datetime | float | None = None,
+    ) -> str:
+        """Record what an agent predicts now; it waits for its outcome, for months if need be.
+
+        Returns the prediction's id, in microseconds. An agent predicts a task once: a repeat is
+        a duplicate. Where the outcome was told before, it is compared as soon as this is stored.
+
+        Raises:
+            InvalidRun: a field has a value that is not allowed; nothing was recorded.
+        """
+        with self._counting():
+            row = prediction_row(
+                {
+                    "agent_name": agent_name, "task_id": task_id,
+                    "predicted_outcome": predicted_outcome, "metadata": metadata,
+                    "confidence": confidence, "model": model, "task_type": task_type,
+                    "tenant": tenant, "timestamp": timestamp,
+                },
+                self.now_us(),
+            )  # fmt: skip
+        self._append_measurement(row)
+        return str(row[_ID])
+
+    def record_predictions(
+        self, items: Iterable[Mapping[str, Any]], *, wait: bool = True
+    ) -> Receipt:
+        """Record many predictions, given as mappings of `record_prediction`'s arguments."""
+
+        def made(fields: dict[str, Any]) -> Row:
+            return prediction_row(fields, self.now_us())
+
+        rows, rejected = self._rows(items, PREDICTION_ARGUMENTS, made)
+        return self._record_rows([], _kept(rows), rejected, wait=wait)
+
+    def record_outcome(
+        self,
+        task_id: str,
+        actual_outcome: Any,
+        feedback_source: str = "user",
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        agent_name: str | None = None,
+        tenant: str = "default",
+        timestamp: datetime | float | None = None,
+        outcome_id: str | None = None,
+    ) -> OutcomeReceipt:
+        """Tell what really happened, and compare it with what was predicted of the task.
+
+        Without `agent_name` it is the outcome of every agent that predicted the task. Returns
+        when it is stored, and says what became of it; an outcome without a prediction is kept
+        until one comes. Telling the same again changes nothing; a source that tells something
+        else corrects itself. `outcome_id` makes a repeat of this very call harmless.
+
+        Raises:
+            InvalidRun: a field has a value that is not allowed; nothing was recorded.
+        """
+        with self._counting():
+            row = self._outcome_row(
+                {
+                    "task_id": task_id, "actual_outcome": actual_outcome,
+                    "feedback_source": feedback_source, "metadata": metadata,
+                    "agent_name": agent_name, "tenant": tenant, "timestamp": timestamp,
+                    "outcome_id": outcome_id,
+                }
+            )  # fmt: skip
+        receipt = self._record_rows([], [row], [], wait=True)
+        return _named(self._receipts([row], receipt)[0], outcome_id)
+
+    def record_outcomes(
+        self, items: Iterable[Mapping[str, Any]]
+    ) -> tuple[list[OutcomeReceipt | None], Receipt]:
+        """Tell many outcomes, given as mappings of `record_outcome`'s arguments.
+
+        The list has None where an item was refused.
+        """
+        items = list(items)
+        rows, rejected = self._rows(items, OUTCOME_ARGUMENTS, self._outcome_row)
+        kept = _kept(rows)
+        receipt = self._record_rows([], kept, rejected, wait=True)
+        told = iter(self._receipts(kept, receipt))
+        return [
+            None if row is None else _named(next(told), item.get("outcome_id"))
+            for row, item in zip(rows, items, strict=True)
+        ], receipt
+
+    def _record_measurement(self, fields: dict[str, Any]) -> Row:
+        try:
+            row = self._measurement_row(fields)
+        except InvalidRun:
+            self._count_rejected(1)
+            raise
+        self._append_measurement(row)
+        return row
+
+    def _append_measurement(self, row: Row) -> None:
+        self.recorder.append_measurement(row)
+        if self._writer is None:
+            self._take_in_if_many()
+
+    def _measurement_row(self, fields: dict[str, Any]) -> Row:
+        fields["measurement_id"] = fields.get("measurement_id") or new_id()
+        return checked_measurement(fields, self.now_us(), self.scoring.score)
+
+    def _outcome_row(self, fields: dict[str, Any]) -> Row:
+        given = fields.get("outcome_id")
+        row = outcome_row({**fields, "outcome_id": given or new_id()}, self.now_us())
+        if not given:
+            return row
+        return (told_id(row[_TENANT], row[_AGENT], row[_TASK], row[_ID]), *row[1:])
+
+    def _rows(
+        self, items: Iterable[Mapping[str, Any]], allowed: tuple[str, ...], made: Made
+    ) -> tuple[list[Row | None], list[Rejection]]:
+        """The rows of many items, None where one is refused, and why."""
+        rows: list[Row | None] = []
+        rejected: list[Rejection] = []
+        for index, item in enumerate(items):
+            try:
+                rows.append(made(_known_fields(item, allowed)))
+            except InvalidRun as problem:
+                rows.append(None)
+                rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
+        return rows, rejected
+
+    def _receipts(self, rows: list[Row], receipt: Receipt) -> list[OutcomeReceipt]:
+        """What became of outcomes, from what storage now has of their tasks."""
+        if not rows:
+            return []
+        known: list[Row] | None = None
+        if receipt.stored:
+            try:
+                known = self.storage.read_tasks(
+                    list(dict.fromkeys((None, row[_TASK]) for row in rows))
+                )
+            except StorageError:
+                known = None
+        if known is None:
+            lost = receipt.dropped == len(rows)
+            said = ("dropped", _DROPPED) if lost else ("pending", _PENDING)
+            return [OutcomeReceipt(row[_ID], *said) for row in rows]
+        by_task: dict[str, list[Row]] = {}
+        for row in known:
+            by_task.setdefault(row[_TASK], []).append(row)
+        return [_receipt(row, by_task.get(row[_TASK], [])) for row in rows]
+
+
+_DROPPED = "there was no room, or the monitor has stopped: the outcome was not recorded"
+_PENDING = "storage is away: the outcome is kept, and compared when storage is back"
+
+
+def _receipt(told: Row, of_task: list[Row]) -> OutcomeReceipt:
+    mine = [row for row in of_task if row[_TENANT] == told[_TENANT]]
+    made = {joined_id(told[_ID], row[_AGENT]): row[_AGENT] for row in mine}
+    rows = [row for row in mine if row[_ID] in made]
+    name = f"task {told[_TASK]!r} of tenant {told[_TENANT]!r}"
+    if rows:
+        measurements = tuple(map(AccuracyMeasurement.from_row, rows))
+        status = measurements[0].state
+        agents = ", ".join(sorted({measurement.agent_name for measurement in measurements}))
+        return OutcomeReceipt(
+            told[_ID], status, f"{name}: {_SAID[status]} ({agents})", measurements
+        )
+    state = next((row[_STATE] for row in mine if row[_ID] == told[_ID]), None)
+    if state is None:
+        return OutcomeReceipt(told[_ID], "dropped", f"{name}: storage cannot take this outcome")
+    if state == State.REPEATED:
+        return OutcomeReceipt(
+            told[_ID], "duplicate", f"{name}: this source told this outcome before"
+        )
+    if state == State.TOLD:
+        return OutcomeReceipt(told[_ID], "pending", _PENDING)
+    if any(row[_STATE] in (State.WAITING, State.ANSWERED) for row in of_task):
+        whose = "another tenant" if not _has_prediction(mine) else "another agent"
+        return OutcomeReceipt(
+            told[_ID],
+            "other_tenant" if whose == "another tenant" else "waiting",
+            f"{name} has no prediction of this agent and tenant, but {whose} has one of this task "
+            "id; the outcome is kept until a prediction comes",
+        )
+    return OutcomeReceipt(
+        told[_ID], "waiting", f"{name} has no prediction yet; the outcome is kept until one comes"
+    )
+
+
+def _has_prediction(rows: list[Row]) -> bool:
+    return any(row[_STATE] in (State.WAITING, State.ANSWERED) for row in rows)
+
+
+_SAID = {
+    "measured": "measured",
+    "superseded": "measured, but the outcome of another source goes before",
+    "corrected": "measured, but its source told another outcome later",
+    "unmapped": "no field of the prediction is one of the outcome; see its note",
+    "scoring": "a remote scorer has still to answer",
+    "failed": "its remote scorer did not answer",
+}
+
+
+def _named(receipt: OutcomeReceipt, given: str | None) -> OutcomeReceipt:
+    """With the id that its teller knows."""
+    return attrs.evolve(receipt, outcome_id=given) if given else receipt
+
+
+def _kept(rows: list[Row | None]) -> list[Row]:
+    return [row for row in rows if row is not None]
+
+
+def _known_fields(item: Any, allowed: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(item, Mapping):
+        raise InvalidRun("measurement", item, "an object of a measurement's fields")
+    for name in item:
+        if name not in allowed:
+            raise InvalidRun(str(name), item[name], f"one of {', '.join(sorted(allowed))}")
+    for name in ("agent_name", "task_id", "predicted_outcome", "actual_outcome"):
+        # An outcome need not say of which agent it is.
+        if (
+            name in allowed
+            and name not in item
+            and not (name == "agent_name" and "outcome_id" in allowed)
+        ):
+            raise InvalidRun(name, None, "given")
+    return dict(item)

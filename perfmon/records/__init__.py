@@ -1,0 +1,44 @@
+"""The frozen values everything else speaks in: runs, measurements, metrics, alerts, trends."""
+
+from __future__ import annotations
+
+from perfmon.records.alerts import (
+    AlertLevel,
+    AlertMessage,
+    MetricType,
+    PerformanceAlert,
+    Silence,
+)
+from perfmon.records.answers import Receipt, Recommendation, Rejection
+from perfmon.records.metrics import AgentPerformance, PerformanceMetrics, Point, Series, Trend
+from perfmon.records.outcomes import AccuracyMeasurement, OutcomeReceipt, Score
+from perfmon.records.plain import NAN, from_micros, jsonable, to_micros
+from perfmon.records.runs import EVERYTHING, STATUSES, AgentRun, CellKey, Scope
+
+__all__ = [
+    "EVERYTHING",
+    "NAN",
+    "STATUSES",
+    "AccuracyMeasurement",
+    "AgentPerformance",
+    "AgentRun",
+    "AlertLevel",
+    "AlertMessage",
+    "CellKey",
+    "MetricType",
+    "OutcomeReceipt",
+    "PerformanceAlert",
+    "PerformanceMetrics",
+    "Point",
+    "Receipt",
+    "Recommendation",
+    "Rejection",
+    "Scope",
+    "Score",
+    "Series",
+    "Silence",
+    "Trend",
+    "from_micros",
+    "jsonable",
+    "to_micros",
+]

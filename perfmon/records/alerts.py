@@ -1,0 +1,183 @@
+"""Alerts, the messages about them, and silences."""
+
+from __future__ import annotations
+
+import enum
+import json
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from perfmon.records.plain import NAN, jsonable
+
+# What msgspec learns of a class at its first conversion it must learn in one thread.
+_CONVERTING = threading.Lock()
+
+
+class AlertLevel(enum.StrEnum):
+    """How urgent an alert is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class MetricType(enum.StrEnum):
+    """What a threshold or an alert is about."""
+
+    SUCCESS_RATE = "success_rate"
+    LATENCY = "latency"
+    TOKEN_USAGE = "token_usage"  # noqa: S105 - tokens of a language model
+    API_CALLS = "api_calls"
+    COST = "cost"
+    MEMORY = "memory"
+    CPU = "cpu"
+    ACCURACY = "accuracy"
+    QUALITY = "quality"
+    ERROR_RATE = "error_rate"
+
+
+@attrs.frozen(kw_only=True)
+class PerformanceAlert:
+    """One episode of a breach: it fires once, says how sure it is, and says when it is over.
+
+    Attributes:
+        alert_id: of this episode, from its first message to its last.
+        key: what it is about (rule and scope), the same for every episode.
+        rule: the name of the threshold or rule.
+        level: how urgent it is.
+        metric_type, metric: what it is about, and the field of `PerformanceMetrics`.
+        message: what is wrong, in a sentence.
+        current_value, threshold, unit: what was found, the limit, and the unit of both.
+        interval, sample_size: the 95 % interval of the value, and from how many runs.
+        agent_name, agent_type, model, tenant: whose runs; None is all.
+        state: `pending`, `firing` or `resolved`.
+        timestamp: when it was last evaluated.
+        started_at, resolved_at: when the episode began to fire, and ended.
+        recommendation: what to do, from the figures, or None.
+        details: figures behind it: error classes, worst agents and the like, JSON values.
+        acknowledged_by: who takes care of it, or None.
+        silenced_by, inhibited_by: the silence, or the alert (by key), that keeps it quiet.
+    """
+
+    alert_id: str
+    level: AlertLevel
+    metric_type: MetricType
+    message: str
+    current_value: float
+    threshold: float
+    agent_name: str | None = None
+    timestamp: datetime = attrs.Factory(lambda: datetime.now(UTC))
+    recommendation: str | None = None
+    details: dict[str, Any] = attrs.Factory(dict)
+    state: str = "firing"
+    key: str = ""
+    rule: str = ""
+    metric: str = ""
+    unit: str = ""
+    interval: tuple[float, float] = (NAN, NAN)
+    sample_size: int = 0
+    agent_type: str | None = None
+    model: str | None = None
+    tenant: str | None = None
+    started_at: datetime | None = None
+    resolved_at: datetime | None = None
+    acknowledged_by: str | None = None
+    silenced_by: str | None = None
+    inhibited_by: str | None = None
+
+    def to_json(self) -> str:
+        """All of it as one JSON object, which `from_json` reads back."""
+        return json.dumps(jsonable(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PerformanceAlert:
+        """The alert of a text that `to_json` made."""
+        return cls._of(json.loads(text))
+
+    @classmethod
+    def _of(cls, values: dict[str, Any]) -> PerformanceAlert:
+        import msgspec
+
+        numbers = {name: _number(values[name]) for name in ("current_value", "threshold")}
+        interval = [_number(end) for end in values["interval"]]
+        with _CONVERTING:
+            return msgspec.convert(values | numbers | {"interval": interval}, cls)
+
+
+def _number(value: float | None) -> float:
+    return NAN if value is None else value
+
+
+@attrs.frozen(kw_only=True)
+class AlertMessage:
+    """What a sink sends at once: the alerts of a group, in one message.
+
+    Attributes:
+        message_id: the same on every attempt, so that a receiver can tell repeats.
+        sink: the plugin it is for.
+        group: what the alerts have in common; messages of one group belong to one thread.
+        kind: `firing`, `escalated`, `reminder`, `resolved` or `test`.
+        alerts: the most urgent first, at most a few dozen.
+        left_out: how many more there are.
+        created_at: when it was decided.
+        attempt: 1 for the first.
+        link: the dashboard's address for it, or None.
+    """
+
+    message_id: str
+    sink: str
+    group: str
+    kind: str
+    alerts: tuple[PerformanceAlert, ...]
+    left_out: int = 0
+    created_at: datetime = attrs.Factory(lambda: datetime.now(UTC))
+    attempt: int = 1
+    link: str | None = None
+
+    @property
+    def level(self) -> AlertLevel:
+        """The most urgent one's."""
+        order = list(AlertLevel)
+        return max((alert.level for alert in self.alerts), key=order.index)
+
+    @property
+    def state(self) -> str:
+        """`firing` while one of them does, else `resolved`."""
+        fires = any(alert.state == "firing" for alert in self.alerts)
+        return "firing" if fires else "resolved"
+
+    def to_json(self) -> str:
+        """All of it as one JSON object, which `from_json` reads back."""
+        return json.dumps(jsonable(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> AlertMessage:
+        """The message of a text that `to_json` made."""
+        import msgspec
+
+        values = json.loads(text)
+        alerts = [PerformanceAlert._of(alert) for alert in values["alerts"]]  # noqa: SLF001
+        with _CONVERTING:
+            return msgspec.convert(values | {"alerts": alerts}, cls)
+
+
+@attrs.frozen(kw_only=True)
+class Silence:
+    """Keeps the alerts it matches from being told, for a time.
+
+    Attributes:
+        silence_id: unique.
+        matchers: which alerts, as JSON values: a field of the alert and what it must be.
+        starts_at, ends_at: when it holds: [starts_at, ends_at).
+        author, comment: whose it is, and why.
+    """
+
+    silence_id: str
+    matchers: dict[str, Any]
+    starts_at: datetime
+    ends_at: datetime
+    author: str
+    comment: str = ""

@@ -1,0 +1,120 @@
+"""A run, and which runs a question is about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import attrs
+
+from perfmon.checks import checked_run
+from perfmon.records.plain import from_micros
+
+STATUSES = ("success", "failure", "partial")
+
+
+class CellKey(NamedTuple):
+    """The combination of keys whose runs share a cell."""
+
+    tenant: str
+    agent_name: str
+    agent_type: str | None
+    model: str | None
+    task_type: str | None
+
+
+@attrs.frozen
+class Scope:
+    """Which runs a question is about; None means any."""
+
+    tenant: str | None = None
+    agent_name: str | None = None
+    agent_type: str | None = None
+    model: str | None = None
+    task_type: str | None = None
+
+    def matches(self, key: CellKey) -> bool:
+        wanted = (self.tenant, self.agent_name, self.agent_type, self.model, self.task_type)
+        return all(want is None or want == has for want, has in zip(wanted, key, strict=True))
+
+    @property
+    def is_everything(self) -> bool:
+        return self == EVERYTHING
+
+
+EVERYTHING = Scope()
+
+
+@attrs.frozen(kw_only=True)
+class AgentRun:
+    """One execution of an agent.
+
+    Attributes:
+        run_id: unique with tenant and agent_name; a repeat is a duplicate.
+        agent_name: the agent's name.
+        agent_type: what kind of agent it is.
+        status: `success`, `failure` or `partial`.
+        duration_ms: wall time in milliseconds; None is unknown, 0 is 0.
+        tokens_used: all tokens; input + output where only those are known.
+        input_tokens, output_tokens, cached_tokens: tokens by kind.
+        cost: US dollars.
+        memory_mb: peak memory in MiB.
+        cpu_ms: CPU time in milliseconds.
+        quality_score, confidence: in [0, 1].
+        api_calls, retries: counts.
+        timed_out: whether a time limit ended (or marked) the run.
+        error_type: the error's class; a success may carry one.
+        model, task_type, task_id: what it ran on, what for, and the task it belongs to.
+        tenant: whose run it is.
+        timestamp: when the run ended: an aware datetime (or epoch seconds; None is now).
+        metadata: anything else, JSON values.
+
+    Raises:
+        InvalidRun: a field has a value that is not allowed.
+    """
+
+    run_id: str
+    agent_name: str
+    agent_type: str | None
+    status: str
+    duration_ms: float | None = None
+    tokens_used: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    cached_tokens: float | None = None
+    cost: float | None = None
+    memory_mb: float | None = None
+    cpu_ms: float | None = None
+    quality_score: float | None = None
+    confidence: float | None = None
+    api_calls: int = 1
+    retries: int = 0
+    timed_out: bool = False
+    error_type: str | None = None
+    model: str | None = None
+    task_type: str | None = None
+    task_id: str | None = None
+    tenant: str = "default"
+    timestamp: datetime | float | None = None
+    metadata: dict[str, Any] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        checked_run(attrs.asdict(self, recurse=False), now_us=None)
+
+    @classmethod
+    def from_row(cls, row: tuple[Any, ...]) -> AgentRun:
+        """The run of a row in the order of `RUN_FIELDS` (checked when it was recorded)."""
+        import msgspec
+
+        from perfmon.checks import RUN_FIELDS
+
+        run = cls.__new__(cls)
+        values = dict(zip(RUN_FIELDS, row, strict=True))
+        values["status"] = STATUSES[values["status"]]
+        values["timed_out"] = bool(values["timed_out"])
+        values["timestamp"] = from_micros(values["timestamp"])
+        if values["metadata"] is not None:
+            values["metadata"] = msgspec.json.decode(values["metadata"])
+        for name, value in values.items():
+            object.__setattr__(run, name, value)
+        return run

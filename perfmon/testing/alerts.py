@@ -1,0 +1,422 @@
+"""The contract of `perfmon.AlertStorage`: every sentence of it, a test each."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perfmon.alert_storage import AlertState, DueMessage, SinkState
+from perfmon.errors import StorageError
+from perfmon.records import (
+    AlertLevel,
+    AlertMessage,
+    MetricType,
+    PerformanceAlert,
+    Silence,
+    from_micros,
+    to_micros,
+)
+from perfmon.testing.rows import START_US
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfmon.roles import Storage
+
+SECOND = 1_000_000
+
+
+def make_alert(number: int = 0, **fields: Any) -> PerformanceAlert:
+    """An alert of ordinary values but for the given fields; each number's is a second younger."""
+    at = from_micros(START_US + number * SECOND)
+    ordinary: dict[str, Any] = {
+        "alert_id": f"alert-{number}", "level": AlertLevel.WARNING, "key": f"key-{number}",
+        "metric_type": MetricType.ERROR_RATE, "metric": "error_rate", "rule": "error_rate_max",
+        "message": "error rate 40.0% is above 15%", "current_value": 0.4, "threshold": 0.15,
+        "interval": (0.21875, 0.6123), "sample_size": 20, "agent_name": "planner",
+        "tenant": "default", "timestamp": at, "started_at": at,
+        "details": {"errors": {"it's 🦜 %s ?": 8}, "worst": [["planner", None]]},
+    }  # fmt: skip
+    return PerformanceAlert(**(ordinary | fields))
+
+
+def resolved(alert: PerformanceAlert, after: float = 60.0) -> PerformanceAlert:
+    """The same episode, over so many seconds after its beginning."""
+    assert alert.started_at is not None
+    end = alert.started_at + timedelta(seconds=after)
+    return attrs.evolve(alert, state="resolved", resolved_at=end, timestamp=end)
+
+
+def make_message(message_id: str, *alerts: PerformanceAlert, **fields: Any) -> AlertMessage:
+    """A message of ordinary values but for the given fields, decided when its alert was."""
+    told = alerts or (make_alert(),)
+    ordinary: dict[str, Any] = {
+        "message_id": message_id, "sink": "log", "group": "group", "kind": told[0].state,
+        "alerts": told, "created_at": told[0].timestamp,
+    }  # fmt: skip
+    return AlertMessage(**(ordinary | fields))
+
+
+def _ids_of(message: AlertMessage) -> set[str]:
+    return {alert.alert_id for alert in message.alerts}
+
+
+class AlertStorageContract:
+    """Every sentence of `perfmon.AlertStorage`, a test each."""
+
+    def test_episodes_are_read_back(self, open_storage: Callable[[], Storage]) -> None:
+        """Every field of an episode comes back equal, and a newer version takes its place."""
+        storage, plain = open_storage(), make_alert(1, interval=(0.0, 1.0))
+        full = make_alert(
+            2, recommendation="retry less", agent_type="react", model="large", silenced_by="s",
+            inhibited_by="k", acknowledged_by="ann", level=AlertLevel.CRITICAL,
+        )  # fmt: skip
+        assert storage.save_alerts([plain, full])
+        assert [found.alert for found in storage.find_alerts()] == [full, plain]
+        assert storage.save_alerts([resolved(plain)])
+        assert [found.alert for found in storage.find_alerts()] == [full, resolved(plain)]
+
+    def test_finding_episodes(self, open_storage: Callable[[], Storage]) -> None:
+        """By level, agent, tenant, state, id and time; those that began last come first."""
+        storage = open_storage()
+        levels = list(AlertLevel)
+        alerts = [
+            make_alert(n, level=levels[n % 3], agent_name=f"a{n % 4}", tenant=("t", None)[n % 2])
+            for n in range(12)
+        ]
+        alerts[:5] = [resolved(alert, 2) for alert in alerts[:5]]
+        storage.save_alerts(alerts)
+
+        def found(**by: Any) -> list[PerformanceAlert]:
+            return [found.alert for found in storage.find_alerts(**by)]
+
+        alerts.reverse()
+        assert found() == alerts
+        assert found(limit=3) == alerts[:3]
+        assert found(level="info") == [a for a in alerts if a.level == "info"]
+        assert found(min_level="warning") == [a for a in alerts if a.level != "info"]
+        assert found(min_level="critical", level="info") == []
+        assert found(agent_name="a1") == [a for a in alerts if a.agent_name == "a1"]
+        assert found(tenant="t") == [a for a in alerts if a.tenant == "t"]
+        assert found(state="firing") == alerts[:7]
+        assert found(alert_id="alert-3") == [alerts[8]]
+        # Those that fire still, and those that did at that time.
+        assert found(since=START_US + 5 * SECOND) == alerts[:9]
+        assert found(until=to_micros(alerts[5].started_at or alerts[5].timestamp)) == alerts[6:]
+
+    def test_counting_episodes(self, open_storage: Callable[[], Storage]) -> None:
+        """As many as would be found, whatever is asked for."""
+        storage, levels = open_storage(), list(AlertLevel)
+        alerts = [make_alert(n, level=levels[n % 3], agent_name=f"a{n % 4}") for n in range(60)]
+        alerts[:5] = [resolved(alert, 2) for alert in alerts[:5]]
+        storage.save_alerts(alerts)
+        middle = START_US + 5 * SECOND
+        for by in (
+            {}, {"level": "info"}, {"min_level": "warning"}, {"agent_name": "a1"},
+            {"state": "resolved"}, {"since": middle}, {"until": middle}, {"tenant": "nobody"},
+            {"level": "info", "min_level": "critical"}, {"since": middle, "state": "firing"},
+        ):  # fmt: skip
+            asked: dict[str, Any] = by
+            assert storage.count_alerts(**asked) == len(storage.find_alerts(**asked, limit=None))
+
+    def test_deliveries(self, open_storage: Callable[[], Storage]) -> None:
+        """An episode comes with what became of its messages, in their order."""
+        storage, one, two = open_storage(), make_alert(1), make_alert(2)
+        storage.save_alerts([one], None, [make_message("m1", one)])
+        storage.save_alerts([two], None, [make_message("m2", one, two, sink="mail")])
+        storage.note_delivery("m1", START_US + 5, retry_at=START_US + 9, error="away")
+        storage.note_delivery("m1", START_US + 9, delivered=True)
+        storage.note_delivery("m2", START_US + 7, error="never")
+        second, first = storage.find_alerts()
+        assert [tuple(delivery)[:5] for delivery in first.deliveries] == [
+            ("m1", "log", "firing", "delivered", 2),
+            ("m2", "mail", "firing", "given_up", 1),
+        ]
+        sent, given_up = first.deliveries
+        assert (sent.created_at, sent.tried_at) == (START_US + SECOND, START_US + 5)
+        assert (sent.closed_at, sent.error) == (START_US + 9, None)
+        assert (given_up.closed_at, given_up.error) == (START_US + 7, "never")
+        assert second.deliveries == (given_up,)
+
+    def test_the_state_has_versions(self, open_storage: Callable[[], Storage]) -> None:
+        """Who read an older version saves nothing: neither state nor episodes nor messages."""
+        storage = open_storage()
+        assert storage.read_alert_state() == AlertState(0, b"")
+        assert storage.save_alerts([], AlertState(0, b"one\0"))
+        assert storage.read_alert_state() == AlertState(1, b"one\0")
+        assert storage.save_alerts([make_alert(1)], AlertState(1, b"two"))
+        for late in (AlertState(0, b"x"), AlertState(1, b"x"), AlertState(7, b"x")):
+            assert not storage.save_alerts([make_alert(2)], late, [make_message("m")])
+        assert storage.read_alert_state() == AlertState(2, b"two")
+        assert len(storage.find_alerts()) == 1
+        assert storage.due_messages(START_US, 9) == []
+
+    def test_a_failed_save_changes_nothing(self, open_storage: Callable[[], Storage]) -> None:
+        """An error in the middle of it takes back the state and the episodes as well."""
+        storage = open_storage()
+        broken = make_message("m", kind=object())
+        try:
+            storage.save_alerts([make_alert(1)], AlertState(0, b"x"), [broken])
+        except Exception:  # noqa: S110
+            pass
+        else:
+            raise AssertionError("a message without words was saved")
+        assert storage.read_alert_state() == AlertState()
+        assert storage.find_alerts() == []
+
+    def test_acknowledgements_stay(self, open_storage: Callable[[], Storage]) -> None:
+        """Whoever takes care of an episode is not forgotten when the episode goes on."""
+        storage, alert = open_storage(), make_alert(1)
+        storage.save_alerts([alert])
+        assert storage.acknowledge_alert("alert-1", "ann", START_US)
+        assert not storage.acknowledge_alert("alert-2", "ann", START_US)
+        storage.save_alerts([resolved(alert)])
+        (found,) = storage.find_alerts()
+        assert found.alert == attrs.evolve(resolved(alert), acknowledged_by="ann")
+
+    def test_acknowledgements_end_with_their_level(
+        self, open_storage: Callable[[], Storage]
+    ) -> None:
+        """Whoever takes care of a warning has not taken care of what is critical."""
+        storage, alert = open_storage(), make_alert(1, level=AlertLevel.WARNING)
+        storage.save_alerts([alert])
+        storage.acknowledge_alert("alert-1", "ann", START_US)
+        worse = attrs.evolve(alert, level=AlertLevel.CRITICAL)
+        storage.save_alerts([worse])
+        assert [found.alert for found in storage.find_alerts()] == [worse]
+
+    def test_messages_wait_until_they_are_delivered(
+        self, open_storage: Callable[[], Storage]
+    ) -> None:
+        """A message is due at once, as it was decided, and again when its pause is over."""
+        storage, alert = open_storage(), make_alert(0)
+        message = make_message("m", alert, left_out=3, link="https://x/y?a=1")
+        storage.save_alerts([alert], None, [message, message])
+        storage.save_alerts([alert], None, [attrs.evolve(message, sink="other")])
+        for now in (START_US, START_US - 10**12):
+            assert storage.due_messages(now, 9) == [DueMessage(message, 0, None)]
+        assert storage.waiting_messages() == {"log": 1}
+        assert storage.note_delivery("m", START_US + 2, retry_at=START_US + 9, error="no")
+        assert storage.due_messages(START_US + 8, 9) == []
+        assert storage.due_messages(START_US + 9, 9) == [DueMessage(message, 1, START_US + 2)]
+        assert storage.note_delivery("m", START_US + 10, delivered=True)
+        assert not storage.note_delivery("m", START_US + 11, delivered=True)
+        assert not storage.note_delivery("unknown", START_US + 11, delivered=True)
+        assert (storage.due_messages(START_US + 99, 9), storage.waiting_messages()) == ([], {})
+        storage.save_alerts([], None, [message])
+        assert storage.due_messages(START_US + 99, 9) == []
+
+    def test_order_of_messages(self, open_storage: Callable[[], Storage]) -> None:
+        """Within a sink, none goes before one of its group, or about its alerts, that waits."""
+        storage, one, two = open_storage(), make_alert(0), make_alert(0, alert_id="two")
+        storage.save_alerts([], None, [
+            make_message("fires", one, group="g1"),
+            make_message("elsewhere", one, group="g1", sink="mail"),
+            make_message("same group", two, group="g1"),
+            make_message("same alert", one, group="g2"),
+            make_message("other", two, group="g3", alerts=(two,)),
+            make_message("free", make_alert(0, alert_id="three"), group="g4"),
+        ])  # fmt: skip
+
+        def due(sink: str | None = "log") -> list[str]:
+            found = storage.due_messages(START_US + 9, 9, sink=sink)
+            return [one.message.message_id for one in found]
+
+        assert due() == ["fires", "free"]
+        assert due("mail") == ["elsewhere"]
+        assert due(None) == ["fires", "elsewhere", "free"]
+        storage.note_delivery("fires", START_US, retry_at=START_US + 99)
+        assert due() == ["free"]
+        storage.note_delivery("fires", START_US, delivered=True)
+        assert due() == ["same group", "same alert", "free"]
+        storage.note_delivery("same group", START_US)
+        assert due() == ["same alert", "other", "free"]
+        assert len(storage.due_messages(START_US, 2)) == 2
+
+    def test_any_order_of_messages(self, open_storage: Callable[[], Storage]) -> None:
+        """Whatever is added and closed when, what is due is what nothing earlier is in front of."""
+        storage, dice = open_storage(), random.Random(5)  # noqa: S311
+        alerts = [make_alert(0, alert_id=f"alert-{n}") for n in range(12)]
+        waiting: list[AlertMessage] = []
+
+        def is_due(place: int) -> bool:
+            message = waiting[place]
+            return not any(
+                one.sink == message.sink
+                and (one.group == message.group or _ids_of(one) & _ids_of(message))
+                for one in waiting[:place]
+            )
+
+        for number in range(80):
+            message = make_message(
+                f"m{number}", *dice.sample(alerts, dice.randrange(1, 4)),
+                sink=dice.choice("ab"), group=dice.choice("xyz" * 2 + "uvw"),
+            )  # fmt: skip
+            waiting.append(message)
+            storage.save_alerts([], None, [message])
+            due = [one.message for one in storage.due_messages(START_US, 999)]
+            assert due == [one for place, one in enumerate(waiting) if is_due(place)]
+            if dice.random() < 0.7:
+                gone = dice.choice(due)
+                storage.note_delivery(gone.message_id, START_US, delivered=dice.random() < 0.5)
+                waiting.remove(gone)
+
+    def test_sinks_are_remembered(self, open_storage: Callable[[], Storage]) -> None:
+        """Until when a sink is left alone, and why."""
+        storage = open_storage()
+        assert storage.read_sinks() == {}
+        storage.save_sink("slack", SinkState(START_US, "403", "a"))
+        storage.save_sink("mail", SinkState())
+        storage.save_sink("slack", SinkState(START_US + 1))
+        assert storage.read_sinks() == {"slack": SinkState(START_US + 1), "mail": SinkState()}
+
+    def test_silences(self, open_storage: Callable[[], Storage]) -> None:
+        """They are kept as they are, replaced by their id, and ended before their time."""
+        storage = open_storage()
+        later = Silence(
+            silence_id="b", matchers={"agent_name": "billing-*", "level": ["info"]}, author="ann",
+            comment="it's known", starts_at=from_micros(START_US + 5),
+            ends_at=from_micros(START_US + 10),
+        )  # fmt: skip
+        first = attrs.evolve(later, silence_id="a", starts_at=from_micros(START_US))
+        for silence in (first, attrs.evolve(later, author="bob"), later):
+            storage.save_silence(silence)
+        assert storage.read_silences() == [later, first]
+        assert storage.end_silence("b", START_US + 7)
+        assert not storage.end_silence("b", START_US + 8)
+        assert not storage.end_silence("c", START_US)
+        assert storage.read_silences(START_US + 7) == [first]
+        assert to_micros(storage.read_silences()[0].ends_at) == START_US + 7
+        assert storage.read_silences(START_US + 10) == []
+
+    def test_a_lease_has_one_owner(self, open_storage: Callable[[], Storage]) -> None:
+        """Nobody else gets it before its end, and letting go of it ends it."""
+        storage = open_storage()
+        assert storage.take_lease("alerts", "one", 60)
+        assert not storage.take_lease("alerts", "two", 60)
+        assert storage.take_lease("other", "two", 60)
+        assert storage.take_lease("alerts", "one", 0.05)
+        time.sleep(0.1)
+        assert storage.take_lease("alerts", "two", 60)
+        assert not storage.take_lease("alerts", "one", 60)
+        assert storage.take_lease("alerts", "two", 0)
+        assert storage.take_lease("alerts", "one", 60)
+
+    def test_purge_of_alerts(self, open_storage: Callable[[], Storage]) -> None:
+        """What is over goes by its age; what fires, waits or holds stays however old it is."""
+        storage = open_storage()
+        ended = resolved(make_alert(1), after=1)
+        storage.save_alerts([ended, make_alert(0)], None, [
+            make_message("old", ended), make_message("given up", ended, group="b"),
+            make_message("waits", make_alert(0), group="c"),
+        ])  # fmt: skip
+        storage.note_delivery("old", START_US + SECOND, delivered=True)
+        storage.note_delivery("given up", START_US + 2 * SECOND)
+        start, end = from_micros(START_US), from_micros(START_US + SECOND)
+        storage.save_silence(
+            Silence(silence_id="s", matchers={}, starts_at=start, ends_at=end, author="a")
+        )
+        assert storage.purge(START_US + SECOND, START_US) == 0
+        assert storage.purge(START_US + SECOND + 1, START_US) == 2
+        assert [d.message_id for d in storage.find_alerts()[0].deliveries] == ["given up"]
+        assert storage.purge(START_US + 9 * SECOND, START_US) == 2
+        (left,) = storage.find_alerts()
+        assert (left.alert, [d.message_id for d in left.deliveries]) == (make_alert(0), ["waits"])
+        assert storage.read_silences() == []
+
+    def test_alerts_of_a_closed_storage(self, open_storage: Callable[[], Storage]) -> None:
+        """It refuses them as it refuses everything."""
+        storage = open_storage()
+        storage.close()
+        for refused in (storage.read_alert_state, lambda: storage.take_lease("a", "b", 1)):
+            try:
+                refused()
+            except StorageError:
+                continue
+            raise AssertionError("a closed storage answered")
+
+
+class SharedAlertStorageContract(AlertStorageContract):
+    """Of a storage that outlives its process and may have several writers."""
+
+    def test_alerts_are_there_again(self, open_storage: Callable[[], Storage]) -> None:
+        """Whatever was saved is there after closing and opening."""
+        storage, alert = open_storage(), make_alert(0)
+        storage.save_alerts([alert], AlertState(0, b"x"), [make_message("m", alert)])
+        storage.save_sink("log", SinkState(5))
+        storage.close()
+        storage = open_storage()
+        assert storage.read_alert_state() == AlertState(1, b"x")
+        assert [found.alert for found in storage.find_alerts()] == [alert]
+        assert [due.message.message_id for due in storage.due_messages(START_US, 9)] == ["m"]
+        assert storage.read_sinks() == {"log": SinkState(5)}
+
+    def test_only_one_decides(self, open_storage: Callable[[], Storage]) -> None:
+        """Of two that save at once from one version one succeeds, and the other did nothing."""
+        storages, told = [open_storage(), open_storage()], []
+        start = threading.Barrier(2)
+
+        def decide(storage: Storage, name: str) -> None:
+            for round_ in range(10):
+                start.wait()
+                version = storage.read_alert_state().version
+                start.wait()
+                alert = make_alert(0, alert_id=f"{name}-{round_}")
+                state = AlertState(version, name.encode())
+                told.append(storage.save_alerts([alert], state, [make_message(f"{round_}", alert)]))
+
+        deciders = [
+            threading.Thread(target=decide, args=(storage, name))
+            for storage, name in zip(storages, "ab", strict=True)
+        ]
+        for decider in deciders:
+            decider.start()
+        for decider in deciders:
+            decider.join()
+        assert (sum(told), len(told)) == (10, 20)
+        assert storages[0].read_alert_state().version == 10
+        assert len(storages[1].find_alerts()) == 10
+
+    def test_messages_added_while_others_are_closed(
+        self, open_storage: Callable[[], Storage]
+    ) -> None:
+        """None waits for ever for one that was closed at that moment, and none overtakes."""
+        one, two, sent = open_storage(), open_storage(), []
+
+        def add() -> None:
+            for number in range(30):
+                one.save_alerts([], None, [make_message(f"m{number}")])
+
+        adder = threading.Thread(target=add)
+        adder.start()
+        while adder.is_alive() or two.waiting_messages():
+            for due in two.due_messages(START_US, 9):
+                sent.append(due.message.message_id)
+                two.note_delivery(due.message.message_id, START_US, delivered=True)
+        adder.join()
+        assert sent == [f"m{number}" for number in range(30)]
+
+    def test_only_one_gets_the_lease(self, open_storage: Callable[[], Storage]) -> None:
+        """Of two that ask at once one has it."""
+        storages, told = [open_storage(), open_storage()], []
+        start = threading.Barrier(2)
+
+        def take(storage: Storage, name: str) -> None:
+            for round_ in range(10):
+                start.wait()
+                told.append(storage.take_lease(f"lease-{round_}", name, 60))
+
+        takers = [
+            threading.Thread(target=take, args=(storage, name))
+            for storage, name in zip(storages, "ab", strict=True)
+        ]
+        for taker in takers:
+            taker.start()
+        for taker in takers:
+            taker.join()
+        assert sum(told) == 10

@@ -1,0 +1,153 @@
+"""What alerts say, and what they advise."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from perfmon.alerts.rules import Kind
+from perfmon.alerts.words import (
+    Details,
+    Part,
+    Situation,
+    figure,
+    lasting,
+    recommendation,
+    sentence,
+    whom,
+)
+
+SHARE = Situation(
+    kind=Kind.SHARE, rule="success_rate_min", metric="success_rate", unit="share", above=False,
+    labels={"agent": "billing"}, value=0.618, threshold=0.8, low=0.486, high=0.735,
+    sample_size=55, bad=21, started_at=1_800_000_000_000_000,
+    errors={"RateLimit": 15, "Timeout": 4, "Auth": 1, "Parse": 1},
+)  # fmt: skip
+COST = attrs.evolve(SHARE, kind=Kind.MEAN, metric="cost_per_task", unit="$")
+
+
+def test_a_sentence_says_what_how_sure_since_when_and_why():
+    """Value and limit with units, interval, runs, the most frequent error classes."""
+    assert sentence(SHARE) == (
+        "agent billing: success rate 61.8% (48.6% to 73.5%) is below 80.0%: 21 of the last 55 runs"
+        " did not succeed (RateLimit 15, Timeout 4, Auth 1, 1 more classes);"
+        " since 2027-01-15 08:00 UTC"
+    )
+
+
+def test_an_end_says_how_long_it_was_and_how_it_is():
+    """And why, where it did not just become well."""
+    ended = attrs.evolve(
+        SHARE, state="resolved", reason="clear", value=0.97, low=0.9, high=0.99,
+        resolved_at=SHARE.started_at + 7_980_000_000,
+    )  # fmt: skip
+    assert sentence(ended) == (
+        "agent billing: success rate: over after 2 h 13 min;"
+        " now 97.0% (90.0% to 99.0%), limit 80.0%"
+    )
+    closed = attrs.evolve(ended, reason="no_data")
+    assert sentence(closed) == (
+        "agent billing: success rate: closed after 2 h 13 min,"
+        " because there have been no runs to tell"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": Kind.BEYOND, "metric": "p95_latency_ms", "unit": "ms", "above": True, "value": 6200.0,
+          "threshold": 5000.0}, "p95 latency 6,200 ms"),
+        ({"kind": Kind.ANY, "metric": "max_memory_mb", "unit": "MiB", "above": True, "value": 2048.0,
+          "threshold": 1024.0}, "peak memory 2,048 MiB"),
+        ({"kind": Kind.SINGLE, "metric": "max_latency_ms", "unit": "ms", "value": 70_000.0, "bad": 1,
+          "threshold": 50_000.0}, "a run took up to 70,000 ms, far beyond the limit (50,000 ms)"),
+        ({"kind": Kind.MEAN, "metric": "cost_per_task", "unit": "$", "above": True, "value": 1.5,
+          "threshold": 1.0}, "cost per task $1.50 ("),
+        ({"kind": Kind.NUMBER, "metric": "runs_per_minute", "unit": "runs/min", "value": 0.5,
+          "threshold": 2.0}, "runs a minute 0.5 runs/min is below 2 runs/min"),
+        ({"kind": Kind.BUDGET, "unit": "$", "value": 51.5, "threshold": 50.0, "rule": "daily"},
+         "$51.50 spent of a budget of $50.00 in this period (daily)"),
+        ({"kind": Kind.BURN, "unit": "x", "value": 20.0, "threshold": 14.4, "low": 15.0, "high": 26.0},
+         "the error budget burns 20 times (15 times to 26 times) as fast as it may"),
+        ({"kind": Kind.NO_RUNS, "unit": "s", "value": 1200.0, "threshold": 900.0},
+         "no run for 20 min, longer than 15 min"),
+        ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0, "bad": 2},
+         "2 runs are under way for up to 33 min 20 s, longer than 30 min"),
+        ({"kind": Kind.TREND, "metric": "latency_trend", "word": "degrading", "words": "+30%"},
+         "latency trend is degrading (+30%)"),
+        ({"kind": Kind.ANOMALY, "metric": "cost_per_task", "unit": "$", "value": 9.0, "low": 1.0,
+          "high": 2.0}, "cost per task $9.00 is anomalous (expected $1.00 to $2.00)"),
+        ({"kind": Kind.FORECAST, "metric": "total_cost", "unit": "$", "value": 120.0, "above": True,
+          "threshold": 100.0, "low": 110.0, "high": 130.0, "seconds": 21_600.0},
+         "cost is forecast to be $120.00 ($110.00 to $130.00), above $100.00, within 6 h"),
+        ({"evidence": "no_data"}, "no runs since then to tell whether it is over"),
+        ({"evidence": "failed"}, "its evaluation fails at present"),
+        ({"starts": 5}, "it fired 5 times in 24 hours"),
+    ],
+)  # fmt: skip
+def test_every_kind_has_its_sentence(changes, words):
+    """With the figures that matter to it."""
+    assert words in sentence(attrs.evolve(SHARE, **changes))
+
+
+def test_whose_runs_it_is_about_is_said():
+    """One agent, an agent of a tenant, or the whole system."""
+    assert whom({}) == "the whole system"
+    assert whom({"tenant": "acme", "agent": "a"}) == "agent a (tenant acme)"
+
+
+def test_figures_have_units():
+    """Small sums of money keep their cents, and durations are read at a glance."""
+    values = [(0.0123, "$"), (1234.5, "tokens"), (float("nan"), "ms"), (0.25, "runs/min")]
+    assert [figure(*value) for value in values] == [
+        "$0.0123", "1,234 tokens", "unknown", "0.25 runs/min",
+    ]  # fmt: skip
+    assert [lasting(s) for s in (0, 59, 90_061)] == ["0 s", "59 s", "1 d 1 h"]
+
+
+@pytest.mark.parametrize(
+    ("situation", "details", "words"),
+    [
+        (SHARE, {"errors": {"RateLimit": 15}, "runs": 55, "errors_before": {"RateLimit": 1},
+                 "runs_before": 60},
+         "it is 15 of 15 errors (27.3% of runs, 1.7% in the window before). Run fewer at once"),
+        (SHARE, {"models": (Part("gpt-x", 19, 20), Part("qwen", 2, 35))},
+         "19 of 21 bad runs are on model gpt-x (19 of its 20): use another one"),
+        (attrs.evolve(SHARE, labels={}), {"agents": (Part("a", 19, 30), Part("b", 2, 70))},
+         "Look at agent a first: it has 19 of 21 bad runs"),
+        (COST, {"retry_rate": 0.4, "retry_rate_before": 0.1}, "40.0% of runs were retried, 10.0%"),
+        (COST, {"prompt_tokens": 2900.0, "prompt_tokens_before": 1200.0, "retry_rate": 0.5},
+         "Prompts grew from 1,200 to 2,900 tokens a run"),
+    ],
+)  # fmt: skip
+def test_advice_follows_from_the_figures(situation, details, words):
+    """A class that rises, one model, one agent, retries, prompts that grow."""
+    assert words in recommendation(situation, Details(**details))
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {},
+        {"errors": {"RateLimit": 15}, "runs": 55, "errors_before": {"RateLimit": 14}, "runs_before": 55},
+        {"errors": {"A": 5, "B": 5, "C": 5}, "runs": 55},
+        {"models": (Part("gpt-x", 10, 20), Part("qwen", 9, 20))},
+        {"models": (Part("gpt-x", 20, 20),)},
+        {"retry_rate": 0.2, "retry_rate_before": 0.19},
+        {"prompt_tokens": 1210.0, "prompt_tokens_before": 1200.0},
+    ],
+)  # fmt: skip
+def test_where_the_figures_say_nothing_nothing_is_advised(details):
+    """No fixed sentence for a metric."""
+    assert recommendation(SHARE, Details(**details)) is None
+
+
+def test_details_survive_json():
+    """What is not known is left out of what is shown."""
+    details = Details(errors={"A": 2}, agents=(Part("a", 1, 2),), retry_rate=0.5)
+    assert details.figures() == {
+        "errors": {"A": 2}, "retry_rate": 0.5, "agents": [{"name": "a", "bad": 1, "runs": 2}],
+    }  # fmt: skip
+    plain = attrs.asdict(details)
+    plain["prompt_tokens"] = None
+    assert Details.of(plain).figures() == details.figures()
