@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -315,8 +316,6 @@ def _database(url: str) -> Database:
 
 def _sqlite(uri: str, **pool: Any) -> sa.Engine:
     """An engine that begins no transaction by itself, neither SQLAlchemy's nor sqlite3's way."""
-    import sqlite3
-
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -334,9 +333,28 @@ def _begin(connection: sa.Connection) -> None:
 def _on_connect(engine: sa.Engine, *pragmas: str) -> None:
     def prepare(driver: Any, _record: Any) -> None:
         for pragma in pragmas:
-            driver.execute(f"PRAGMA {pragma}")
+            _patiently(driver, f"PRAGMA {pragma}")
+        _patiently(driver, "PRAGMA schema_version")
 
     sa.event.listen(engine, "connect", prepare)
+
+
+def _patiently(driver: Any, statement: str) -> None:
+    """Wait for a lock where SQLite itself does not, whatever its busy timeout is.
+
+    Entering WAL mode, the recovery of a log and the last connection's cleaning up lock everybody
+    else out at once: https://www.sqlite.org/wal.html, section 11. They are over soon.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            driver.execute(statement).fetchall()
+            return
+        except sqlite3.OperationalError as problem:
+            busy = problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.005)
 
 
 def _sqlite_bytes(connection: sa.Connection) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import perfmon_sql
@@ -131,15 +132,23 @@ def test_a_newer_schema_is_refused(opened, url, execute):
 
 def test_opening_a_fresh_database_at_once(opened, url):
     """Several may find a fresh database at the same time: its schema is made once."""
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(opened(url))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(opened, [url] * 4))
     assert stored(found[0], make_rows(3)).runs.all()
     assert len(runs_of(found[3])) == 3
+
+
+def test_opening_waits_for_a_lock(opened, tmp_path):
+    """SQLite itself would not: nobody enters WAL mode while another is about to write."""
+    path = tmp_path / "locked.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(opened, f"sqlite:///{path}")
+            with contextlib.suppress(TimeoutError):
+                opening.result(timeout=0.3)
+            other.execute("ROLLBACK")
+            assert opening.result(timeout=30).known_agents() == []
 
 
 def test_the_view_for_people(opened, url, execute):
