@@ -131,6 +131,15 @@ def test_import_tells_what_became_of_each_line(here, runs):
     assert "  and 2 more\n" in text
 
 
+def test_import_says_when_rows_are_too_old_to_stay(here, runs):
+    """Retention removes them, whenever they were imported; younger ones are not worth a word."""
+    assert "note:" not in perfmon("import", runs).stdout
+    runs.write_text("run_id,agent_name,status,timestamp\nold,x,success,86400\n")
+    text = " ".join(perfmon("import", runs).stdout.split())
+    assert "note: the oldest is of 1970-01-02; a running monitor removes what is older" in text
+    assert "than 30 days (keep_runs_days), and its hourly sums after 730 (keep_cells_days)" in text
+
+
 def test_import_of_nothing_good_fails(here):
     """When every line is refused, the exit code is 1."""
     path = here / "bad.csv"

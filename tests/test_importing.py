@@ -10,6 +10,7 @@ import pytest
 
 from perfmon import PerfmonError, PerformanceMonitor, Receipt, Rejection
 from perfmon.importing import Columns, FileImport, ImportFileError, Source, moment
+from perfmon.testing import ManualClock
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 HEADER = "run_id,agent_name,agent_type,status,started_at,duration_ms"
@@ -362,8 +363,9 @@ def test_a_missing_file_is_one_clear_error(tmp_path):
 
 @pytest.fixture
 def take(tmp_path):
-    """Imports text into a monitor whose storage stays."""
-    with PerformanceMonitor(storage_url=f"sqlite:///{tmp_path}/p.db") as monitor:
+    """Imports text into a monitor whose storage stays, at a time at which none of it is old."""
+    url = f"sqlite:///{tmp_path}/p.db"
+    with PerformanceMonitor(storage_url=url, clock=ManualClock(1000.0)) as monitor:
 
         def take(text, mapping=FORECAST, kind="prediction"):
             path = tmp_path / "forecasts"

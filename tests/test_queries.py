@@ -14,8 +14,9 @@ OLD = NOW - 36 * HOUR  # an hour's start, beyond the memory's 24 hours
 
 
 @pytest.fixture
-def monitor():
-    with PerformanceMonitor(storage_url="memory:", clock=ManualClock(NOW)) as monitor:
+def monitor(tmp_path):
+    url = f"sqlite:///{tmp_path}/p.db"
+    with PerformanceMonitor(storage_url=url, clock=ManualClock(NOW)) as monitor:
         yield monitor
 
 

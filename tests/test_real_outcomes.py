@@ -24,12 +24,9 @@ if not FOLDER.is_dir() and not os.environ.get("CI"):
     pytest.skip(f"real outcomes are not here: no {FOLDER}", allow_module_level=True)
 
 FACTS = json.loads((FOLDER / "facts.json").read_text())
-PROBABILITY = Config.from_mapping(
-    {
-        "plugins": {"probability": {}},
-        "monitor": {"keep_runs_days": 9_000, "keep_cells_days": 9_000},
-    }
-)
+KEPT = {"monitor": {"keep_runs_days": 9_000, "keep_cells_days": 9_000}}
+NUMBERS = Config.from_mapping(KEPT)
+PROBABILITY = Config.from_mapping(KEPT | {"plugins": {"probability": {}}})
 ALL = {"since": 0}
 LATER = 1.8e9  # some of it is resolved in 2026
 
@@ -41,6 +38,11 @@ def rows_of(*path):
 
 def at(day):
     return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/p.db"
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +114,10 @@ def test_brier_score_by_agent(markets):
         assert 1 - found.by_agent[agent].accuracy == pytest.approx(brier, abs=5e-7)
 
 
-def test_numbers():
+def test_numbers(url):
     """Vote shares: bias, mean absolute error and root mean square error."""
     facts = FACTS["fivethirtyeight_voteshare"]
-    with PerformanceMonitor(storage_url="memory:") as monitor:
+    with PerformanceMonitor(NUMBERS, storage_url=url) as monitor:
         rows = rows_of("fivethirtyeight_forecasts", "voteshare_numeric.csv.gz")
         _, receipt = monitor.record_accuracies(
             {
@@ -134,7 +136,7 @@ def test_numbers():
     assert errors.mean_error == pytest.approx(facts["bias"], abs=5e-7)
 
 
-def test_games():
+def test_games(url):
     """A season of four sports: real probabilities with real results."""
     facts = FACTS["fivethirtyeight_forecasts"]["games"]
     rows = [
@@ -142,7 +144,7 @@ def test_games():
         for row in rows_of("fivethirtyeight_forecasts", "probabilities.csv.gz")
         if row["project"] in ("nfl_games", "nhl_games") and row["outcome"] in ("0", "1")
     ]
-    with PerformanceMonitor(PROBABILITY, storage_url="memory:") as monitor:
+    with PerformanceMonitor(PROBABILITY, storage_url=url) as monitor:
         monitor.record_accuracies(
             {
                 "agent_name": row["project"], "task_id": str(number),

@@ -248,6 +248,7 @@ def forecasts(request, tmp_path_factory):
     config = folder / "monitor.toml"
     config.write_text(
         f'[monitor]\nstorage = "sqlite:///{folder}/forecasts.db"\n'
+        "keep_runs_days = 9000\nkeep_cells_days = 9000\n"
         f'[plugins]\npaths = ["{folder}/plugins"]\n'
     )
     arguments = ["import", FOLDER / "forecastbench_markets" / "accuracy.csv.gz", *request.param,

@@ -15,6 +15,7 @@ from perfmon.cli.opening import open_monitor, storage_option
 from perfmon.cli.root import INTERRUPTED, complain, config_option
 from perfmon.errors import PerfmonError
 from perfmon.importing import KINDS, Columns, FileImport, Source, Tally, moment
+from perfmon.records import from_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from perfmon.importing.recording import Recorder
+    from perfmon.monitor import PerformanceMonitor
+
+_DAY = 86_400
 
 
 class Moment(click.ParamType[float]):
@@ -99,6 +103,7 @@ def import_command(
         monitor = stack.enter_context(open_monitor(ctx, storage))
         interrupted = stack.enter_context(_interruptible())
         tallies = [_import(monitor, source, interrupted) for source in sources if not interrupted()]
+        _tell_what_leaves(monitor, tallies)
         if interrupted():
             complain("interrupted; what was counted is stored, repeat the import for the rest")
             ctx.exit(INTERRUPTED)
@@ -140,6 +145,19 @@ def _tell(source: Source, tally: Tally, seconds: float) -> None:
         click.echo(f"  and {tally.rejected - len(tally.first):,} more")
     if source.left_out:
         click.echo(f"  left out, as no field takes them: {', '.join(source.left_out)}")
+
+
+def _tell_what_leaves(monitor: PerformanceMonitor, tallies: list[Tally]) -> None:
+    """Retention goes by when a run ended, so what is imported late may not stay for long."""
+    kept, now = monitor.config.monitor, time.time()
+    oldest = min((tally.oldest for tally in tallies), default=now)
+    if oldest < now - kept.keep_runs_days * _DAY:
+        day = f"{from_micros(round(oldest * 1e6)):%Y-%m-%d}"
+        click.echo(
+            f"note: the oldest is of {day}; a running monitor removes what is older than\n"
+            f"      {kept.keep_runs_days:g} days (keep_runs_days), and its hourly sums after "
+            f"{kept.keep_cells_days:g} (keep_cells_days)"
+        )
 
 
 def _counted(tally: Tally) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,6 +54,7 @@ class Tally:
     Attributes:
         by_kind: the accepted of each kind.
         first: the first ten refused lines.
+        oldest: the earliest stamp of what was not refused, in epoch seconds.
     """
 
     accepted: int = 0
@@ -60,6 +62,7 @@ class Tally:
     rejected: int = 0
     by_kind: Counter[str] = attrs.Factory(Counter)
     first: list[Refused] = attrs.Factory(list)
+    oldest: float = math.inf
 
     def refuse(self, line: int, reason: str) -> None:
         self.rejected += 1
@@ -166,4 +169,8 @@ class FileImport:
             return set()
         receipt = record(pile.fields)
         self.tally.add(kind, receipt, pile.lines)
-        return {pile.lines[rejection.index] for rejection in receipt.rejected}
+        refused = {pile.lines[rejection.index] for rejection in receipt.rejected}
+        for line, fields in zip(pile.lines, pile.fields, strict=True):
+            if line not in refused:
+                self.tally.oldest = min(self.tally.oldest, fields["timestamp"])
+        return refused

@@ -316,6 +316,7 @@ def _database(url: str) -> Database:
 
 def _sqlite(uri: str, **pool: Any) -> sa.Engine:
     """An engine that begins no transaction by itself, neither SQLAlchemy's nor sqlite3's way."""
+
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
             uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False

@@ -49,11 +49,14 @@ async def test_an_alert_has_its_evidence_and_its_deliveries(client, monitor, run
 @pytest.fixture
 def history(monitor):
     """Thirty episodes, ten of which fire, of three levels, two agents and two models."""
-    levels = list(AlertLevel)
+    levels, began = list(AlertLevel), datetime.now(UTC) - timedelta(hours=1)
     alerts = [
-        make_alert(n, level=levels[n % 3], agent_name=f"a{n % 2}", model=f"m{n % 2}", tenant="t")
+        make_alert(
+            n, level=levels[n % 3], agent_name=f"a{n % 2}", model=f"m{n % 2}", tenant="t",
+            timestamp=began + timedelta(seconds=n), started_at=began + timedelta(seconds=n),
+        )
         for n in range(30)
-    ]
+    ]  # fmt: skip
     alerts[:20] = [resolved(alert) for alert in alerts[:20]]
     monitor.storage.save_alerts(alerts)
     return alerts
