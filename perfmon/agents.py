@@ -160,7 +160,9 @@ async def measured_async(value: Awaitable[Any], limit: float | None) -> Ending:
     started = time.perf_counter()
     result, problem = None, None
     try:
-        result = await asyncio.wait_for(value, limit)
+        # Not `wait_for`, which before Python 3.12 may swallow its caller's cancellation.
+        async with asyncio.timeout(limit):
+            result = await value
     except BaseException as raised:
         problem = raised
     took = (time.perf_counter() - started) * 1000

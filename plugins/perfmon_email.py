@@ -145,15 +145,20 @@ class EmailSink:
             hostname=config.host,
             port=config.port or standard[config.security],
             use_tls=config.security == "tls",
-            start_tls=config.security == "starttls",
-            username=config.username,
-            password=config.password.reveal() if config.password else None,
+            start_tls=False,
             timeout=config.timeout,
             **self._connection,
         )
+        transport: Any = None
         try:
             async with asyncio.timeout(config.timeout):
                 await client.connect()
+                transport = client.transport
+                if config.security == "starttls":
+                    await client.starttls()
+                    transport = client.transport
+                if config.username is not None and config.password is not None:
+                    await client.login(config.username, config.password.reveal())
                 refused, _ = await client.send_message(mail)
             # It has been taken: what goes wrong with the farewell must not send it again.
             with contextlib.suppress(self._smtp.SMTPException, OSError):
@@ -162,6 +167,10 @@ class EmailSink:
             return refused
         finally:
             client.close()
+            if transport is not None:
+                # Over TLS, closing alone goes on until the server answers, or for half a minute.
+                transport.abort()
+                await asyncio.sleep(0)
 
     def _error(self, reason: str, codes: list[int] | None = None) -> DeliveryError:
         permanent = bool(codes) and all(code >= 500 for code in codes or ())

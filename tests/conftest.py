@@ -16,6 +16,11 @@ pytest.register_assert_rewrite("perfmon.testing")
 POSTGRES = os.environ.get("PERFMON_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
+def pytest_xdist_auto_num_workers():
+    """`-n auto`: beyond a few, they would only wait for each other's databases."""
+    return min(os.cpu_count() or 1, 8)
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """A connection to the real server; on a user's machine without one its tests are skipped."""

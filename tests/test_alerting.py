@@ -542,7 +542,7 @@ def test_many_threads_ask_at_once(place):
 
 def test_stop_does_not_wait_for_a_slow_sink(place, monkeypatch):
     """What it could not finish is sent after the next start."""
-    monkeypatch.setenv("SINK_SECONDS", "4")
+    monkeypatch.setenv("SINK_SECONDS", "30")
     quick = QUIET + "[alerts]\nevaluation_interval = '100ms'\ngroup_wait = '0s'\n"
     monitor = place.open(quick, clock=None).start()
     record(monitor, 30)
@@ -550,7 +550,7 @@ def test_stop_does_not_wait_for_a_slow_sink(place, monkeypatch):
     time.sleep(0.3)
     began = time.monotonic()
     monitor.stop()
-    assert time.monotonic() - began < 3.9
+    assert time.monotonic() - began < 20
     monkeypatch.setenv("SINK_SECONDS", "0")
     with place.open(quick, clock=None):
         wait_for(lambda: place.got("firing"))

@@ -201,7 +201,7 @@ def test_two_commands_set_everything_up():
     assert [len(text.splitlines()) for text in lines] == [1, 1]
     assert all(text.startswith("python3 -m venv .venv && ") for text in lines)
     assert lines[0].rstrip().endswith("perfmon demo")
-    assert lines[1].rstrip().endswith("pytest")
+    assert lines[1].rstrip().endswith("pytest -n auto")
 
 
 def test_ci_runs_the_line_of_the_readme():

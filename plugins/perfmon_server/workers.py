@@ -44,7 +44,9 @@ class Workers:
         except queue.Full:
             raise Refusal(503, "overloaded", "too many requests are waiting") from None
         try:
-            return await asyncio.wait_for(future, seconds)
+            # Not `wait_for`, which before Python 3.12 may swallow a cancellation.
+            async with asyncio.timeout(seconds):
+                return await future
         except TimeoutError:
             message = f"no answer within {seconds:g} s; it may still be carried out"
             raise Refusal(503, "too_slow", message) from None

@@ -69,6 +69,21 @@ class Post:
         return AuthResult(success=data.password == PASSWORD.encode(), handled=False)
 
 
+OPEN = set()
+
+
+class Session(SMTP):
+    """A connection, among `OPEN` until it is over, below the TLS too."""
+
+    def connection_made(self, transport):
+        OPEN.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error):
+        super().connection_lost(error)
+        OPEN.discard(self)
+
+
 class Server(Controller):
     def __init__(self, post, how):
         self.how, context = how, None
@@ -85,7 +100,7 @@ class Server(Controller):
 
     def factory(self):
         starttls = self.context if self.how == "starttls" else None
-        return SMTP(
+        return Session(
             self.handler, hostname="127.0.0.1", tls_context=starttls, require_starttls=bool(starttls),
             authenticator=self.handler.login, auth_require_tls=False, data_size_limit=10_000_000,
         )  # fmt: skip
@@ -107,6 +122,10 @@ def serve(mailbox):
         return servers[-1].port
 
     yield start
+    until = time.monotonic() + 20
+    while OPEN:  # its loop would end before it could close them
+        assert time.monotonic() < until, OPEN
+        time.sleep(0.01)
     for server in servers:
         server.stop()
 
