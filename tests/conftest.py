@@ -17,8 +17,8 @@ POSTGRES = os.environ.get("PERFMON_TEST_POSTGRES", "postgresql://postgres@127.0.
 
 
 def pytest_xdist_auto_num_workers():
-    """`-n auto`: beyond a few, they would only wait for each other's databases."""
-    return min(os.cpu_count() or 1, 8)
+    """`-n auto`: tests wait about half of their time; beyond some, for each other's databases."""
+    return min(2 * (os.cpu_count() or 1), 8)
 
 
 @pytest.fixture(scope="session")
