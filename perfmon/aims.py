@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from perfmon.alerts.rules import Kind, Target, Watch, targets
+from perfmon.alerts.targets import Target, targets
+from perfmon.alerts.watch import Kind, Watch
 from perfmon.intake import Intake
 from perfmon.records import CellKey
 

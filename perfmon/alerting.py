@@ -19,12 +19,13 @@ import attrs
 from perfmon.aims import Aims
 from perfmon.alert_storage import AlertState
 from perfmon.alerts.episodes import rank
-from perfmon.alerts.evidence import Verdict
 from perfmon.alerts.groups import Grouping, Groups, SinkTerms
 from perfmon.alerts.life import Changes, Machine, Settings, Standing
-from perfmon.alerts.rules import Kind, Watch, watches
+from perfmon.alerts.rules import watches
 from perfmon.alerts.silences import Silence as Hush
 from perfmon.alerts.silences import silenced_by
+from perfmon.alerts.verdicts import Verdict
+from perfmon.alerts.watch import Kind, Watch
 from perfmon.bus import Bus
 from perfmon.checks import stamp, text
 from perfmon.config import Config

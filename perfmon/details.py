@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from perfmon.alerts.evidence import Verdict
-from perfmon.alerts.rules import Kind, Watch
+from perfmon.alerts.verdicts import Verdict
+from perfmon.alerts.watch import Kind, Watch
 from perfmon.alerts.words import Details, Part
 from perfmon.queries import Queries
 from perfmon.ranges import Asked

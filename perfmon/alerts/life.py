@@ -17,11 +17,12 @@ from typing import Literal, NamedTuple
 import attrs
 
 from perfmon.alerts.episodes import Episode, rank
-from perfmon.alerts.evidence import State, Verdict
 from perfmon.alerts.inhibition import inhibit
 from perfmon.alerts.memory import Memory
-from perfmon.alerts.rules import Kind, Limit, Watch, alert_key
 from perfmon.alerts.silences import Silence
+from perfmon.alerts.targets import alert_key
+from perfmon.alerts.verdicts import State, Verdict
+from perfmon.alerts.watch import Kind, Limit, Watch
 from perfmon.alerts.words import Details
 from perfmon.records import AlertLevel, MetricType, PerformanceAlert, Scope
 from perfmon.sections import AlertsTable

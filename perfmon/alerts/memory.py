@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 
 from perfmon.alerts.episodes import Episode
-from perfmon.alerts.evidence import State
-from perfmon.alerts.rules import Kind
 from perfmon.alerts.silences import Silence
+from perfmon.alerts.verdicts import State
+from perfmon.alerts.watch import Kind
 from perfmon.alerts.words import Details
 from perfmon.records import AlertLevel, MetricType
 

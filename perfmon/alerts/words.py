@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from perfmon.alerts.rules import Kind
+from perfmon.alerts.watch import Kind
 from perfmon.records import from_micros
 
 _MICROS = 1_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from perfmon.alerts.rules import Kind
+from perfmon.alerts.watch import Kind
 from perfmon.alerts.words import (
     Details,
     Part,
