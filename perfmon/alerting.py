@@ -20,10 +20,12 @@ from perfmon.aims import Aims
 from perfmon.alert_storage import AlertState
 from perfmon.alerts.episodes import rank
 from perfmon.alerts.groups import Grouping, Groups, SinkTerms
-from perfmon.alerts.life import Changes, Machine, Settings, Standing
+from perfmon.alerts.life import Machine
 from perfmon.alerts.rules import watches
+from perfmon.alerts.settings import Settings
 from perfmon.alerts.silences import Silence as Hush
 from perfmon.alerts.silences import silenced_by
+from perfmon.alerts.step import Changes, Standing
 from perfmon.alerts.verdicts import Verdict
 from perfmon.alerts.watch import Kind, Watch
 from perfmon.bus import Bus

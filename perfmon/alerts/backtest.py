@@ -15,8 +15,9 @@ import numpy as np
 
 from perfmon.alerts.evidence import judge
 from perfmon.alerts.groups import Groups
-from perfmon.alerts.life import Machine, Settings, micros
+from perfmon.alerts.life import Machine
 from perfmon.alerts.runs import Flags, Ints, Rows, Track
+from perfmon.alerts.settings import Settings, micros
 from perfmon.alerts.shares import HALF, RELAXED, allowed_share, least_bad, strictness
 from perfmon.alerts.targets import targets
 from perfmon.alerts.verdicts import State, Verdict

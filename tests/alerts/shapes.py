@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from perfmon.alerts.life import Machine, Settings
+from perfmon.alerts.life import Machine
 from perfmon.alerts.rules import watches
+from perfmon.alerts.settings import Settings
 from perfmon.alerts.targets import Target, alert_key
 from perfmon.alerts.verdicts import State, Tally, Verdict
 from perfmon.config import Config

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from perfmon.alerts.life import Machine, Settings
+from perfmon.alerts.life import Machine
+from perfmon.alerts.settings import Settings
 from perfmon.alerts.targets import alert_key
 from perfmon.alerts.verdicts import State, Verdict
 from perfmon.alerts.watch import Kind, Limit, Watch
