@@ -32,7 +32,7 @@ class Aims:
     def _keys(self, now: int) -> list[CellKey]:
         window, reach = self._intake.window, max(self._reach, self._intake.window.retention)
         with self._intake.lock:
-            keys = window.keys_since(now - reach)
+            keys = window.keys.since(now - reach)
         if reach > window.retention:
             # What ran before the memory begins is known to storage only.
             here = {key[:2] for key in keys}

@@ -242,7 +242,7 @@ class Alerting:
     def _is_new(self) -> bool:
         """Whether anything came since the last evaluation."""
         intake = self._intake
-        return len(intake.recorder) > 0 or intake.window.changes != self._seen
+        return len(intake.recorder) > 0 or intake.window.keys.changes != self._seen
 
     def look_now(self) -> None:
         """Evaluate in the caller's thread, where something was recorded since the last time."""
@@ -257,7 +257,7 @@ class Alerting:
         with self._lock:
             began = time.monotonic()
             self._intake.take_in(with_bulks=False)
-            self._seen = self._intake.window.changes
+            self._seen = self._intake.window.keys.changes
             self._hear(self._known_machine())
             now = self._now()
             self._settle(self._sampling.verdicts(self._aims.targets(now), now), now)

@@ -246,7 +246,7 @@ class Intake:
 
     def _last_type(self, agent: tuple[str, str]) -> str | None:
         with self.lock:
-            at, agent_type = self.window.last_type(agent)
+            at, agent_type = self.window.keys.last_type(agent)
         stored = self.stored_agents.get(agent)
         return agent_type if stored is None or (stored.last_run or 0) < at else stored.agent_type
 

@@ -133,7 +133,7 @@ class Sampling:
         known = self._versions.get(scope)
         if known is None:
             with self._intake.lock:
-                known = self._versions[scope] = self._intake.window.version(scope)
+                known = self._versions[scope] = self._intake.window.keys.version(scope)
         return known
 
     def _is_good_until(self, moment: int) -> None:
