@@ -24,7 +24,7 @@ FLOORS = tuple(
         "outside sinks wording alerts hookspecs hooks worker remote journal report tracking forking",
         "joining counts salvage bus plugins recorder history troubles sending lanes outbox heartbeat",
         "scoring matching intake later loading writer trends queries accuracy_queries aims sampling",
-        "details alerting",
+        "details ruleset silencing lease alerting",
         "recording measuring reading watching inputs reloading monitor current",
         "agents orchestrator render importing demo testing cli",
     )
