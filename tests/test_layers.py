@@ -23,7 +23,7 @@ FLOORS = tuple(
         "config logs scores intervals calibration summary accuracy outcomes",
         "outside sinks wording alerts hookspecs hooks worker remote journal report tracking",
         "joining counts salvage bus opening plugins recorder history troubles sending lanes outbox heartbeat",
-        "scoring matching intake later loading writer forking trends queries accuracy_queries aims sampling",
+        "scoring matching completing waiting intake later loading writer forking trends queries accuracy_queries aims sampling",
         "details ruleset silencing lease alerting",
         "recording measuring reading watching inputs reloading monitor current",
         "agents orchestrator render importing demo testing cli",
