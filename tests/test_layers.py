@@ -21,7 +21,7 @@ FLOORS = tuple(
         "errors ids secret places addresses limits checks measurements records equality",
         "alert_storage ranges roles bulk window strict sections tables",
         "config logs scores intervals calibration summary accuracy outcomes",
-        "outside sinks wording alerts hookspecs hooks worker remote journal report tracking",
+        "outside sinks wording alerts hookspecs hookimpls hooks worker remote journal report tracking",
         "joining counts salvage bus opening plugins recorder history troubles sending lanes outbox heartbeat",
         "scoring matching completing waiting intake later loading writer forking trends queries accuracy_queries aims sampling",
         "details ruleset silencing lease alerting",
