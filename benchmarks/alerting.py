@@ -16,8 +16,9 @@ from benchmarks.subject import Bench, run_alone
 from benchmarks.table import Figure
 from perfmon.alerts.backtest import backtest
 from perfmon.alerts.groups import Grouping, Groups, SinkTerms
-from perfmon.alerts.rules import Watch, watches
+from perfmon.alerts.rules import watches
 from perfmon.alerts.runs import Rows
+from perfmon.alerts.watch import Watch
 from perfmon.config import Config
 from perfmon.records import to_micros
 

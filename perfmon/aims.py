@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from perfmon.alerts.rules import Kind, Target, Watch, targets
+from perfmon.alerts.targets import Target, targets
+from perfmon.alerts.watch import Kind, Watch
 from perfmon.intake import Intake
 from perfmon.records import CellKey
 
@@ -31,7 +32,7 @@ class Aims:
     def _keys(self, now: int) -> list[CellKey]:
         window, reach = self._intake.window, max(self._reach, self._intake.window.retention)
         with self._intake.lock:
-            keys = window.keys_since(now - reach)
+            keys = window.keys.since(now - reach)
         if reach > window.retention:
             # What ran before the memory begins is known to storage only.
             here = {key[:2] for key in keys}

@@ -12,72 +12,44 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 
 from perfmon.aims import Aims
 from perfmon.alert_storage import AlertState
 from perfmon.alerts.episodes import rank
-from perfmon.alerts.evidence import Verdict
-from perfmon.alerts.groups import Grouping, Groups, SinkTerms
-from perfmon.alerts.life import Changes, Machine, Settings, Standing
-from perfmon.alerts.rules import Kind, Watch, watches
-from perfmon.alerts.silences import Silence as Hush
+from perfmon.alerts.groups import Groups
+from perfmon.alerts.life import Machine
 from perfmon.alerts.silences import silenced_by
+from perfmon.alerts.step import Changes, Standing
+from perfmon.alerts.verdicts import Verdict
 from perfmon.bus import Bus
-from perfmon.checks import stamp, text
+from perfmon.checks import text
 from perfmon.config import Config
 from perfmon.details import DetailsOf
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.heartbeat import Heartbeat
-from perfmon.ids import new_id
 from perfmon.intake import Intake
+from perfmon.lease import Lease
 from perfmon.loading import load_history
 from perfmon.outbox import Outbox
 from perfmon.queries import Queries
 from perfmon.ranges import Moment
-from perfmon.records import AlertLevel, PerformanceAlert, Silence, from_micros, to_micros
+from perfmon.records import AlertLevel, PerformanceAlert, Silence, from_micros
 from perfmon.roles import Storage
+from perfmon.ruleset import Ruleset
 from perfmon.sampling import Sampling
+from perfmon.silencing import Silencing
 from perfmon.troubles import SINK_RULE
 
 _log = logging.getLogger("perfmon")
-_LEASE = "alerts"
-_IDLE = 60.0  # seconds between looks at what does not change
 _BUSY = 5  # times as long as an evaluation takes is the least until the next one
 _LATE = 60 * 1_000_000  # microseconds within which what others record is in their storage
 _CATCHING = 20  # times as long as it takes is the least between looks at what others recorded
 _HEARD_EVERY = 0.05  # seconds for each firing alert between looks for acknowledgements
 _SAVED_EVERY = 60.0  # how much of "for how long" a kill may cost
-_LONGEST_COMMENT = 1_000
 _TRIES = 3  # to save, where somebody else did meanwhile
-
-
-class Rules(NamedTuple):
-    """What a configuration watches, and whom it tells: replaced as a whole by a reload."""
-
-    watched: list[Watch]
-    settings: Settings
-    grouping: Grouping
-    sinks: tuple[SinkTerms, ...]
-    interval: float
-    idle: float
-    is_on: bool
-
-    @classmethod
-    def of(cls, config: Config, outbox: Outbox, link: str | None, *, is_on: bool) -> Rules:
-        sinks, every = outbox.sinks, outbox.tell_every
-        watched = watches(config)
-        return cls(
-            watched,
-            Settings.of(config.alerts, watched),
-            Grouping.of(config.alerts, config.alerts.link or link),
-            tuple(_terms(config, name, every=name in every) for name in sinks),
-            config.alerts.evaluation_interval,
-            min([_IDLE, *(limit / 4 for limit in _waits(watched))]),
-            is_on,
-        )
 
 
 class Alerting:
@@ -115,7 +87,7 @@ class Alerting:
         self._link = link
         self.evaluated_at: int | None = None
         self.error: str | None = None
-        self._rules = Rules.of(config, outbox, link, is_on=is_on)
+        self._rules = Ruleset.of(config, outbox, link, is_on=is_on)
         self._details = DetailsOf(queries, now)
         self._lock = threading.RLock()
         self._machine: Machine | None = None
@@ -123,11 +95,12 @@ class Alerting:
         self._version = 0
         self._standings: tuple[Standing, ...] = ()
         self._last_firing: list[PerformanceAlert] = []
-        self._saved_at = self._heard_at = -1e9  # monotonic seconds, as the next two
-        self._next_look = self._mine_until = -1e9
+        self._saved_at = self._heard_at = -1e9  # monotonic seconds, as the next one
+        self._next_look = -1e9
         self._seen = -1
         self._is_deaf = False  # acknowledgements were not asked for the last time
-        self._owner = new_id()
+        self._lease = Lease(storage, "alerts")
+        self._silencing = Silencing(storage, now)
         self._since = self._caught_up = now()
         self._next_catch = -1e9
         self._aims, self._sampling = self._watching(self._rules)
@@ -155,11 +128,11 @@ class Alerting:
             self._thread.join(timeout)
             self._outbox.stop(max(0.1, until - time.monotonic()))
         with suppress(StorageError):
-            self._let_go()
+            self._lease.let_go()
 
     def reload(self, config: Config, *, is_on: bool) -> None:
         """Go on under a changed configuration; alerts of rules that are gone are resolved."""
-        rules = Rules.of(config, self._outbox, self._link, is_on=is_on)
+        rules = Ruleset.of(config, self._outbox, self._link, is_on=is_on)
         with self._lock:
             if _beats(config) != _beats(self._config):
                 if self._heartbeat is not None:
@@ -178,7 +151,7 @@ class Alerting:
         self._link = link
         self.reload(self._config, is_on=self._rules.is_on)
 
-    def _watching(self, rules: Rules) -> tuple[Aims, Sampling]:
+    def _watching(self, rules: Ruleset) -> tuple[Aims, Sampling]:
         return Aims(rules.watched, self._intake), Sampling(
             self._queries, self._intake, self._bus, in_flight=self._in_flight, since=self._since
         )
@@ -239,7 +212,7 @@ class Alerting:
     def _is_new(self) -> bool:
         """Whether anything came since the last evaluation."""
         intake = self._intake
-        return len(intake.recorder) > 0 or intake.window.changes != self._seen
+        return len(intake.recorder) > 0 or intake.window.keys.changes != self._seen
 
     def look_now(self) -> None:
         """Evaluate in the caller's thread, where something was recorded since the last time."""
@@ -254,7 +227,7 @@ class Alerting:
         with self._lock:
             began = time.monotonic()
             self._intake.take_in(with_bulks=False)
-            self._seen = self._intake.window.changes
+            self._seen = self._intake.window.keys.changes
             self._hear(self._known_machine())
             now = self._now()
             self._settle(self._sampling.verdicts(self._aims.targets(now), now), now)
@@ -354,7 +327,7 @@ class Alerting:
     def _hear(self, machine: Machine) -> None:
         """Silences and acknowledgements may come from other processes, through storage."""
         now, edge = self._now(), machine.next_edge()
-        silences = {one.silence_id: one for one in self._silences_in_force(now)}
+        silences = {one.silence_id: one for one in self._silencing.in_force(now)}
         if silences != machine.memory.silences:
             machine.memory.silences = silences
             machine.memory.hush(now)
@@ -370,26 +343,12 @@ class Alerting:
         else:
             self._is_deaf = bool(firing)
 
-    def _silences_in_force(self, now: int) -> list[Hush]:
-        found = [_hush(silence) for silence in self._storage.read_silences(now)]
-        return [one for one in found if one.created_at <= now]
-
     def _may_decide(self) -> bool:
         """Whether it is this monitor's turn; only one decides on a shared storage."""
-        if not self._storage.shared:
-            return True
-        asked, held = time.monotonic(), 3 * self._rules.interval + 10.0
-        if asked < self._mine_until - held / 2:
-            return True
-        mine = self._storage.take_lease(_LEASE, self._owner, held)
-        self._mine_until = asked + held if mine else -1e9
+        mine = self._lease.take(3 * self._rules.interval + 10.0)
         if not mine:
             self._forget()
         return mine
-
-    def _let_go(self) -> None:
-        if time.monotonic() < self._mine_until:
-            self._storage.take_lease(_LEASE, self._owner, 0)
 
     # What people ask and say
 
@@ -435,7 +394,7 @@ class Alerting:
         try:
             if found is None:
                 found = self._saved_machine(self._storage.read_alert_state()).alerts(now)
-            silences = self._silences_in_force(now)
+            silences = self._silencing.in_force(now)
         except StorageError:  # figures or at least marks are as they were last
             return self._last_firing if found is None else found
         return [attrs.evolve(one, silenced_by=silenced_by(one, silences)) for one in found]
@@ -458,44 +417,18 @@ class Alerting:
     def silence(
         self, matchers: Mapping[str, str], until: Moment, by: str, comment: str, starts: Moment
     ) -> Silence:
-        """Keep quiet about what matches; it is evaluated and listed all the same.
-
-        Raises:
-            InvalidRun: no matchers, an unknown one, an end that is past, or no author.
-        """
-        now = self._now()
-        _check_matchers(matchers)
-        author = text("by", by)
-        said = text("comment", comment, _LONGEST_COMMENT) if comment else ""
-        begins = now if starts is None else stamp("starts_at", starts, None)
-        ends = stamp("until", until, None)
-        if ends <= max(now, begins):
-            raise InvalidRun("until", until, "a time to come, and after starts_at")
-        made = Hush.made(matchers, max(now, begins), ends, author, said)
-        silence = Silence(
-            silence_id=made.silence_id,
-            matchers=dict(made.matchers),
-            starts_at=from_micros(begins),
-            ends_at=from_micros(made.ends_at),
-            author=author,
-            comment=said,
-        )
-        self._storage.save_silence(silence)
+        """As `Silencing.silence`; heeded from the next look on."""
+        silence = self._silencing.silence(matchers, until, by, comment, starts)
         self._seen = -1
         return silence
 
     def silences(self) -> list[Silence]:
         """Those that are not over."""
-        return self._storage.read_silences(self._now())
+        return self._silencing.silences()
 
     def unsilence(self, silence_id: str) -> None:
-        """End a silence.
-
-        Raises:
-            InvalidRun: there is none of this id that is not over.
-        """
-        if not self._storage.end_silence(silence_id, self._now()):
-            raise InvalidRun("silence_id", silence_id, "the id of a silence that is not over")
+        """As `Silencing.unsilence`; heeded from the next look on."""
+        self._silencing.unsilence(silence_id)
         self._seen = -1
 
     def stats(self) -> dict[str, Any]:
@@ -510,37 +443,6 @@ class Alerting:
         }
 
 
-def _waits(watched: list[Watch]) -> list[float]:
-    """The limits that are reached by waiting, in seconds."""
-    kinds = (Kind.NO_RUNS, Kind.UNFINISHED)
-    return [limit.value for watch in watched if watch.kind in kinds for limit in watch.limits]
-
-
-def _terms(config: Config, sink: str, *, every: bool) -> SinkTerms:
-    """What a sink's own table asks for; one that tells each alert apart is given all of them."""
-    level = config.plugins.get(sink, {}).get("min_level", AlertLevel.INFO.value)
-    terms = SinkTerms(name=sink, min_level=AlertLevel(level))
-    return attrs.evolve(terms, most=None) if every else terms
-
-
 def _beats(config: Config) -> tuple[Any, ...]:
     alerts = config.alerts
     return alerts.heartbeat_url, alerts.heartbeat_interval, alerts.heartbeat_allow_private
-
-
-def _check_matchers(matchers: object) -> None:
-    """What they may be about, `Hush.made` says."""
-    globs = matchers.values() if isinstance(matchers, Mapping) else ()
-    if not globs or not all(isinstance(glob, str) and glob for glob in globs):
-        raise InvalidRun("matchers", matchers, "globs by name, such as agent = 'billing-*'")
-
-
-def _hush(silence: Silence) -> Hush:
-    return Hush(
-        silence_id=silence.silence_id,
-        matchers={name: str(value) for name, value in silence.matchers.items()},
-        created_at=to_micros(silence.starts_at),
-        ends_at=to_micros(silence.ends_at),
-        by=silence.author,
-        comment=silence.comment,
-    )

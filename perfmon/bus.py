@@ -11,8 +11,8 @@ import pluggy
 
 from perfmon import hookspecs
 from perfmon.errors import PerfmonError, PluginError
+from perfmon.hookimpls import checked, positional, specs
 from perfmon.hooks import EVENTS, INPUTS, Hooks
-from perfmon.limits import did_you_mean
 from perfmon.remote import PATIENCE, Remote, Reply
 from perfmon.worker import Account, Batch, Check, Implementation, Worker
 
@@ -69,9 +69,9 @@ class Bus:
         self._whole: dict[str, dict[str, Implementation]] = {}
         self._listed: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
         self._changing = threading.Lock()
-        self.arguments = {hook: spec.argnames for hook, spec in _specs(self._manager)}
+        self.arguments = {hook: spec.argnames for hook, spec in specs(self._manager)}
         self.first_answer = frozenset(
-            hook for hook, spec in _specs(self._manager) if spec.opts.get("firstresult")
+            hook for hook, spec in specs(self._manager) if spec.opts.get("firstresult")
         )
         self.hook = Hooks(self)
         self._rebuild()
@@ -82,7 +82,7 @@ class Bus:
         Of the hooks `by_name` it is told nothing and asked nothing, unless somebody finds it by
         its name (`find`).
         """
-        hooks = self._checked(plugin, name)
+        hooks = checked(self._manager, self.arguments, plugin, name)
         with self._changing:
             if self._manager.has_plugin(name) or self._manager.is_registered(plugin):
                 raise PluginError(f"plugin {name!r} is registered already")
@@ -95,7 +95,7 @@ class Bus:
 
         What already waits for that one is still delivered; the accounts begin anew.
         """
-        hooks = self._checked(plugin, name)
+        hooks = checked(self._manager, self.arguments, plugin, name)
         with self._changing:
             self._manager.unregister(name=name)
             self._let_go(name)
@@ -361,7 +361,7 @@ class Bus:
                 hook=hook,
                 function=found.function,
                 argnames=found.argnames,
-                positional=_positional(found.function, found.argnames, self.arguments[hook]),
+                positional=positional(found.function, found.argnames, self.arguments[hook]),
                 account=events.account,
                 worker=events if hook in EVENTS | INPUTS else questions,
                 remote=self._remotes[name] if is_async else None,
@@ -373,47 +373,8 @@ class Bus:
         place = self._places[found.plugin_name]
         return int(found.trylast) - int(found.tryfirst), place if found.trylast else -place
 
-    def _checked(self, plugin: object, name: str) -> list[str]:
-        hooks = []
-        for function in dir(plugin):
-            marks = self._manager.parse_hookimpl_opts(plugin, function)
-            if marks is None:
-                continue
-            hook = marks.get("specname") or function
-            if hook not in self.arguments:
-                hint = did_you_mean(hook, self.arguments)
-                raise PluginError(f"plugin {name!r}: there is no hook {hook!r}{hint}")
-            if marks.get("wrapper") or marks.get("hookwrapper"):
-                raise PluginError(f"plugin {name!r}: {hook} cannot be a wrapper")
-            self._check_arguments(name, hook, getattr(plugin, function))
-            hooks.append(hook)
-        return sorted(hooks)
-
-    def _check_arguments(self, name: str, hook: str, function: Callable[..., Any]) -> None:
-        known = self.arguments[hook]
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.default is parameter.empty and parameter.name not in known:
-                raise PluginError(
-                    f"plugin {name!r}: hook {hook} has no argument {parameter.name!r};"
-                    f" it has {', '.join(known)}"
-                )
-
 
 def _seconds(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if 0 < value < threading.TIMEOUT_MAX else None
-
-
-def _positional(
-    function: Callable[..., Any], takes: tuple[str, ...], given: tuple[str, ...]
-) -> Callable[..., Any]:
-    """A function of all the hook's arguments, by place, for one that takes some by name."""
-    if takes == given:
-        return function
-    places = [given.index(name) for name in takes]
-    return lambda *values: function(*[values[place] for place in places])
-
-
-def _specs(manager: pluggy.PluginManager) -> Iterator[tuple[str, Any]]:
-    return ((hook, caller.spec) for hook, caller in vars(manager.hook).items() if caller.spec)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from perfmon.alerts.evidence import Verdict
-from perfmon.alerts.rules import Kind, Watch
-from perfmon.alerts.words import Details, Part
+from perfmon.alerts.advice import Details, Part
+from perfmon.alerts.verdicts import Verdict
+from perfmon.alerts.watch import Kind, Watch
 from perfmon.queries import Queries
 from perfmon.ranges import Asked
 from perfmon.records import CellKey, Scope

@@ -8,44 +8,93 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Self
+
+from perfmon.counts import Counts
+from perfmon.errors import StorageError
+from perfmon.intake import Intake
+from perfmon.recorder import Recorder, Row
+from perfmon.roles import Storage
+from perfmon.writer import Writer
+
+# What belongs to one process, and sleeps in its children.
+_PARTS = ("storage", "intake", "queries", "accuracy_queries", "outbox", "alerting")
 
 
-class Forkable(Protocol):
-    """What is told of a fork."""
+class Forking(ABC):
+    """A monitor's life over forks."""
+
+    recorder: Recorder
+    intake: Intake
+    storage: Storage
+    _writer: Writer | None
+    _counts: Counts
+    _append_run: Callable[[Row], None]
+    _closed: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._paused: list[Any] = []
+        self._inherited: list[Any] = []
+        self._was_started = False
+        self._waking = threading.RLock()
+        self._wake_not_before = 0.0
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open storage and journal, and make what stands on them."""
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Work in the background from now on."""
 
     def before_fork(self) -> None:
-        """Let nothing be half done while the process is copied."""
-        ...
+        """Wait until no transaction and no reading of the window is under way."""
+        if self._closed or isinstance(self.intake, Sleeping):
+            return
+        intake = self.intake
+        self._paused = [intake.writing, intake.taking, intake.lock, self.recorder.lock]
+        for lock in self._paused:
+            lock.acquire()
+        self.storage.pause()
 
     def after_fork(self, *, in_child: bool) -> None:
-        """Go on in the parent; sleep in the child."""
-        ...
+        """The parent goes on. In the child all that is the parent's is left alone."""
+        paused, self._paused = self._paused, []
+        if not paused:
+            return
+        self.storage.resume()
+        for lock in reversed(paused):
+            lock.release()
+        if in_child:
+            self._sleep()
 
+    def _sleep(self) -> None:
+        if self.recorder.journal is not None:
+            self.recorder.journal.abandon()
+        # Kept, so that no destructor closes what is the parent's.
+        self._inherited.append([getattr(self, part) for part in _PARTS])
+        self._was_started, self._writer = self._writer is not None, None
+        self._counts = Counts()
+        for part in _PARTS:
+            setattr(self, part, Sleeping(self, part))
+        self.recorder = Recorder(None)
+        self._append_run = self.recorder.append_run
 
-_watched: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def watch_forks(forkable: Forkable) -> None:
-    """Tell it of every fork of this process, as long as it lives."""
-    _watched.add(forkable)
-
-
-_forking = threading.RLock()
-
-
-def _before() -> None:
-    # One fork at a time: two would take each other's locks for their own.
-    _forking.acquire()
-    for forkable in list(_watched):
-        forkable.before_fork()
-
-
-def _after(*, in_child: bool) -> None:
-    for forkable in list(_watched):
-        forkable.after_fork(in_child=in_child)
-    _forking.release()
+    def wake_after_fork(self) -> None:
+        """Open what this process needs of its own; not again within a second of a failure."""
+        with self._waking:
+            if isinstance(self.intake, Sleeping):
+                if time.monotonic() < self._wake_not_before:
+                    raise StorageError("the monitor cannot be opened in this process")
+                self._wake_not_before = time.monotonic() + 1.0
+                self._open()
+                if self._was_started:
+                    self.start()
 
 
 class Sleeping:
@@ -58,6 +107,30 @@ class Sleeping:
     def __getattr__(self, name: str) -> Any:
         self._owner.wake_after_fork()
         return getattr(getattr(self._owner, self._part), name)
+
+
+_watched: weakref.WeakSet[Forking] = weakref.WeakSet()
+
+
+def watch_forks(monitor: Forking) -> None:
+    """Tell it of every fork of this process, as long as it lives."""
+    _watched.add(monitor)
+
+
+_forking = threading.RLock()
+
+
+def _before() -> None:
+    # One fork at a time: two would take each other's locks for their own.
+    _forking.acquire()
+    for monitor in list(_watched):
+        monitor.before_fork()
+
+
+def _after(*, in_child: bool) -> None:
+    for monitor in list(_watched):
+        monitor.after_fork(in_child=in_child)
+    _forking.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,14 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import zip_longest
-from typing import Any, NamedTuple
 
-import attrs
 import numpy as np
-import numpy.typing as npt
 
 from perfmon.bus import Bus
-from perfmon.checks import RUN_FIELDS, amount, error_text
+from perfmon.checks import RUN_FIELDS
+from perfmon.completing import completed
 from perfmon.counts import Counts
 from perfmon.errors import StorageError
 from perfmon.joining import Priority
@@ -30,45 +28,20 @@ from perfmon.recorder import (
     Recorder,
     recovered,
 )
-from perfmon.records import STATUSES, AgentRun
+from perfmon.records import AgentRun
 from perfmon.roles import KnownAgent, Storage, Stored
 from perfmon.salvage import none_of, salvaged
+from perfmon.waiting import Share, Waiting
 from perfmon.window.batch import Batch
 from perfmon.window.seen import Seen
-from perfmon.window.window import Receipted, Window
+from perfmon.window.window import Mask, Window
 
 _log = logging.getLogger("perfmon")
 BATCH = 8_000
 MAX_UNSTORED = 200_000
-_PLUGIN_DEADLINE = 2.0
 _AGENT = slice(1, 3)  # tenant and name, of runs and measurements
 _TYPE = 3
 _AT = RUN_FIELDS.index("timestamp")  # of measurements too
-_ERROR = RUN_FIELDS.index("error_type")
-_COST = RUN_FIELDS.index("cost")
-_STATUS = RUN_FIELDS.index("status")
-_SUCCESS = STATUSES.index("success")
-Mask = npt.NDArray[np.bool_]
-
-
-class _Share(NamedTuple):
-    """Which rows of a batch belong to a bulk."""
-
-    bulk: Bulk
-    runs: slice
-    measurements: slice
-
-
-@attrs.define(eq=False)
-class _Waiting:
-    """A batch on its way to storage."""
-
-    batch: Batch
-    suspected: tuple[Mask, Mask]
-    where: Receipted
-    shares: list[_Share]
-    position: tuple[int, int] | None = None
-    journaled: bool = True
 
 
 class Intake:
@@ -106,7 +79,7 @@ class Intake:
         self._seen_runs = Seen(remember)
         self._seen_measurements = Seen(remember)
         self._taking_rows = False
-        self._unstored: deque[_Waiting] = deque()
+        self._unstored: deque[Waiting] = deque()
         self._unstored_rows = 0
         self._committed = threading.Condition()
         self.matcher = Matcher(
@@ -190,7 +163,7 @@ class Intake:
         """Several bulks share a batch, so that they share a transaction."""
         runs: list[Row] = []
         measurements: list[Row] = []
-        shares: list[_Share] = []
+        shares: list[Share] = []
         for bulk in bulks:
             for start in range(0, max(len(bulk.runs), len(bulk.measurements)), BATCH):
                 piece = slice(start, start + BATCH)
@@ -198,7 +171,7 @@ class Intake:
                 runs += bulk.runs[piece]
                 measurements += bulk.measurements[piece]
                 shares.append(
-                    _Share(bulk, slice(before[0], len(runs)), slice(before[1], len(measurements)))
+                    Share(bulk, slice(before[0], len(runs)), slice(before[1], len(measurements)))
                 )
                 if len(runs) + len(measurements) >= BATCH:
                     self._take(runs, measurements, shares, journaled=False)
@@ -210,17 +183,17 @@ class Intake:
         self,
         runs: Sequence[Row],
         measurements: Sequence[Row],
-        shares: list[_Share],
+        shares: list[Share],
         *,
         journaled: bool = True,
     ) -> None:
         typed = self._typed(measurements, runs)
-        batch = Batch(self._completed(runs), typed, self.window.vocabulary)
+        batch = Batch(completed(self._bus, runs), typed, self.window.vocabulary)
         suspected = self._suspected(batch)
         prepared = self.window.prepare(batch, ~suspected[0], ~suspected[1], self._now())
         with self.lock:
             where = self.window.add(prepared, self._now())
-            self._unstored.append(_Waiting(batch, suspected, where, shares, journaled=journaled))
+            self._unstored.append(Waiting(batch, suspected, where, shares, journaled=journaled))
             self._unstored_rows += len(batch)
 
     def _suspected(self, batch: Batch) -> tuple[Mask, Mask]:
@@ -246,25 +219,9 @@ class Intake:
 
     def _last_type(self, agent: tuple[str, str]) -> str | None:
         with self.lock:
-            at, agent_type = self.window.last_type(agent)
+            at, agent_type = self.window.keys.last_type(agent)
         stored = self.stored_agents.get(agent)
         return agent_type if stored is None or (stored.last_run or 0) < at else stored.agent_type
-
-    def _completed(self, runs: Sequence[Row]) -> Sequence[Row]:
-        """Let plugins name error classes and prices, where somebody does."""
-        rows = runs
-        for hook, place, check in _COMPLETED:
-            if not self._bus.implementations(hook):
-                continue
-            asked = [
-                n
-                for n, row in enumerate(rows)
-                if (row[_COST] is None if place == _COST else row[_STATUS] != _SUCCESS)
-            ]
-            items = [AgentRun.from_row(rows[n]) for n in asked]
-            answers = self._bus.ask_guarded(hook, _PLUGIN_DEADLINE, items, check=check)
-            rows = _filled(list(rows), place, asked, answers)
-        return rows
 
     def store_all(self, deadline: float | None = None) -> None:
         """Write what was taken in, until a deadline (monotonic seconds).
@@ -283,7 +240,7 @@ class Intake:
         finally:
             self.writing.release()
 
-    def _store(self, waiting: _Waiting) -> None:
+    def _store(self, waiting: Waiting) -> None:
         batch = waiting.batch
         try:
             new = self.storage.store(batch)
@@ -306,7 +263,7 @@ class Intake:
         with suppress(StorageError):  # the next round tries again
             self.matcher.join()
         for share in waiting.shares:
-            _settle(share, new, lost)
+            share.settle(new, lost)
         if self.recorder.journal is not None and waiting.position is not None:
             self.recorder.journal.forget(waiting.position)
         with self._committed:
@@ -323,7 +280,7 @@ class Intake:
                     self.recorder.hold(waiting.batch.runs, waiting.batch.measurements)
                     waiting.journaled = True
                 for share in waiting.shares:
-                    share.bulk.give_up(_length(share.runs) + _length(share.measurements))
+                    share.bulk.give_up(len(share))
                 waiting.shares = []
 
     def _salvaged(self, batch: Batch) -> tuple[Stored, Stored]:
@@ -333,7 +290,7 @@ class Intake:
             self._refused(problem)
             raise
 
-    def _correct(self, waiting: _Waiting, new: Stored) -> None:
+    def _correct(self, waiting: Waiting, new: Stored) -> None:
         """Storage decides: take back what it had, add what was only suspected."""
         batch, suspected = waiting.batch, waiting.suspected
         old = ~new.runs & ~suspected[0], ~new.measurements & ~suspected[1]
@@ -418,10 +375,6 @@ class Intake:
 
 
 _MINUTE = 60_000_000
-_COMPLETED: tuple[tuple[str, int, Callable[[Any], Any]], ...] = (
-    ("classify_error", _ERROR, lambda answer: error_text("error_type", answer)),
-    ("price_run", _COST, lambda answer: amount("cost", answer)),
-)
 
 
 def _pieces(
@@ -441,27 +394,5 @@ def _between(rows: Sequence[Row], which: Mask, since: int, until: int) -> list[R
     return [row for row, one in zip(rows, which, strict=True) if one and since <= row[_AT] < until]
 
 
-def _filled(rows: list[Row], place: int, asked: list[int], answers: Sequence[Any]) -> list[Row]:
-    for n, answer in zip(asked, answers, strict=True):
-        if answer is not None:
-            row = rows[n]
-            rows[n] = (*row[:place], answer, *row[place + 1 :])
-    return rows
-
-
 def _total(masks: Stored) -> int:
     return int(masks.runs.sum()) + int(masks.measurements.sum())
-
-
-def _length(piece: slice) -> int:
-    return int(piece.stop) - int(piece.start)
-
-
-def _settle(share: _Share, new: Stored, lost: Stored) -> None:
-    """Tell a bulk what became of its rows."""
-    accepted, dropped = (
-        int(masks.runs[share.runs].sum() + masks.measurements[share.measurements].sum())
-        for masks in (new, lost)
-    )
-    rows = _length(share.runs) + _length(share.measurements)
-    share.bulk.settle(accepted=accepted, duplicates=rows - accepted - dropped, dropped=dropped)

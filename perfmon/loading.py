@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from perfmon.checks import RUN_FIELDS
 from perfmon.intake import Intake
 from perfmon.records import Scope
+from perfmon.sections import MonitorTable
 from perfmon.window.cells import HOUR, MINUTE
 
 _AT = RUN_FIELDS.index("timestamp")
@@ -19,6 +20,20 @@ class Loaded(NamedTuple):
 
     rows: int
     complete_from: int
+
+
+def load_lately(intake: Intake, hours: float, now: int, settings: MonitorTable) -> int:
+    """Bring the last hours into the window; returns how many rows were new to it."""
+    window, until = intake.window, now + 1
+    since = until - round(min(hours, settings.retention_hours) * HOUR)
+    since = since // MINUTE * MINUTE  # a minute is brought up to date as a whole
+    loaded = load_history(intake, since, until, settings.max_runs_in_memory)
+    known = window.complete_from
+    window.complete_from = (
+        loaded.complete_from if known is None else min(known, loaded.complete_from)
+    )
+    intake.learn_agents()
+    return loaded.rows
 
 
 def load_history(intake: Intake, since: int, until: int, limit: int) -> Loaded:

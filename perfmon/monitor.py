@@ -10,7 +10,6 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from hashlib import blake2s
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,15 +20,15 @@ from perfmon.bus import MONITOR, Bus
 from perfmon.config import Config
 from perfmon.counts import Counts
 from perfmon.errors import ConfigError, PerfmonError, StorageError
-from perfmon.forking import Sleeping, watch_forks
+from perfmon.forking import Forking, Sleeping, watch_forks
 from perfmon.history import History
 from perfmon.inputs import Inputs
 from perfmon.intake import Intake
-from perfmon.journal import Journal
 from perfmon.later import Later
-from perfmon.loading import load_history
+from perfmon.loading import load_lately
 from perfmon.logs import close_log, open_log
 from perfmon.measuring import Measuring
+from perfmon.opening import journal_owner, open_journal, open_storage
 from perfmon.outbox import Outbox
 from perfmon.plugins import Plugins
 from perfmon.queries import Queries
@@ -37,11 +36,11 @@ from perfmon.ranges import minutes_of
 from perfmon.recorder import Recorder, Row
 from perfmon.records import to_micros
 from perfmon.reloading import greet_plugins, prepared, replace_plugins
-from perfmon.roles import Clock, Storage
+from perfmon.roles import Clock
 from perfmon.scoring import Scoring
 from perfmon.sections import MonitorTable
 from perfmon.watching import Watching
-from perfmon.window.cells import HOUR, MINUTE
+from perfmon.window.cells import HOUR
 from perfmon.window.recent import CHUNK
 from perfmon.window.vocabulary import Vocabulary
 from perfmon.window.window import Window
@@ -50,11 +49,9 @@ from perfmon.writer import Writer
 _log = logging.getLogger("perfmon")
 _time_ns = time.time_ns
 _PURGED_AT_ONCE = 10_000
-# What belongs to one process, and sleeps in its children.
-_PARTS = ("storage", "intake", "queries", "accuracy_queries", "outbox", "alerting")
 
 
-class PerformanceMonitor(Measuring, Watching):
+class PerformanceMonitor(Forking, Measuring, Watching):
     """Records runs and outcomes, and answers for them.
 
     Works for recording and reading without being started; nothing runs in the background then.
@@ -115,11 +112,6 @@ class PerformanceMonitor(Measuring, Watching):
         self._counts = Counts()
         self._writer: Writer | None = None
         self._log_file: logging.Handler | None = None
-        self._paused: list[Any] = []
-        self._inherited: list[Any] = []
-        self._was_started = False
-        self._waking = threading.RLock()
-        self._wake_not_before = 0.0
         self._shown_at: str | None = None
         self._closed = False
         self._next_purge = 0.0
@@ -130,8 +122,9 @@ class PerformanceMonitor(Measuring, Watching):
     def _open(self) -> None:
         """Open storage and journal, and make what stands on them."""
         settings = self.config.monitor
-        self.storage = self._open_storage(settings.storage)
-        before, self.recorder = self.recorder, Recorder(self._open_journal())
+        self.storage = open_storage(self.bus, settings.storage)
+        owner = journal_owner(settings.storage, self.storage)
+        before, self.recorder = self.recorder, Recorder(open_journal(settings, owner))
         self._append_run = self.recorder.append_run
         window = Window(
             self.vocabulary, settings.retention_hours * HOUR, settings.max_runs_in_memory
@@ -169,38 +162,10 @@ class PerformanceMonitor(Measuring, Watching):
         )  # fmt: skip
         self.intake.learn_agents()
         self.recorder.take_over(before)
-        self.intake.recover(self._journal_owner)
+        self.intake.recover(owner)
 
     def _source_priority_of(self, agent_name: str) -> list[str]:
         return self.config.source_priority_of(agent_name)  # of today's, after a reload too
-
-    @property
-    def _journal_owner(self) -> str:
-        """Tells journals in one folder apart by the storage they are for."""
-        scheme, _, rest = self.config.monitor.storage.partition(":")
-        place = str(Path(rest.removeprefix("///")).absolute())
-        if not scheme.startswith("sqlite"):
-            place = self.storage.describe()["url"]
-        return blake2s(place.encode(), digest_size=6).hexdigest()
-
-    def _open_storage(self, url: str) -> Storage:
-        storage: Storage | None = self.bus.ask("open_storage", url=url, propagate=PerfmonError)
-        if storage is None:
-            scheme = url.split(":", 1)[0]
-            raise StorageError(
-                f"no plugin opens storage of the kind '{scheme}:' (see `perfmon plugins`)"
-            )
-        return storage
-
-    def _open_journal(self) -> Journal | None:
-        settings = self.config.monitor
-        folder = _journal_folder(settings.storage, settings.journal)
-        if settings.durability == "memory" or folder is None:
-            return None
-        try:
-            return Journal(folder, settings.journal_max_mb * 2**20, self._journal_owner)
-        except OSError as problem:
-            raise StorageError(f"the journal in {folder} cannot be made: {problem}") from None
 
     def now_us(self) -> int:
         """The clock's time in UTC microseconds."""
@@ -209,50 +174,6 @@ class PerformanceMonitor(Measuring, Watching):
         return to_micros(self.clock())
 
     # Life
-
-    def before_fork(self) -> None:
-        """Wait until no transaction and no reading of the window is under way."""
-        if self._closed or isinstance(self.intake, Sleeping):
-            return
-        intake = self.intake
-        self._paused = [intake.writing, intake.taking, intake.lock, self.recorder.lock]
-        for lock in self._paused:
-            lock.acquire()
-        self.storage.pause()
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """The parent goes on. In the child all that is the parent's is left alone."""
-        paused, self._paused = self._paused, []
-        if not paused:
-            return
-        self.storage.resume()
-        for lock in reversed(paused):
-            lock.release()
-        if in_child:
-            self._sleep()
-
-    def _sleep(self) -> None:
-        if self.recorder.journal is not None:
-            self.recorder.journal.abandon()
-        # Kept, so that no destructor closes what is the parent's.
-        self._inherited.append([getattr(self, part) for part in _PARTS])
-        self._was_started, self._writer = self._writer is not None, None
-        self._counts = Counts()
-        for part in _PARTS:
-            setattr(self, part, Sleeping(self, part))
-        self.recorder = Recorder(None)
-        self._append_run = self.recorder.append_run
-
-    def wake_after_fork(self) -> None:
-        """Open what this process needs of its own; not again within a second of a failure."""
-        with self._waking:
-            if isinstance(self.intake, Sleeping):
-                if time.monotonic() < self._wake_not_before:
-                    raise StorageError("the monitor cannot be opened in this process")
-                self._wake_not_before = time.monotonic() + 1.0
-                self._open()
-                if self._was_started:
-                    self.start()
 
     def start(self) -> Self:
         """Load history into the window and store in the background from now on."""
@@ -437,17 +358,7 @@ class PerformanceMonitor(Measuring, Watching):
         return self._load(hours)
 
     def _load(self, hours: float) -> int:
-        settings, window = self.config.monitor, self.intake.window
-        until = self.now_us() + 1
-        since = until - round(min(hours, settings.retention_hours) * HOUR)
-        since = since // MINUTE * MINUTE  # a minute is brought up to date as a whole
-        loaded = load_history(self.intake, since, until, settings.max_runs_in_memory)
-        known = window.complete_from
-        window.complete_from = (
-            loaded.complete_from if known is None else min(known, loaded.complete_from)
-        )
-        self.intake.learn_agents()
-        return loaded.rows
+        return load_lately(self.intake, hours, self.now_us(), self.config.monitor)
 
     def get_stats(self) -> dict[str, Any]:
         """The monitor's own accounts.
@@ -503,18 +414,6 @@ def _kept_days(settings: MonitorTable) -> tuple[float, float]:
     if settings.storage.startswith("memory:"):
         return settings.retention_hours / 24, settings.retention_hours / 24 + 1 / 24
     return settings.keep_runs_days, settings.keep_cells_days
-
-
-def _journal_folder(url: str, configured: str | None) -> Path | None:
-    """Beside the database file, or in the current folder for a database on a server."""
-    scheme, _, rest = url.partition(":")
-    if scheme == "memory" or url in ("sqlite://", "sqlite:///:memory:"):
-        return None
-    if configured is not None:
-        return Path(configured)
-    if scheme.startswith("sqlite"):
-        return Path(rest.removeprefix("///").split("?")[0] + ".journal")
-    return Path("perfmon.journal")
 
 
 _open_ones: weakref.WeakSet[PerformanceMonitor] = weakref.WeakSet()

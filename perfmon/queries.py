@@ -231,7 +231,7 @@ class Queries:
         self._intake.take_in(with_bulks=False)
         window = self._intake.window
         with self._intake.lock:
-            last_runs = window.last_runs()
+            last_runs = window.keys.last_runs()
         known = [
             (CellKey(agent.tenant, agent.agent_name, agent.agent_type, None, None), agent.last_run)
             for agent in self._intake.stored_agents.values()
@@ -251,7 +251,7 @@ class Queries:
         """When the last run of a scope ended (microseconds), of any age; None for none."""
         self._intake.take_in(with_bulks=False)
         with self._intake.lock:
-            last = self._intake.window.last_run(scope)
+            last = self._intake.window.keys.last_run(scope)
             floor = self._intake.window.floor
         if last is not None and last >= floor:
             return last  # storage knew of none after it

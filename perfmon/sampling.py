@@ -12,17 +12,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from perfmon.alerts.evidence import (
-    Finding,
-    Sample,
-    State,
-    Tally,
-    Verdict,
-    evaluate,
-    quantile_levels,
-)
-from perfmon.alerts.rules import HORIZON_SECONDS, Kind, Stretch, Target, Watch
+from perfmon.alerts.evidence import evaluate
 from perfmon.alerts.runs import period_start
+from perfmon.alerts.shares import quantile_levels
+from perfmon.alerts.targets import Target
+from perfmon.alerts.verdicts import Finding, Sample, State, Tally, Verdict
+from perfmon.alerts.watch import HORIZON_SECONDS, Kind, Stretch, Watch
 from perfmon.bus import Bus
 from perfmon.intake import Intake
 from perfmon.queries import Queries
@@ -138,7 +133,7 @@ class Sampling:
         known = self._versions.get(scope)
         if known is None:
             with self._intake.lock:
-                known = self._versions[scope] = self._intake.window.version(scope)
+                known = self._versions[scope] = self._intake.window.keys.version(scope)
         return known
 
     def _is_good_until(self, moment: int) -> None:

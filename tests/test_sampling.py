@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from perfmon import PerformanceMonitor
 from perfmon.aims import Aims
-from perfmon.alerts.evidence import Verdict, evaluate
-from perfmon.alerts.rules import Kind, watches
+from perfmon.alerts.evidence import evaluate
+from perfmon.alerts.rules import watches
 from perfmon.alerts.runs import Rows
+from perfmon.alerts.verdicts import Verdict
+from perfmon.alerts.watch import Kind
 from perfmon.checks import RUN_FIELDS, checked_run
 from perfmon.config import Config
 from perfmon.records import Scope

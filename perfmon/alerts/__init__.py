@@ -7,13 +7,18 @@ numpy, and are imported where they are used) do the same with the past.
 
 from __future__ import annotations
 
-from perfmon.alerts.evidence import Finding, Sample, State, Tally, Verdict, evaluate, judge
+from perfmon.alerts.advice import Details, Part
+from perfmon.alerts.evidence import evaluate, judge
 from perfmon.alerts.groups import Grouping, Groups, SinkTerms
-from perfmon.alerts.life import Change, Changes, Machine, Settings, Standing
+from perfmon.alerts.life import Machine
 from perfmon.alerts.plain import alert_of, plain_alert
-from perfmon.alerts.rules import Kind, Stretch, Target, Watch, targets, watches
+from perfmon.alerts.rules import watches
+from perfmon.alerts.settings import Settings
 from perfmon.alerts.silences import Silence
-from perfmon.alerts.words import Details, Part
+from perfmon.alerts.step import Change, Changes, Standing
+from perfmon.alerts.targets import Target, targets
+from perfmon.alerts.verdicts import Finding, Sample, State, Tally, Verdict
+from perfmon.alerts.watch import Kind, Stretch, Watch
 
 __all__ = [
     "Change",

@@ -13,20 +13,15 @@ from typing import NamedTuple
 import attrs
 import numpy as np
 
-from perfmon.alerts.evidence import (
-    HALF,
-    RELAXED,
-    State,
-    Verdict,
-    allowed_share,
-    judge,
-    least_bad,
-    strictness,
-)
+from perfmon.alerts.evidence import judge
 from perfmon.alerts.groups import Groups
-from perfmon.alerts.life import Machine, Settings, micros
-from perfmon.alerts.rules import HORIZON_SECONDS, LAST_RUNS, Kind, Watch, targets
+from perfmon.alerts.life import Machine
 from perfmon.alerts.runs import Flags, Ints, Rows, Track
+from perfmon.alerts.settings import Settings, micros
+from perfmon.alerts.shares import HALF, RELAXED, allowed_share, least_bad, strictness
+from perfmon.alerts.targets import targets
+from perfmon.alerts.verdicts import State, Verdict
+from perfmon.alerts.watch import HORIZON_SECONDS, LAST_RUNS, Kind, Watch
 from perfmon.alerts.words import lasting, whom
 from perfmon.config import Config
 from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert

@@ -37,9 +37,11 @@ import attrs
 import tomli
 
 from perfmon.alerts.evidence import evaluate
-from perfmon.alerts.life import Machine, Settings, micros
-from perfmon.alerts.rules import targets, watches
+from perfmon.alerts.life import Machine
+from perfmon.alerts.rules import watches
 from perfmon.alerts.runs import Rows
+from perfmon.alerts.settings import Settings, micros
+from perfmon.alerts.targets import targets
 from perfmon.alerts.words import lasting
 from perfmon.checks import RUN_FIELDS, checked_run
 from perfmon.config import Config

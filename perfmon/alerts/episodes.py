@@ -8,9 +8,12 @@ from typing import Any
 
 import attrs
 
-from perfmon.alerts.evidence import State, Verdict, allowed_share
-from perfmon.alerts.rules import Kind, labels
-from perfmon.alerts.words import Details, Situation, recommendation, sentence
+from perfmon.alerts.advice import Details, recommendation
+from perfmon.alerts.shares import allowed_share
+from perfmon.alerts.targets import labels
+from perfmon.alerts.verdicts import State, Verdict
+from perfmon.alerts.watch import Kind
+from perfmon.alerts.words import Situation, sentence
 from perfmon.records import AlertLevel, MetricType, PerformanceAlert, from_micros
 
 _MICROS = 1_000_000

@@ -1,143 +1,30 @@
-"""Is it so, or was it chance? Verdicts about samples of runs.
-
-A share (and a quantile, which is the share of runs beyond it) is looked at over its whole window,
-or the last 20 runs where it has fewer, by Wilson's 95 % bound and at least 3 bad runs. Who looks
-every few seconds asks often, and finds something by chance sooner or later. So the shorter
-stretches, which find an outage quickly where runs are many, share a tenth of that doubt by their
-part of the window (Bonferroni; the tenth, because the tail of a share of a few percent is longer
-than the bound's), and an alert clears by other bounds than it fires, so that a share at its very
-limit neither fires nor clears again and again. `benchmarks/alerting.py` measures what comes of it.
-"""
+"""Is it so, or was it chance? Verdicts about samples of runs, by the kind of watch."""
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable, Iterable
-from functools import cache
-from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any
 
-import attrs
-
-from perfmon.alerts.rules import LAST_RUNS, Kind, Limit, Target, Watch
+from perfmon.alerts.shares import (
+    MIN_BAD,
+    RELAXED,
+    Z_95,
+    allowed_share,
+    is_beyond,
+    least_bad,
+    share_breach,
+    share_settled,
+)
+from perfmon.alerts.targets import Target
+from perfmon.alerts.verdicts import Sample, Sampler, State, Tally, Verdict
+from perfmon.alerts.watch import LAST_RUNS, Kind, Watch
 from perfmon.intervals import mean_interval, student_95
-from perfmon.records import AlertLevel, Scope
 from perfmon.scores import wilson
 
-MIN_BAD = 3
-MIN_BAD_RARE = 5
-"""Below a limit of 10 % Wilson's bound is too sure of a few: 3 of 20 at 5 % are chance 1 in 13."""
-RARE = 0.10
-RELAXED = 0.7
-"""What is allowed to clear, as a part of what is allowed before it fires."""
-HALF = 0.5
 MIN_MEAN = 3
-_DOUBT = 0.025  # one-sided, of a 95 % interval
-_SHORT = 0.1
-_Z = 1.959963984540054
 _MICROS = 1_000_000
 _UNIT_INTERVAL = frozenset(("avg_accuracy", "avg_quality_score", "avg_confidence"))
-
-
-class State(enum.StrEnum):
-    """What a look came to."""
-
-    BREACH = "breach"
-    CLEAR = "clear"
-    INSUFFICIENT = "insufficient_data"
-    NO_DATA = "no_data"
-    FAILED = "failed"
-
-
-class Tally(NamedTuple):
-    """The runs of one stretch.
-
-    Attributes:
-        runs: how many have the value (all of them for a rate; those under way for `UNFINISHED`).
-        bad: how many are beyond each of the watch's limits, in their order. For a rate the number
-            of bad runs stands once for each limit: those that failed (`error_rate`), timed out,
-            were retried, or for `success_rate` below a limit those that did not succeed.
-        total, squares: the sum of the values, and of their squares; NaN where it is not known.
-        worst: the largest value (smallest, where below is bad); for `UNFINISHED` in seconds.
-        value: the metric itself over this stretch, for a quantile or a number.
-        low, high: for a quantile, the quantiles at `quantile_levels(runs, q)`: its 95 % interval.
-    """
-
-    runs: int = 0
-    bad: tuple[int, ...] = ()
-    total: float = math.nan
-    squares: float = math.nan
-    worst: float = math.nan
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-
-
-class Finding(NamedTuple):
-    """What a detector says. `found` is None where it cannot tell; a forecast is judged by `low`
-    and `high`, and its `found` is not looked at.
-    """
-
-    found: bool | None = None
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    sample_size: int = 0
-    words: str = ""
-
-
-class Sample(NamedTuple):
-    """What a verdict needs to know about a target at a moment.
-
-    Attributes:
-        tallies: one for each of the watch's stretches, in their order.
-        last_run: when the target's last run ended (microseconds), or None; for `NO_RUNS`.
-        watched_since: since when runs would have been seen; for `NO_RUNS`.
-        finding: what the detector says, for `TREND`, `ANOMALY` and `FORECAST`; None is no data.
-    """
-
-    tallies: tuple[Tally, ...] = ()
-    last_run: int | None = None
-    watched_since: int = 0
-    finding: Finding | None = None
-
-
-Sampler = Callable[[Target, int], Sample]
-"""Finds the sample of a target at a time in microseconds; may raise."""
-
-
-@attrs.frozen(kw_only=True)
-class Verdict:
-    """What a look at a target came to.
-
-    Attributes:
-        key, watch, scope: the target's.
-        state: what it came to.
-        level: of a breach; None of anything else.
-        settled: not even near a breach, so that an alert may clear. A `clear` that is not settled
-            does not fire, and does not end what fires.
-        value, threshold: in the watch's unit; the limit is the one that is breached, or the first.
-        low, high: the 95 % interval of the value, NaN where it has none.
-        sample_size, bad: runs, and how many of them are bad.
-        seconds: of the stretch they are from.
-        words: what a detector says, or why evaluation failed.
-    """
-
-    key: str
-    watch: Watch
-    scope: Scope
-    state: State
-    level: AlertLevel | None = None
-    settled: bool = False
-    value: float = math.nan
-    threshold: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    sample_size: int = 0
-    bad: int = 0
-    seconds: float = math.nan
-    words: str = ""
 
 
 def evaluate(targets: Iterable[Target], sampler: Sampler, now: int) -> list[Verdict]:
@@ -167,80 +54,6 @@ def _verdict(target: Target, state: State, **values: object) -> Verdict:
 
 
 # Shares and quantiles
-
-
-@cache
-def strictness(part: float) -> float:
-    """How many standard deviations a stretch of a part of the window must be beyond a limit."""
-    return _Z if part >= 1 else NormalDist().inv_cdf(1 - _DOUBT * _SHORT * part)
-
-
-def least_bad(allowed: float) -> int:
-    """How many bad runs there must be at least, whatever the share."""
-    return MIN_BAD if allowed >= RARE else MIN_BAD_RARE
-
-
-def is_beyond(runs: int, bad: int, allowed: float, z: float) -> bool:
-    """Whether Wilson's bound of z standard deviations is above the share that is allowed.
-
-    The bound is the share that the score test would just not reject, so this is the test itself.
-    """
-    return bad - runs * allowed > z * math.sqrt(runs * allowed * (1 - allowed))
-
-
-def is_below(runs: int, bad: int, allowed: float, z: float) -> bool:
-    """Whether the upper bound is below the share that is allowed."""
-    return runs * allowed - bad > z * math.sqrt(runs * allowed * (1 - allowed))
-
-
-def allowed_share(watch: Watch, limit: Limit) -> float:
-    """The share of bad runs up to which there is no breach."""
-    if watch.kind is Kind.BEYOND:
-        return watch.share
-    if watch.kind is Kind.BURN:
-        return limit.value * (1 - watch.objective)
-    return limit.value if watch.above else 1 - limit.value
-
-
-def share_breach(watch: Watch, tallies: tuple[Tally, ...]) -> tuple[int, int] | None:
-    """The limit and the stretch (the longest) that show a breach, or None.
-
-    All shorter stretches must be beyond the limit too, if without proof: what is over does not
-    begin to fire because the window still remembers it.
-    """
-    last = len(tallies) - 2  # the last one is for clearing
-    for number, limit in enumerate(watch.limits):
-        allowed = allowed_share(watch, limit)
-        least, found = least_bad(allowed), None
-        for place, tally in enumerate(tallies[: last + 1]):
-            bad = tally.bad[number] if tally.runs else 0
-            if bad <= allowed * tally.runs:
-                break
-            if bad >= least and is_beyond(
-                tally.runs, bad, allowed, strictness(watch.stretches[place].part)
-            ):
-                found = number, place
-        if found is not None:
-            return found
-    return None
-
-
-def share_settled(watch: Watch, tallies: tuple[Tally, ...]) -> bool:
-    """Whether a share is below its limit: few bad runs lately, and enough runs that say so.
-
-    Enough are those whose upper bound is below the limit, or the last 40 with half of what is
-    allowed; for a limit of a few percent the bound alone would take hundreds.
-    """
-    allowed = allowed_share(watch, watch.limits[-1])
-    newest, clearing = tallies[0], tallies[-1]
-    if not newest.runs or newest.bad[-1] > RELAXED * allowed * newest.runs:
-        return False
-    if clearing.runs >= LAST_RUNS and clearing.bad[-1] <= HALF * allowed * clearing.runs:
-        return True
-    return any(
-        tally.runs >= LAST_RUNS and is_below(tally.runs, tally.bad[-1], allowed, _Z)
-        for tally in tallies[1:]
-    )
 
 
 def _share(target: Target, sample: Sample, _now: int) -> Verdict:
@@ -274,17 +87,6 @@ def _share_figures(
     if watch.above:
         return {**known, "value": value, "low": low, "high": high}
     return {**known, "value": 1 - value, "low": 1 - high, "high": 1 - low}
-
-
-def quantile_levels(runs: int, quantile: float) -> tuple[float, float]:
-    """The levels of the quantiles that hold a quantile of so many runs with 95 % confidence.
-
-    The share of runs below the true quantile is the quantile's level, give or take.
-
-    >>> [round(level, 3) for level in quantile_levels(100, 0.95)]
-    [0.888, 0.978]
-    """
-    return wilson(quantile * runs, runs)
 
 
 # Runs beyond a limit, one by one
@@ -427,7 +229,7 @@ def _burn(target: Target, sample: Sample, _now: int) -> Verdict:
 
 def _burns(tally: Tally, allowed: float) -> bool:
     bad = tally.bad[0] if tally.runs else 0
-    return bad >= least_bad(allowed) and is_beyond(tally.runs, bad, allowed, _Z)
+    return bad >= least_bad(allowed) and is_beyond(tally.runs, bad, allowed, Z_95)
 
 
 def _burn_figures(watch: Watch, tally: Tally, place: int) -> dict[str, object]:

@@ -15,8 +15,9 @@ from typing import Literal, NamedTuple
 import attrs
 
 from perfmon.alerts.episodes import rank
-from perfmon.alerts.life import Standing, micros
 from perfmon.alerts.plain import alert_of, plain_alert
+from perfmon.alerts.settings import micros
+from perfmon.alerts.step import Standing
 from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert, from_micros
 from perfmon.sections import AlertsTable
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from perfmon.alerts.episodes import Episode, rank
-from perfmon.alerts.evidence import MIN_BAD
-from perfmon.alerts.rules import Kind
+from perfmon.alerts.shares import MIN_BAD
+from perfmon.alerts.watch import Kind
 
 _SHARES = (Kind.SHARE, Kind.BEYOND)
 _SUMS = (Kind.NUMBER, Kind.BUDGET)

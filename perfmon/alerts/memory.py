@@ -9,11 +9,11 @@ from typing import Any
 
 import attrs
 
+from perfmon.alerts.advice import Details
 from perfmon.alerts.episodes import Episode
-from perfmon.alerts.evidence import State
-from perfmon.alerts.rules import Kind
 from perfmon.alerts.silences import Silence
-from perfmon.alerts.words import Details
+from perfmon.alerts.verdicts import State
+from perfmon.alerts.watch import Kind
 from perfmon.records import AlertLevel, MetricType
 
 VERSION = 1

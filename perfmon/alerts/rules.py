@@ -1,145 +1,22 @@
-"""What is watched: thresholds and rules as watches, and the agents, tenants, ... they are about."""
+"""What a configuration watches: its thresholds and rules, made into watches."""
 
 from __future__ import annotations
 
-import enum
 import math
-from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
-from hashlib import blake2s
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import attrs
 
+from perfmon.alerts.watch import LAST_RUNS, Kind, Limit, Stretch, Watch
 from perfmon.config import Config
-from perfmon.measurements import ANY_AGENT
-from perfmon.records import AlertLevel, CellKey, MetricType, Scope
+from perfmon.records import AlertLevel, MetricType
 from perfmon.sections import AlertsTable, Rule, Thresholds
 
-LAST_RUNS = 20
-"""A window with fewer runs is widened to the last so many."""
 CLEARING_RUNS = 40
 """Fewer than these seldom prove that a share is below a limit."""
-HORIZON_SECONDS = 24 * 3600.0
-"""No evidence is older, but where a window is itself longer."""
-_DAYS = 86_400.0
 
 
-class Kind(enum.StrEnum):
-    """How a watch looks at runs."""
-
-    SHARE = "share"  # of runs that are bad: a rate
-    BEYOND = "beyond"  # the share of runs beyond the limit: a quantile
-    ANY = "any"  # three runs beyond the limit: a maximum
-    SINGLE = "single"  # one run far beyond it
-    MEAN = "mean"
-    NUMBER = "number"  # counts and totals, which are what they are
-    BUDGET = "budget"
-    BURN = "burn"
-    NO_RUNS = "no_runs"
-    UNFINISHED = "unfinished"
-    TREND = "trend"
-    ANOMALY = "anomaly"
-    FORECAST = "forecast"
-
-
-class Limit(NamedTuple):
-    """From where on a breach has a level; for a burn rate `value` is the factor."""
-
-    level: AlertLevel
-    value: float
-
-
-class Stretch(NamedTuple):
-    """A stretch of time up to now that a watch wants to know about.
-
-    Attributes:
-        seconds: its length.
-        runs: it is lengthened to the last so many runs with the value (to `HORIZON_SECONDS` or its
-            own length at most), where it has fewer.
-        part: the part of the watch's whole window it is; shorter ones are held to a stricter bound.
-        period: instead of a length, since the beginning of the current `hour`, `day`, `week` or
-            `month` in UTC.
-    """
-
-    seconds: float
-    runs: int = 0
-    part: float = 1.0
-    period: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class Watch:
-    """A threshold or rule, made ready to be looked at.
-
-    Attributes:
-        rule: its name, unique; a part of the keys of its alerts.
-        kind: how it looks at runs.
-        metric, metric_type: the field of `PerformanceMetrics` (or empty), and what it is about.
-        unit: of value and limit: `share`, `ms`, `MiB`, `$`, `tokens`, `s`, `runs`, ... or empty.
-        above: whether what is above the limit is bad, not what is below.
-        limits: the most urgent first.
-        stretches: what a sample must tell of, in this order.
-        share: for a quantile, the share of runs that may be beyond the limit.
-        word: for a trend, the direction that is bad.
-        within: for a forecast, how many seconds ahead.
-        objective: for a burn rate, the share of runs that should succeed.
-        by: the dimensions whose values are watched apart; empty is all together.
-        globs: the values it is about, by dimension.
-        is_default: a threshold, which gives way to a rule about the same metric.
-        for_, keep_firing_for, group_wait: seconds.
-    """
-
-    rule: str
-    kind: Kind
-    metric: str = ""
-    metric_type: MetricType
-    unit: str = ""
-    above: bool = True
-    limits: tuple[Limit, ...]
-    stretches: tuple[Stretch, ...] = ()
-    share: float = 0.0
-    word: str = ""
-    within: float = 0.0
-    objective: float = 0.0
-    by: tuple[str, ...] = ()
-    globs: tuple[tuple[str, str], ...] = ()
-    is_default: bool = False
-    for_: float = 0.0
-    keep_firing_for: float = 60.0
-    group_wait: float = 2.0
-
-    @property
-    def family(self) -> str:
-        """What alerts of one scope say the same about: successes and errors are one thing."""
-        kinds = (MetricType.SUCCESS_RATE, MetricType.ERROR_RATE)
-        return "success" if self.metric_type in kinds else self.metric_type.value
-
-    @property
-    def sign(self) -> int:
-        """+1 where above is bad, else -1."""
-        return 1 if self.above else -1
-
-    def matches(self, key: CellKey) -> bool:
-        """Whether runs of this key are of those it is about."""
-        for dimension, glob in self.globs:
-            value = getattr(key, _FIELDS[dimension])
-            if value is None or not fnmatchcase(value, glob):
-                return False
-        return True
-
-
-class Target(NamedTuple):
-    """One thing that a watch is looked at for; `key` is its alert's, the same for ever."""
-
-    key: str
-    watch: Watch
-    scope: Scope
-
-
-_FIELDS = {
-    "agent": "agent_name", "agent_type": "agent_type", "model": "model", "tenant": "tenant",
-}  # fmt: skip
 _S, _T, _N = Kind.SHARE, Kind.MEAN, Kind.NUMBER
 _M = MetricType
 _METRICS: dict[str, tuple[Kind, MetricType, str]] = {
@@ -392,54 +269,3 @@ def _burning(rule: Rule, objective: float) -> Iterator[Watch]:
             limits=tuple(Limit(level, burn.factor) for burn in burns),
             stretches=tuple(stretches), objective=objective,
         )  # fmt: skip
-
-
-def targets(watched: Iterable[Watch], keys: Iterable[CellKey]) -> list[Target]:
-    """What to look at, given the keys of the runs (or measurements) that are known.
-
-    The whole system is there with no keys at all; everything else comes from them.
-    """
-    watched = list(watched)
-    known = [key for key in dict.fromkeys(keys) if key.agent_name != ANY_AGENT]
-    found: dict[str, Target] = {}
-    for watch in watched:
-        rivals = [other for other in watched if _replaces(other, watch)]
-        by_scope: dict[Scope, list[CellKey]] = {} if watch.by else {Scope(): []}
-        for key in known:
-            scope = _scope(watch.by, key)
-            if watch.by and len(labels(scope)) == len(watch.by) and watch.matches(key):
-                by_scope.setdefault(scope, []).append(key)
-        for scope, own in by_scope.items():
-            if not any(own and all(rival.matches(key) for key in own) for rival in rivals):
-                key_text = alert_key(watch.rule, scope)
-                found[key_text] = Target(key_text, watch, scope)
-    return list(found.values())
-
-
-def _replaces(rule: Watch, threshold: Watch) -> bool:
-    """Whether a rule is one about the same as a threshold, for fewer runs."""
-    same = ("kind", "metric", "above")
-    return (
-        threshold.is_default
-        and not rule.is_default
-        and bool(rule.globs)
-        and "agent" in threshold.by
-        and "agent" in rule.by
-        and all(getattr(rule, name) == getattr(threshold, name) for name in same)
-    )
-
-
-def _scope(by: tuple[str, ...], key: CellKey) -> Scope:
-    return Scope(**{_FIELDS[name]: getattr(key, _FIELDS[name]) for name in by})
-
-
-def labels(scope: Scope) -> dict[str, str]:
-    """What a scope fixes, by dimension; empty for the whole system."""
-    values = {name: getattr(scope, field) for name, field in _FIELDS.items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def alert_key(rule: str, scope: Scope) -> str:
-    """The stable key of a rule's alert about a scope."""
-    parts = [rule, *(f"{name}={value}" for name, value in sorted(labels(scope).items()))]
-    return blake2s("\0".join(parts).encode(), digest_size=10).hexdigest()

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from perfmon.alerts.evidence import Finding, Sample, Tally, quantile_levels
-from perfmon.alerts.rules import HORIZON_SECONDS, Kind, Stretch, Target, Watch
+from perfmon.alerts.shares import quantile_levels
+from perfmon.alerts.targets import Target
+from perfmon.alerts.verdicts import Finding, Sample, Tally
+from perfmon.alerts.watch import HORIZON_SECONDS, Kind, Stretch, Watch
 from perfmon.checks import RUN_FIELDS
 from perfmon.measurements import MEASUREMENT_FIELDS, State
 from perfmon.records import CellKey, Scope, from_micros, to_micros

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from perfmon.alerts.rules import Watch
     from perfmon.alerts.runs import Rows
+    from perfmon.alerts.watch import Watch
     from perfmon.config import Config
     from perfmon.monitor import PerformanceMonitor
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
-from perfmon.alerts.evidence import State, Tally, Verdict
-from perfmon.alerts.life import Machine, Settings
-from perfmon.alerts.rules import Target, alert_key, watches
+from perfmon.alerts.life import Machine
+from perfmon.alerts.rules import watches
+from perfmon.alerts.settings import Settings
+from perfmon.alerts.targets import Target, alert_key
+from perfmon.alerts.verdicts import State, Tally, Verdict
 from perfmon.config import Config
 from perfmon.records import CellKey, Scope
 

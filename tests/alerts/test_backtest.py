@@ -15,9 +15,11 @@ from perfmon import ConfigError
 from perfmon.alerts.backtest import _code, backtest, codes
 from perfmon.alerts.cases import read_cases, run_case
 from perfmon.alerts.evidence import judge
-from perfmon.alerts.life import Machine, Settings
-from perfmon.alerts.rules import targets, watches
+from perfmon.alerts.life import Machine
+from perfmon.alerts.rules import watches
 from perfmon.alerts.runs import Rows, period_start
+from perfmon.alerts.settings import Settings
+from perfmon.alerts.targets import targets
 from perfmon.checks import checked_run
 from perfmon.measurements import MEASUREMENT_FIELDS, State
 from perfmon.records import from_micros

@@ -7,10 +7,10 @@ import pytest
 from shapes import SECOND, T0, Life, over, target, verdict
 
 from perfmon import AlertLevel, InvalidRun
-from perfmon.alerts.evidence import State
+from perfmon.alerts.advice import Details, Part
 from perfmon.alerts.life import Machine
-from perfmon.alerts.rules import Target, alert_key
-from perfmon.alerts.words import Details, Part
+from perfmon.alerts.targets import Target, alert_key
+from perfmon.alerts.verdicts import State
 from perfmon.records import Scope
 
 ERRORS = target("error_rate_max", agent="a")

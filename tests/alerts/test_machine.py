@@ -6,9 +6,11 @@ import random
 
 import pytest
 
-from perfmon.alerts.evidence import State, Verdict
-from perfmon.alerts.life import Machine, Settings
-from perfmon.alerts.rules import Kind, Limit, Watch, alert_key
+from perfmon.alerts.life import Machine
+from perfmon.alerts.settings import Settings
+from perfmon.alerts.targets import alert_key
+from perfmon.alerts.verdicts import State, Verdict
+from perfmon.alerts.watch import Kind, Limit, Watch
 from perfmon.records import AlertLevel, MetricType, Scope
 
 SECOND = 1_000_000

@@ -9,7 +9,9 @@ import pytest
 from shapes import config, key, watch
 
 from perfmon import AlertLevel, ConfigError, PerformanceMetrics
-from perfmon.alerts.rules import _METRICS, Kind, labels, targets, watches
+from perfmon.alerts.rules import _METRICS, watches
+from perfmon.alerts.targets import labels, targets
+from perfmon.alerts.watch import Kind
 from perfmon.config import Config
 from perfmon.measurements import ANY_AGENT
 from perfmon.records import MetricType

@@ -1,0 +1,172 @@
+"""What to do about an alert, where the figures behind it say so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from perfmon.alerts.words import Situation
+
+_ONE = 0.6  # of the bad runs are on one model or agent
+_RISE = 2.0
+_GROWTH = 1.25
+_FEW = 3
+_OFTEN_RETRIED = 0.1
+
+
+@attrs.frozen
+class Part:
+    """An agent's or a model's part of the runs an alert is about."""
+
+    name: str
+    bad: int
+    runs: int
+
+
+@attrs.frozen(kw_only=True)
+class Details:
+    """Figures behind a breach, as far as they are known; `before` is the window before this one.
+
+    Attributes:
+        errors, errors_before: error classes with their counts, most frequent first.
+        runs, runs_before: how many runs those are of.
+        agents, models: the worst first.
+        retry_rate, retry_rate_before: shares of runs.
+        prompt_tokens, prompt_tokens_before: mean input tokens of a run.
+    """
+
+    errors: dict[str, int] = attrs.Factory(dict)
+    errors_before: dict[str, int] = attrs.Factory(dict)
+    runs: int = 0
+    runs_before: int = 0
+    agents: tuple[Part, ...] = ()
+    models: tuple[Part, ...] = ()
+    retry_rate: float = math.nan
+    retry_rate_before: float = math.nan
+    prompt_tokens: float = math.nan
+    prompt_tokens_before: float = math.nan
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Details:
+        """From its JSON values."""
+        made: dict[str, Any] = {
+            name: math.nan if value is None else value for name, value in plain.items()
+        }
+        for name in ("agents", "models"):
+            made[name] = tuple(Part(**part) for part in plain[name])
+        return cls(**made)
+
+    def figures(self) -> dict[str, Any]:
+        """What is known of it, as JSON values."""
+        found: dict[str, Any] = {}
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            known = not math.isnan(value) if isinstance(value, float) else bool(value)
+            if known:
+                parts = isinstance(value, tuple)
+                found[field.name] = [attrs.asdict(part) for part in value] if parts else value
+        return found
+
+
+def recommendation(situation: Situation, details: Details) -> str | None:
+    """What the figures advise, or None where they say nothing particular."""
+    advice = (_class_rises, _one_model, _one_agent, _retries, _prompts)
+    about_money = situation.unit in ("$", "tokens", "ms")
+    ordered = (_prompts, _retries, _one_model, _one_agent, _class_rises) if about_money else advice
+    return next((text for ask in ordered if (text := ask(situation, details))), None)
+
+
+def _class_rises(_situation: Situation, details: Details) -> str | None:
+    if not details.errors:
+        return None
+    name, count = max(details.errors.items(), key=lambda item: (item[1], item[0]))
+    share, all_errors = count / max(1, details.runs), sum(details.errors.values())
+    before = details.errors_before.get(name, 0)
+    share_before = before / details.runs_before if details.runs_before else math.nan
+    if count < _FEW or count < all_errors / 2:
+        return None
+    rose = "" if math.isnan(share_before) else f", {share_before:.1%} in the window before"
+    if not math.isnan(share_before) and share < _RISE * share_before:
+        return None
+    return (
+        f"Look at {name} first: it is {count:,} of {all_errors:,} errors"
+        f" ({share:.1%} of runs{rose}). {_hint(name)}".rstrip()
+    )
+
+
+def _hint(error: str) -> str:
+    plain = error.lower().replace("_", "").replace(" ", "")
+    for words, hint in _HINTS:
+        if any(word in plain for word in words):
+            return hint
+    return ""
+
+
+_HINTS = (
+    (("ratelimit", "429", "quota"), "Run fewer at once, back off, or raise the quota."),
+    (("timeout", "deadline"), "See which step is slow before raising the time limit."),
+    (("auth", "401", "403", "apikey", "permission"), "Check the credentials and their rights."),
+    (("context", "tokenlimit", "toolong", "maxtoken"), "Shorten what goes into the prompt."),
+    (("connection", "network", "dns", "503", "502", "unavailable"),
+     "Check whether the provider is up, and send to another one meanwhile."),
+    (("json", "parse", "schema", "validation", "format"),
+     "Look at recent changes of prompt or model: the output has another form."),
+    (("memory", "oom"), "Give it more memory, or less to hold at once."),
+)  # fmt: skip
+
+
+def _one(parts: tuple[Part, ...]) -> Part | None:
+    """The part that has most of what is bad, and more than its share."""
+    if len(parts) < 2:
+        return None
+    worst = max(parts, key=lambda part: (part.bad, part.name))
+    bad, runs = sum(part.bad for part in parts), sum(part.runs for part in parts)
+    others_bad, others = bad - worst.bad, runs - worst.runs
+    if worst.bad < _FEW or worst.bad < _ONE * bad or not others:
+        return None
+    return worst if worst.bad * others >= _RISE * others_bad * worst.runs else None
+
+
+def _one_model(_situation: Situation, details: Details) -> str | None:
+    worst = _one(details.models)
+    if worst is None:
+        return None
+    bad = sum(part.bad for part in details.models)
+    return (
+        f"{worst.bad:,} of {bad:,} bad runs are on model {worst.name}"
+        f" ({worst.bad:,} of its {worst.runs:,}): use another one until it is well."
+    )
+
+
+def _one_agent(situation: Situation, details: Details) -> str | None:
+    worst = None if "agent" in situation.labels else _one(details.agents)
+    if worst is None:
+        return None
+    bad = sum(part.bad for part in details.agents)
+    return (
+        f"Look at agent {worst.name} first: it has {worst.bad:,} of {bad:,} bad runs"
+        f" ({worst.bad:,} of its {worst.runs:,})."
+    )
+
+
+def _retries(_situation: Situation, details: Details) -> str | None:
+    now, before = details.retry_rate, details.retry_rate_before
+    if not now >= _OFTEN_RETRIED or now < _RISE * before:
+        return None
+    was = "" if math.isnan(before) else f", {before:.1%} in the window before"
+    return (
+        f"{now:.1%} of runs were retried{was}: what makes them fail at first costs time and money."
+    )
+
+
+def _prompts(_situation: Situation, details: Details) -> str | None:
+    now, before = details.prompt_tokens, details.prompt_tokens_before
+    if not now >= _GROWTH * before:
+        return None
+    return (
+        f"Prompts grew from {before:,.0f} to {now:,.0f} tokens a run: look at what was added,"
+        " such as history or retrieved text."
+    )

@@ -1,0 +1,48 @@
+"""A batch on its way to storage, and whose rows are in it."""
+
+from __future__ import annotations
+
+import attrs
+
+from perfmon.recorder import Bulk
+from perfmon.roles import Stored
+from perfmon.window.batch import Batch
+from perfmon.window.window import Mask, Receipted
+
+
+@attrs.frozen(eq=False)
+class Share:
+    """Which rows of a batch belong to a bulk."""
+
+    bulk: Bulk
+    runs: slice
+    measurements: slice
+
+    def __len__(self) -> int:
+        """How many rows it is."""
+        return _length(self.runs) + _length(self.measurements)
+
+    def settle(self, new: Stored, lost: Stored) -> None:
+        """Tell the bulk what became of its rows."""
+        accepted, dropped = (
+            int(masks.runs[self.runs].sum() + masks.measurements[self.measurements].sum())
+            for masks in (new, lost)
+        )
+        rows = len(self)
+        self.bulk.settle(accepted=accepted, duplicates=rows - accepted - dropped, dropped=dropped)
+
+
+@attrs.define(eq=False)
+class Waiting:
+    """A batch on its way to storage."""
+
+    batch: Batch
+    suspected: tuple[Mask, Mask]
+    where: Receipted
+    shares: list[Share]
+    position: tuple[int, int] | None = None
+    journaled: bool = True
+
+
+def _length(piece: slice) -> int:
+    return int(piece.stop) - int(piece.start)
