@@ -27,7 +27,7 @@ def postgres():
     import psycopg
 
     try:
-        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=30)
     except psycopg.OperationalError:
         if os.environ.get("CI"):
             raise

@@ -190,17 +190,25 @@ def test_report_is_the_reports_dictionary(here, runs):
     assert report["agent_metrics"].keys() == {"agent-0", "agent-1"}
 
 
-def test_report_takes_a_range_or_a_window(runs):
+def test_report_takes_a_range_or_a_window(here, runs):
     """A range and a window each count only their own runs; both at once are refused."""
-    perfmon("import", runs)
+    (here / "old.csv").write_text(
+        HEADER
+        + "\n"
+        + "".join(f"o{n},a,t,success,{time.time() - 7200},1,1,1,\n" for n in range(40))
+    )
+    perfmon("import", runs, "old.csv")
     counts = [
         json.loads(perfmon("report", "--format", "json", *asked).stdout)["system_metrics"][
             "total_tasks"
         ]
-        for asked in (["--window-minutes", 1], ["--since", "2020-01-01"], ["--until", "2020-01-01"])
+        for asked in (
+            ["--window-minutes", 60],
+            ["--since", "2020-01-01"],
+            ["--until", "2020-01-01"],
+        )
     ]
-    assert 55 <= counts[0] <= 61
-    assert counts[1:] == [100, 0]
+    assert counts == [100, 140, 0]
     perfmon("report", "--window-minutes", 5, "--since", "2020-01-01", code=2)
 
 
@@ -360,7 +368,7 @@ def wait_for_url(started):
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -368,7 +376,7 @@ def end(started):
     """Ctrl-C; returns the exit code and how long it took."""
     began = time.monotonic()
     started.send_signal(signal.SIGINT)
-    return started.wait(20), time.monotonic() - began
+    return started.wait(60), time.monotonic() - began
 
 
 def test_serve_answers_until_it_is_interrupted(here, runs):
@@ -443,7 +451,7 @@ def test_demo_keeps_its_history_where_it_is_told(here):
 def stored(path):
     if not path.exists():
         return 0
-    with closing(sqlite3.connect(path, timeout=10)) as connection:
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
         try:
             return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
         except sqlite3.OperationalError:

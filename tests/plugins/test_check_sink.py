@@ -146,7 +146,7 @@ async def test_a_sink_is_called_by_the_monitor(receiver):
     with PerformanceMonitor(config, storage_url="memory:") as monitor:
         for _ in range(2):
             monitor.hook.deliver_alert(alert=make_alert(), message=make_message())
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while monitor.get_stats()["plugins"]["slack"]["calls"] < 2:
             assert time.monotonic() < until
             await asyncio.sleep(0.01)

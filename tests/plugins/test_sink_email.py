@@ -122,7 +122,7 @@ def serve(mailbox):
         return servers[-1].port
 
     yield start
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while OPEN:  # its loop would end before it could close them
         assert time.monotonic() < until, OPEN
         time.sleep(0.01)
@@ -436,7 +436,7 @@ if BINARY and os.geteuid() == 0:
                     extra_groups=[], start_new_session=True,
                 )  # fmt: skip
             try:
-                until = time.monotonic() + 30
+                until = time.monotonic() + 60
                 while not await greets(ports["secure"]):
                     said = what_it_says(place)
                     assert process.returncode is None, said
@@ -464,7 +464,7 @@ if BINARY and os.geteuid() == 0:
             writer.close()
 
     async def arrived(mailbox, number):
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while len(mailbox.mails) < number:
             assert time.monotonic() < until, f"{len(mailbox.mails)} of {number} mails arrived"
             await asyncio.sleep(0.02)
