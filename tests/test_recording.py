@@ -379,7 +379,13 @@ def test_bulks_are_refused_when_there_is_no_room(tmp_path, monkeypatch):
 def test_a_bulk_that_another_caller_is_storing_is_waited_for(monkeypatch):
     """Nothing runs in the background, and another thread took it in: the receipt is exact."""
     monitor = PerformanceMonitor(storage_url="memory:")
-    store_now, others = monitor.store_now, threading.Timer(0.05, monitor.store_now)
+    store_now = monitor.store_now
+
+    def store_soon():
+        wait_for(lambda: len(monitor.recorder))
+        store_now()
+
+    others = threading.Thread(target=store_soon)
     monkeypatch.setattr(monitor, "store_now", lambda: None)
     others.start()
     run = dict(run_id="a", agent_name="planner", agent_type="react", status="success")

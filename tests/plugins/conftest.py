@@ -91,6 +91,14 @@ async def receiver():
         yield receiver
 
 
+@pytest.fixture
+def nobody():
+    """A port of this machine where nobody listens, and that nobody else gets."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
 class Names:
     """A resolver that knows these names alone, each with a list of answers, the last for ever."""
 

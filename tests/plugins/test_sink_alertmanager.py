@@ -114,9 +114,9 @@ async def test_what_an_alert_says(sink, peer, receiver):
     assert (alert["startsAt"], alert["endsAt"]) == ("2026-01-01T12:00:00Z", "2026-01-01T12:06:30Z")
 
 
-async def test_every_peer_gets_it_and_one_is_enough(sink, peer, receiver, caplog):
+async def test_every_peer_gets_it_and_one_is_enough(sink, peer, receiver, caplog, nobody):
     """The one that is away is named once, not at every message."""
-    away = f"http://127.0.0.1:{unused_port()}"
+    away = f"http://127.0.0.1:{nobody}"
     made = sink(urls=[away, f"{receiver.url}/prefix", f"{receiver.url}/prefix"])
     with caplog.at_level(logging.WARNING, "perfmon"):
         for _ in range(3):

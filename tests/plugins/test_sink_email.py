@@ -91,11 +91,18 @@ class Server(Controller):
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             AUTHORITY.issue_cert("127.0.0.1", "localhost").configure_cert(context)
         self.context = context
+        self.listening = socket.create_server(("127.0.0.1", 0))
         super().__init__(
             post,
             hostname="127.0.0.1",
-            port=unused_port(),
+            port=self.listening.getsockname()[1],
             ssl_context=context if how == "tls" else None,
+            ready_timeout=60,
+        )
+
+    def _create_server(self):
+        return self.loop.create_server(
+            self._factory_invoker, sock=self.listening, ssl=self.ssl_context
         )
 
     def factory(self):
@@ -323,10 +330,10 @@ async def test_a_wrong_password_is_for_good_and_is_in_no_error(serve):
     assert "wrong-0123" not in f"{caught.value!r} {made._config!r} {config!r}"
 
 
-async def test_nobody_there_and_a_server_that_hangs_are_passing_failures():
+async def test_nobody_there_and_a_server_that_hangs_are_passing_failures(nobody):
     """The second is given up in time."""
     with pytest.raises(DeliveryError, match="could not be asked") as caught:
-        await EmailSink(config_of(unused_port())).deliver_alert(make_message())
+        await EmailSink(config_of(nobody)).deliver_alert(make_message())
     assert not caught.value.permanent
     with socket.create_server(("127.0.0.1", 0)) as silent:
         made = EmailSink(config_of(silent.getsockname()[1], timeout="300ms"))
