@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import socket
 
 import pytest
 from hypothesis import settings
@@ -19,6 +21,19 @@ POSTGRES = os.environ.get("PERFMON_TEST_POSTGRES", "postgresql://postgres@127.0.
 def pytest_xdist_auto_num_workers():
     """`-n auto`: beyond a few, they would only wait for each other's databases."""
     return min(os.cpu_count() or 1, 8)
+
+
+@pytest.fixture
+def free_port():
+    """Finds ports to be listened at soon; the system gives them to nobody who asks for any."""
+
+    def find():
+        for port in secrets.SystemRandom().sample(range(20_000, 32_000), 100):
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
+        raise AssertionError("no port is free")
+
+    return find
 
 
 @pytest.fixture(scope="session")

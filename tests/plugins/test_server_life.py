@@ -175,7 +175,7 @@ async def test_a_signal_ends_it_with_streams_and_requests_open(process, run_of, 
         took = time.monotonic() - begun
         half.close()
     assert (process.returncode, output.strip(), errors) == (0, "over 1", "")
-    assert took < 10
+    assert took < 30
 
 
 async def test_a_cancellation_is_never_lost():
@@ -215,5 +215,5 @@ def test_a_call_that_hangs_delays_no_shutdown(monitor):
 
     stopping = []
     asyncio.run(hang())
-    assert time.monotonic() - stopping[0] < 10
+    assert time.monotonic() - stopping[0] < 30
     release.set()

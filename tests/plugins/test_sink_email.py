@@ -19,13 +19,12 @@ from pathlib import Path
 
 import pytest
 import trustme
-from aiohttp.test_utils import unused_port
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 from perfmon_email import EmailSink
 
 from perfmon import Config, ConfigError, DeliveryError
-from perfmon.testing import check_sink, make_alert, make_message
+from perfmon.testing import make_alert, make_message
 
 PASSWORD = "pass-0123456789"
 AUTHORITY = trustme.CA()
@@ -361,9 +360,9 @@ async def test_a_name_in_an_address_stays_a_name(sink, mailbox):
     assert (address.display_name, address.addr_spec) == ("Doe, Jörg (on call)", "doe@example.com")
 
 
-async def test_it_holds_to_what_every_sink_must(sink, mailbox):
+async def test_it_holds_to_what_every_sink_must(sink, mailbox, checked):
     """And every mail is one that can be read."""
-    assert await asyncio.to_thread(check_sink, sink().deliver_alert) == []
+    assert await checked(sink().deliver_alert) == []
     for mail in mailbox.mails:
         assert mail["Subject"]
         assert not mail.defects
@@ -429,12 +428,12 @@ if BINARY and os.geteuid() == 0:
         return "".join(path.read_text() for path in (place / "told", *place.glob("*log")))
 
     @pytest.fixture
-    async def real(serve):
+    async def real(serve, free_port):
         """A real server that hands on what it takes to `mailbox`; its ports with and without TLS."""
         # Not `tmp_path`, which its user cannot get at.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             place = Path(name)
-            ports = {"secure": unused_port(), "plain": unused_port(), "onward": serve()}
+            ports = {"secure": free_port(), "plain": free_port(), "onward": serve()}
             lay_out(place, ports)
             flags = ["-C", f"{place}/exim.conf", "-bdf"]
             with (place / "told").open("wb") as told:
@@ -466,7 +465,7 @@ if BINARY and os.geteuid() == 0:
         except OSError:
             return False
         try:
-            return (await asyncio.wait_for(reader.readline(), 5)).startswith(b"220 ")
+            return (await asyncio.wait_for(reader.readline(), 60)).startswith(b"220 ")
         finally:
             writer.close()
 
@@ -524,7 +523,7 @@ if BINARY and os.geteuid() == 0:
         await arrived(mailbox, 1)
         assert [envelope.rcpt_tos for envelope in mailbox.envelopes] == [["two@example.com"]]
 
-    async def test_the_real_one_takes_whatever_is_sent(real, mailbox):
+    async def test_the_real_one_takes_whatever_is_sent(real, mailbox, checked):
         """Odd text, times that are missing, a thousand at once; and hands it all on."""
         made, taken = by(real[1], security="none"), []
 
@@ -532,5 +531,5 @@ if BINARY and os.geteuid() == 0:
             await made.deliver_alert(message)
             taken.append(message)
 
-        assert await asyncio.to_thread(check_sink, deliver) == []
+        assert await checked(deliver) == []
         assert len(await arrived(mailbox, len(taken))) == len(taken) > 10
