@@ -347,9 +347,9 @@ def test_init_writes_a_configuration_that_works(here):
 
 
 @contextmanager
-def process(*arguments):
+def process(*arguments, program="from perfmon.cli import main; main()"):
     """The real program in a process of its own, killed at the end if it still runs."""
-    command = [sys.executable, "-c", "from perfmon.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", program, *map(str, arguments)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -456,13 +456,32 @@ def stored(path):
             return 0
 
 
+# Reads no further than half of the file before the interruption has come.
+HELD = """
+import signal, time
+from perfmon.cli import main
+from perfmon.importing.files import Source
+
+rows = Source._rows
+
+def held(source, reader):
+    for number, item in enumerate(rows(source, reader)):
+        while number == 30_000 and signal.getsignal(signal.SIGINT) != signal.default_int_handler:
+            time.sleep(0.01)
+        yield item
+
+Source._rows = held
+main()
+"""
+
+
 def test_an_interrupted_import_can_be_repeated(here):
     """Ctrl-C ends after the batch in hand, exit code 130; a repeat adds the rest, none twice."""
     path, rows = here / "many.csv", 60_000
     path.write_text(
         HEADER + "\n" + "".join(f"r{n},a,t,success,{1e9 + n},1,1,1,\n" for n in range(rows))
     )
-    with process("import", path) as started:
+    with process("import", path, program=HELD) as started:
         deadline = time.monotonic() + 60
         while stored(here / "perfmon.db") < 2000:
             assert time.monotonic() < deadline, started.stderr.read()
