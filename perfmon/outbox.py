@@ -113,10 +113,12 @@ class Outbox:
         if thread is None:
             return
         self._stopping.set()
-        lanes = list(self._lanes.values())
-        for lane in lanes:
+        for lane in list(self._lanes.values()):
             lane.end()
         thread.join(timeout)
+        lanes = list(self._lanes.values())  # it may have met another sink meanwhile
+        for lane in lanes:
+            lane.end()
         for lane in lanes:
             lane.join(max(0.0, until - time.monotonic()))
             self._let_go(lane)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import socket
 
 import pytest
 from hypothesis import settings
@@ -21,13 +23,26 @@ def pytest_xdist_auto_num_workers():
     return min(2 * (os.cpu_count() or 1), 8)
 
 
+@pytest.fixture
+def free_port():
+    """Finds ports to be listened at soon; the system gives them to nobody who asks for any."""
+
+    def find():
+        for port in secrets.SystemRandom().sample(range(20_000, 32_000), 100):
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
+        raise AssertionError("no port is free")
+
+    return find
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """A connection to the real server; on a user's machine without one its tests are skipped."""
     import psycopg
 
     try:
-        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=30)
     except psycopg.OperationalError:
         if os.environ.get("CI"):
             raise

@@ -49,7 +49,7 @@ def release():
     event.set()
 
 
-def wait_for(condition, seconds=20.0):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited in vain"
@@ -264,9 +264,9 @@ def test_one_that_hangs_over_a_question_is_cut_off(release):
     bus = Bus()
     bus.register(Pricer({"1": 1.0, "2": 2.0}), "good")
     bus.register(Hanger(release), "hanger")
-    assert bus.ask_guarded("price_run", 1.0, [run(1)]) == [1.0]
+    assert bus.ask_guarded("price_run", 5.0, [run(1)]) == [1.0]
     assert not bus.accounts()["hanger"]["in_service"]
-    assert bus.ask_guarded("price_run", 1.0, [run(2)]) == [2.0]
+    assert bus.ask_guarded("price_run", 60.0, [run(2)]) == [2.0]
     assert bus.accounts()["hanger"]["calls"] == 0
 
 
@@ -297,7 +297,7 @@ def test_a_backlog_is_bounded_and_counted():
         bus.publish("runs_recorded", runs=[run(number)] * 3)
         wait_for(lambda expected=3 * number: len(good.heard) == expected)
     gate.set()
-    bus.close(20)
+    bus.close(60)
     assert len(slow.heard) == 1 + 3 * 3
     assert bus.accounts()["slow"]["dropped"] == 4 * 3
 
@@ -308,7 +308,7 @@ def test_close_delivers_what_waits_and_the_bus_can_go_on(bus):
     bus.register(good, "good")
     for _ in range(2):
         bus.publish("runs_recorded", runs=[run(n) for n in range(100)])
-        bus.close(20)
+        bus.close(60)
     assert len(good.heard) == 200
 
 
@@ -333,7 +333,7 @@ def test_each_plugin_has_a_list_of_its_own(bus):
     bus.register(good, "good")
     bus.register(Thief(), "thief")
     bus.publish("runs_recorded", runs=runs)
-    bus.close(20)
+    bus.close(60)
     assert good.heard == ["1"]
     assert len(runs) == 1
 
@@ -356,15 +356,16 @@ def test_coroutines_are_seen_through_to_their_end(bus):
     bus.register(plugin, "async")
     bus.publish("runs_recorded", runs=[run()])
     assert bus.ask("price_run", run=run()) == 2.0
-    bus.close(20)
+    bus.close(60)
     assert plugin.heard == ["1"]
 
 
 class Judge:
     """Answers from far away, by what it is asked for; `deadline` is its own."""
 
-    def __init__(self, deadline=20.0, together=1):
+    def __init__(self, deadline=60.0, together=1, release=None):
         self.deadline = deadline
+        self.release = release
         self.together = asyncio.Barrier(together)
 
     @hookimpl
@@ -372,7 +373,7 @@ class Judge:
         if predicted == "slow":
             await asyncio.sleep(60)
         if predicted == "stuck":
-            time.sleep(1)  # noqa: ASYNC251 - that is what it is here for
+            self.release.wait()
         if predicted == "exit":
             raise SystemExit(3)
         if predicted == "cancel":
@@ -387,11 +388,10 @@ def ask_judge(bus, predicted):
 
 def test_a_slow_answer_from_far_away_is_cut_off_and_its_plugin_stays(bus):
     """Its own deadline counts; it may be slow as often as it likes, and fail in any way."""
-    judge = Judge(deadline=0.2)
-    bus.register(judge, "judge")
+    bus.register(Judge(deadline=0.2), "judge")
     for _ in range(4):
         assert "no answer within 0.2 s" in ask_judge(bus, "slow").problem
-    judge.deadline = 20.0
+    bus._remotes["judge"]._deadline = 60.0
     assert "it raised SystemExit" in ask_judge(bus, "exit").problem
     assert "it cancelled itself" in ask_judge(bus, "cancel").problem
     assert ask_judge(bus, 0.5) == (0.5, None)
@@ -408,9 +408,9 @@ def test_what_is_far_away_is_asked_by_many_at_once(bus):
     assert told == [(number, None) for number in range(40)]
 
 
-def test_a_coroutine_that_cannot_be_stopped_takes_its_plugin_out(bus):
+def test_a_coroutine_that_cannot_be_stopped_takes_its_plugin_out(bus, release):
     """It blocks its thread; who asks next is told why there is no answer."""
-    bus.register(Judge(deadline=0.2), "judge")
+    bus.register(Judge(deadline=0.2, release=release), "judge")
     bus._remotes["judge"]._grace = 0.1
     assert "took over 0.2 s and cannot be stopped" in ask_judge(bus, "stuck").problem
     assert "out of service" in ask_judge(bus, 0.5).problem
@@ -532,5 +532,5 @@ def test_whatever_the_others_do_the_first_good_answer_is_found(kinds):
     assert bus.ask("score_outcome", predicted=1, actual=1) == expected
     for number in range(3):
         bus.publish("runs_recorded", runs=[run(number)])
-    bus.close(20)
+    bus.close(60)
     assert all(listener.heard == ["0", "1", "2"] for listener in listeners)

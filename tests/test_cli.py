@@ -190,17 +190,25 @@ def test_report_is_the_reports_dictionary(here, runs):
     assert report["agent_metrics"].keys() == {"agent-0", "agent-1"}
 
 
-def test_report_takes_a_range_or_a_window(runs):
+def test_report_takes_a_range_or_a_window(here, runs):
     """A range and a window each count only their own runs; both at once are refused."""
-    perfmon("import", runs)
+    (here / "old.csv").write_text(
+        HEADER
+        + "\n"
+        + "".join(f"o{n},a,t,success,{time.time() - 7200},1,1,1,\n" for n in range(40))
+    )
+    perfmon("import", runs, "old.csv")
     counts = [
         json.loads(perfmon("report", "--format", "json", *asked).stdout)["system_metrics"][
             "total_tasks"
         ]
-        for asked in (["--window-minutes", 1], ["--since", "2020-01-01"], ["--until", "2020-01-01"])
+        for asked in (
+            ["--window-minutes", 60],
+            ["--since", "2020-01-01"],
+            ["--until", "2020-01-01"],
+        )
     ]
-    assert 55 <= counts[0] <= 61
-    assert counts[1:] == [100, 0]
+    assert counts == [100, 140, 0]
     perfmon("report", "--window-minutes", 5, "--since", "2020-01-01", code=2)
 
 
@@ -339,9 +347,9 @@ def test_init_writes_a_configuration_that_works(here):
 
 
 @contextmanager
-def process(*arguments):
+def process(*arguments, program="from perfmon.cli import main; main()"):
     """The real program in a process of its own, killed at the end if it still runs."""
-    command = [sys.executable, "-c", "from perfmon.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", program, *map(str, arguments)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -360,7 +368,7 @@ def wait_for_url(started):
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -368,7 +376,7 @@ def end(started):
     """Ctrl-C; returns the exit code and how long it took."""
     began = time.monotonic()
     started.send_signal(signal.SIGINT)
-    return started.wait(20), time.monotonic() - began
+    return started.wait(60), time.monotonic() - began
 
 
 def test_serve_answers_until_it_is_interrupted(here, runs):
@@ -380,14 +388,12 @@ def test_serve_answers_until_it_is_interrupted(here, runs):
         assert found["metrics"]["total_tasks"] == 100
         code, seconds = end(started)
         assert (code, started.stderr.read()) == (0, "")
-        assert seconds < 10
+        assert seconds < 30
 
 
-def test_plugins_show_the_accounts_of_the_running_server(here, runs):
+def test_plugins_show_the_accounts_of_the_running_server(here, runs, free_port):
     """While the configured server runs, calls and failures of its plugins are shown."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
-    (here / "monitor.toml").write_text(f"[plugins.server]\nport = {port}\n")
+    (here / "monitor.toml").write_text(f"[plugins.server]\nport = {free_port()}\n")
     with process("serve") as started:
         url = wait_for_url(started)
         text = perfmon("plugins").stdout
@@ -443,11 +449,30 @@ def test_demo_keeps_its_history_where_it_is_told(here):
 def stored(path):
     if not path.exists():
         return 0
-    with closing(sqlite3.connect(path, timeout=10)) as connection:
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
         try:
             return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
         except sqlite3.OperationalError:
             return 0
+
+
+# Reads no further than half of the file before the interruption has come.
+HELD = """
+import signal, time
+from perfmon.cli import main
+from perfmon.importing.files import Source
+
+rows = Source._rows
+
+def held(source, reader):
+    for number, item in enumerate(rows(source, reader)):
+        while number == 30_000 and signal.getsignal(signal.SIGINT) != signal.default_int_handler:
+            time.sleep(0.01)
+        yield item
+
+Source._rows = held
+main()
+"""
 
 
 def test_an_interrupted_import_can_be_repeated(here):
@@ -456,7 +481,7 @@ def test_an_interrupted_import_can_be_repeated(here):
     path.write_text(
         HEADER + "\n" + "".join(f"r{n},a,t,success,{1e9 + n},1,1,1,\n" for n in range(rows))
     )
-    with process("import", path) as started:
+    with process("import", path, program=HELD) as started:
         deadline = time.monotonic() + 60
         while stored(here / "perfmon.db") < 2000:
             assert time.monotonic() < deadline, started.stderr.read()

@@ -128,7 +128,7 @@ def test_acknowledging_and_silencing_are_heard_by_a_running_monitor(here):
         )
         machine = monitor.alerting._machine
         monitor.record_agent_runs([run | {"run_id": f"s{n}"} for n in range(5)], wait=True)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             marks = {(e.acknowledged_by, e.silenced_by) for e in machine.memory.episodes.values()
                      if e.alert_id == alert.alert_id}  # fmt: skip

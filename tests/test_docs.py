@@ -107,7 +107,7 @@ def an_alert():
     )  # fmt: skip
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

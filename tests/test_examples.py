@@ -24,11 +24,11 @@ def run(example, folder):
     """The example's output, run as a program in an empty folder."""
     return subprocess.run(
         [sys.executable, str(EXAMPLES / example)],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=True,
+        cwd=folder, capture_output=True, text=True, timeout=240, check=True,
     ).stdout  # fmt: skip
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

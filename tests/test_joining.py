@@ -553,7 +553,7 @@ def test_what_is_asked_next_sees_what_was_compared(monitor, monkeypatch):
         monitor.record_outcome(task, 1)
         monkeypatch.setattr(monitor.intake.matcher, "join", slow)
         monitor.record_prediction("planner", task, 1)
-        assert comparing.wait(10)
+        assert comparing.wait(60)
         ask()
         assert len(monitor.storage.find_measurements(0, 2**60, Scope(), FoundBy(task_id=task))) == 1
         monkeypatch.setattr(monitor.intake.matcher, "join", join)

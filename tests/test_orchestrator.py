@@ -325,7 +325,7 @@ def test_metadata_and_tenant_go_with_every_run(monitor):
     assert monitor.get_system_metrics(tenant="default").total_tasks == 0
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

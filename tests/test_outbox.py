@@ -23,7 +23,7 @@ from perfmon.testing import START_US, ManualClock
 from perfmon.testing.alerts import make_alert, make_message, resolved
 
 SECOND = 1_000_000
-QUICK = OutboxSettings(poll=0.005, deadline=5.0, lease=0.5)
+QUICK = OutboxSettings(poll=0.005, deadline=60.0)
 
 
 class Sink:
@@ -64,7 +64,7 @@ class HangingSink(Sink):
     @hookimpl
     def deliver_alert(self, message):
         self.tries.append(message)
-        self.let_go.wait(20)
+        self.let_go.wait(60)
         self.got.append(message.message_id)
 
 
@@ -74,10 +74,10 @@ class HangingAsyncSink(Sink):
     @hookimpl
     async def deliver_alert(self, message):
         self.tries.append(message)
-        await asyncio.sleep(20)
+        await asyncio.sleep(60)
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, condition
@@ -194,7 +194,7 @@ def test_a_sink_that_hangs_delays_no_other(storage, bus, post, kind):
     wait_for(lambda: hanging.tries)
     for n in range(20):
         add(storage, about(f"w{n}", sink="well"))
-    wait_for(lambda: len(well.got) == 20, seconds=5)
+    wait_for(lambda: len(well.got) == 20)
     wait_for(lambda: outbox.stats()["sinks"]["hanging"]["failed"] == 1)
     assert "no answer within 0.5 s" in outbox.stats()["sinks"]["hanging"]["last_error"]
     if kind is HangingSink:
@@ -221,14 +221,12 @@ def test_a_sink_that_always_hangs_is_disabled(storage, clock, bus, post):
     sink, other = HangingSink(), Sink()
     bus.register(sink, "hangs")
     bus.register(other, "other")
-    add(storage, make_message("m", sink="hangs"))
+    storage.save_alerts([make_alert(0)], None, [make_message("m", sink="hangs")])
     outbox = post()
-
-    def is_disabled():
+    for attempt in (1, 2, 3):
+        wait_for(lambda n=attempt: delivery_of(storage, "m").attempts == n)
         clock.advance(60)
-        return outbox.stats()["sinks"]["hangs"]["state"] == "disabled"
-
-    wait_for(is_disabled)
+    wait_for(lambda: outbox.stats()["sinks"]["hangs"]["state"] == "disabled")
     assert len(sink.tries) == 3
     wait_for(lambda: other.got)
     assert "3 calls of it hang" in other.tries[0].alerts[0].message
@@ -281,14 +279,12 @@ def test_what_sinks_say_is_taken_with_care(storage, clock, bus, post):
     odd = [DeliveryError("x", retry_after=value) for value in (float("nan"), -5, "soon", True)]
     sink = Sink(*odd)
     bus.register(sink, "log")
-    add(storage, make_message("m"))
+    storage.save_alerts([make_alert(0)], None, [make_message("m")])
     post()
-
-    def is_done():
+    for attempt in range(1, len(odd) + 1):
+        wait_for(lambda n=attempt: delivery_of(storage, "m").attempts == n)
         clock.advance(10)
-        return sink.got == ["m"]
-
-    wait_for(is_done)
+    wait_for(lambda: sink.got == ["m"])
     assert storage.read_sinks() == {}
 
 
@@ -527,16 +523,38 @@ def test_several_processes_share_the_sinks(postgres_url, bus, post):
 def test_a_stop_waits_for_no_sink_that_hangs(storage, bus, post):
     """Its time is up, and the message is sent after the next start."""
     sink = HangingSink()
-    sink.deadline = 20
+    sink.deadline = 60
     bus.register(sink, "log")
     add(storage, make_message("m"))
     outbox = post()
     wait_for(lambda: sink.tries)
     started = time.monotonic()
     outbox.stop(0.2)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
     assert storage.waiting_messages() == {"log": 1}
     sink.let_go.set()
+
+
+def test_a_sink_that_is_met_during_the_stop_is_left_again(storage, bus, post, monkeypatch):
+    """No lane goes on when the outbox has stopped."""
+    meeting, go, open_lane = threading.Event(), threading.Event(), Outbox._open_lane
+
+    def slowly(outbox, sink):
+        meeting.set()
+        go.wait(60)
+        return open_lane(outbox, sink)
+
+    monkeypatch.setattr(Outbox, "_open_lane", slowly)
+    bus.register(Sink(), "met")
+    outbox = post()
+    assert meeting.wait(60)
+    stopping = threading.Thread(target=outbox.stop, args=(60,))
+    stopping.start()
+    wait_for(outbox._stopping.is_set)
+    time.sleep(0.05)
+    go.set()
+    stopping.join(60)
+    assert "perfmon-met-lane" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_clock_that_is_set_back(storage, clock, bus, post):
@@ -559,7 +577,7 @@ def test_kill_9_at_200_random_points(tmp_path):
     """
     path, child = tmp_path / "perfmon.db", Path(__file__).with_name("killed_outbox.py")
     told = [sys.executable, "-W", "error", str(child), f"sqlite:///{path}", str(tmp_path), "200"]
-    subprocess.run(told, check=True, timeout=240)
+    subprocess.run(told, check=True, timeout=1200)
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = database.execute("SELECT alert_id, state FROM alerts").fetchall()

@@ -21,7 +21,7 @@ from perfmon.recorder import RUN_KINDS, Bulk, Recorder, recovered
 from perfmon.testing import make_rows
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -57,7 +57,7 @@ def test_many_threads_lose_nothing(tmp_path, durability):
         thread.start()
     for thread in threads:
         thread.join()
-    monitor.flush(30)
+    monitor.flush(60)
     stats = monitor.get_stats()
     assert (stats["stored"], stats["dropped"], stats["pending"]) == (16_000, 0, 0)
     assert monitor.get_system_metrics(60).total_tasks == 16_000
@@ -104,7 +104,7 @@ def test_storage_away_keeps_everything_and_says_so(tmp_path):
     """While storage refuses, reading and recording go on; afterwards all is stored once."""
     monitor = monitor_on(tmp_path).start()
     record(monitor, "before")
-    monitor.flush(10)
+    monitor.flush(60)
     away = threading.Event()
     away.set()
     store = monitor.storage.store
@@ -129,7 +129,7 @@ def test_storage_away_keeps_everything_and_says_so(tmp_path):
     with pytest.raises(StorageError, match="the disk is full"):
         monitor.flush(0.2)
     away.clear()
-    monitor.flush(30)
+    monitor.flush(60)
     assert monitor.get_stats()["stored"] == 52
     monitor.stop()
 
@@ -180,7 +180,7 @@ def test_a_plugin_that_raises_changes_nothing_for_others(tmp_path):
     monitor.bus.register(Bad(), "bad")
     with monitor:
         record(monitor, "one")
-        monitor.flush(10)
+        monitor.flush(60)
         wait_for(lambda: good.seen == ["one"])
         wait_for(lambda: monitor.get_stats()["plugins"]["bad"]["failures"] == 1)
         assert monitor.get_stats()["plugins"]["good"]["failures"] == 0
@@ -241,7 +241,7 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path, lines):
     assert recorded >= 50 * lines
     with PerformanceMonitor(storage_url=url) as monitor:
         total = monitor.get_system_metrics(60).total_tasks
-        monitor.flush(10)
+        monitor.flush(60)
     found = sqlite3.connect(tmp_path / "perfmon.db")
     ids = {row[0] for row in found.execute("SELECT run_id FROM runs")}
     rows = found.execute("SELECT count(*) FROM runs").fetchone()[0]
@@ -269,7 +269,7 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0
 """
     url = f"sqlite:///{tmp_path}/perfmon.db"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, url], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, url], check=True, timeout=240)
     with PerformanceMonitor(storage_url=url) as monitor:
         assert monitor.get_system_metrics(60).total_tasks == 201
 
@@ -309,7 +309,7 @@ def test_what_storage_refused_before_a_stop_is_there_after_the_next_start(tmp_pa
     record(monitor, "one")
     monitor.stop(timeout=0.2)
     monitor.start()
-    monitor.flush(10)
+    monitor.flush(60)
     assert monitor.get_system_metrics(60).total_tasks == 1
     stats = monitor.get_stats()
     assert stats["stored"] == 1
@@ -379,7 +379,13 @@ def test_bulks_are_refused_when_there_is_no_room(tmp_path, monkeypatch):
 def test_a_bulk_that_another_caller_is_storing_is_waited_for(monkeypatch):
     """Nothing runs in the background, and another thread took it in: the receipt is exact."""
     monitor = PerformanceMonitor(storage_url="memory:")
-    store_now, others = monitor.store_now, threading.Timer(0.05, monitor.store_now)
+    store_now = monitor.store_now
+
+    def store_soon():
+        wait_for(lambda: len(monitor.recorder))
+        store_now()
+
+    others = threading.Thread(target=store_soon)
     monkeypatch.setattr(monitor, "store_now", lambda: None)
     others.start()
     run = dict(run_id="a", agent_name="planner", agent_type="react", status="success")
@@ -515,7 +521,7 @@ for n in range(100):
     monitor.record_agent_run(f"r{n}", "a", "t", "success", 1.0)
 """
     url = f"sqlite:///{tmp_path}/perfmon.db"
-    subprocess.run([sys.executable, "-c", code, url], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, url], check=True, timeout=240)
     with PerformanceMonitor(storage_url=url) as monitor:
         assert monitor.get_system_metrics(60).total_tasks == 100
 
@@ -541,7 +547,7 @@ monitor.record_agent_run("after", "a", "t", "success", 1.0)
 monitor.stop()
 """
     url = f"sqlite:///{tmp_path}/perfmon.db"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, url], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, url], check=True, timeout=240)
     assert list((tmp_path / "perfmon.db.journal").iterdir()) == []
     with PerformanceMonitor(storage_url=url) as monitor:
         assert monitor.get_system_metrics(60).total_tasks == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import json
@@ -13,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from perfmon import PerformanceMonitor
+from perfmon.testing import check_sink
 
 RUN = {"run_id": "r1", "agent_name": "billing", "agent_type": "worker", "status": "success"}
 
@@ -89,6 +91,24 @@ async def receiver():
     async with TestServer(app) as server:
         receiver.url = str(server.make_url("/")).rstrip("/")
         yield receiver
+
+
+@pytest.fixture
+def checked():
+    """`check_sink` beside the loop, however slow the machine is."""
+
+    async def check(deliver):
+        return await asyncio.to_thread(check_sink, deliver, deadline=60.0, patience=60.0)
+
+    return check
+
+
+@pytest.fixture
+def nobody():
+    """A port of this machine where nobody listens, and that nobody else gets."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 class Names:

@@ -69,10 +69,9 @@ def blocks(message):
 
 async def swallows(message):
     if message.message_id == "last":
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0.05)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(600)
+        await asyncio.sleep(600)  # only the end of the loop ends this
 
 
 async def tells_in_lines(message):
@@ -110,11 +109,11 @@ class Mine:
             await self.config.post(self.url, {"text": headline(wanted)})
 
 
-async def test_a_sink_of_ones_own_is_a_few_lines(receiver):
+async def test_a_sink_of_ones_own_is_a_few_lines(receiver, checked):
     """And holds to all of it."""
     tables = {"mine": {"allow_private": True}, "server": {"url": receiver.url}}
     mine = Mine(Config.from_mapping({"plugins": tables}))
-    assert await asyncio.to_thread(check_sink, mine.deliver_alert) == []
+    assert await checked(mine.deliver_alert) == []
     assert receiver.sent[0] == {"text": "critical: agent agent-1: error rate 40 % is above 15 %"}
 
 
@@ -146,7 +145,7 @@ async def test_a_sink_is_called_by_the_monitor(receiver):
     with PerformanceMonitor(config, storage_url="memory:") as monitor:
         for _ in range(2):
             monitor.hook.deliver_alert(alert=make_alert(), message=make_message())
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while monitor.get_stats()["plugins"]["slack"]["calls"] < 2:
             assert time.monotonic() < until
             await asyncio.sleep(0.01)

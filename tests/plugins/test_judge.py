@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 from perfmon_judge import Judge, JudgeConfig, JudgeError
@@ -317,9 +317,9 @@ async def test_a_request_that_hangs_is_sent_again(judge_of, script):
     ).value == 0.75
 
 
-async def test_nobody_there_is_a_passing_failure(judge_of, pauses):
+async def test_nobody_there_is_a_passing_failure(judge_of, pauses, nobody):
     """It may come back."""
-    judge = judge_of(url=f"http://127.0.0.1:{unused_port()}/v1")
+    judge = judge_of(url=f"http://127.0.0.1:{nobody}/v1")
     with pytest.raises(JudgeError, match=r"could not be reached: .* \(3 attempts\)") as caught:
         await judge.score_outcome(1, 2)
     assert not caught.value.permanent

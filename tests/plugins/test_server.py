@@ -409,16 +409,23 @@ async def test_figures_that_are_too_large_for_64_bits_are_answered(client, monit
 
 async def test_a_slow_question_does_not_hold_up_the_others(serve, monitor):
     """It is given up after answer_seconds; others are answered meanwhile."""
-    client = await serve(answer_seconds=0.2)
-    release = threading.Event()
-    monitor.get_error_patterns = lambda **_: release.wait(10)
+    import asyncio
+
+    begun, release = threading.Event(), threading.Event()
+    monitor.get_error_patterns = lambda **_: begun.set() or release.wait(60)
     try:
-        answer = await client.get(f"{API}/errors")
-        await refused(answer, 503, "too_slow")
+        hurried = await serve(answer_seconds=0.2)
+        await refused(await hurried.get(f"{API}/errors"), 503, "too_slow")
+        begun.clear()
+        client = await serve(answer_seconds=60)
+        slow = asyncio.create_task(client.get(f"{API}/errors"))
+        assert await asyncio.to_thread(begun.wait, 60)
         assert (await client.get("/healthz")).status == 200
         assert (await client.get(f"{API}/metrics/system")).status == 200
+        assert not slow.done()
     finally:
         release.set()
+    await slow
 
 
 async def test_too_many_posts_are_told_to_come_back(serve, monitor, run_of):
@@ -430,13 +437,13 @@ async def test_too_many_posts_are_told_to_come_back(serve, monitor, run_of):
 
     def record_slowly(items, wait):
         begun.set()
-        release.wait(10)
+        release.wait(60)
         return Receipt(accepted=len(items))
 
     monitor.record_agent_runs = record_slowly
     first = asyncio.create_task(client.post(f"{API}/runs", json=run_of(1)))
     try:
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, 60)
         second = await client.post(f"{API}/runs", json=run_of(2))
         await refused(second, 429, "too_many_requests")
         assert int(second.headers["Retry-After"]) >= 1

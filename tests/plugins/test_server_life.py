@@ -32,7 +32,7 @@ with PerformanceMonitor(storage_url=sys.argv[1]) as monitor:
 async def next_event(answer):
     """The next event of a stream as its fields."""
     fields = {}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             line = (await answer.content.readline()).decode().rstrip("\n")
             if not line and "data" in fields:
@@ -61,7 +61,7 @@ async def test_listeners_are_bounded_and_leave_nothing_behind(serve):
     second = await client.get(f"{API}/stream")
     assert second.status == 503
     first.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (again := await client.get(f"{API}/stream")).status != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     again.close()
@@ -171,11 +171,11 @@ async def test_a_signal_ends_it_with_streams_and_requests_open(process, run_of, 
                      b"Content-Length: 100\r\n\r\n[")  # fmt: skip
         begun = time.monotonic()
         process.send_signal(number)
-        output, errors = await asyncio.to_thread(process.communicate, timeout=30)
+        output, errors = await asyncio.to_thread(process.communicate, timeout=60)
         took = time.monotonic() - begun
         half.close()
     assert (process.returncode, output.strip(), errors) == (0, "over 1", "")
-    assert took < 10
+    assert took < 30
 
 
 async def test_a_cancellation_is_never_lost():
@@ -191,7 +191,7 @@ async def test_a_cancellation_is_never_lost():
         marker = asyncio.create_task(workers.run(answered.set, seconds=60))
         await asyncio.sleep(0)
         # The loop is held until both its cancelling and the answer wait for it.
-        assert answered.wait(20)
+        assert answered.wait(60)
         with pytest.raises(asyncio.CancelledError):
             await asking
         await marker
@@ -209,11 +209,11 @@ def test_a_call_that_hangs_delays_no_shutdown(monitor):
     async def hang():
         async with serving(monitor, ServerConfig(port=0)) as url, ClientSession(url) as session:
             asking = asyncio.create_task(session.get(f"{API}/errors"))
-            await asyncio.to_thread(hanging.wait, 10)
+            await asyncio.to_thread(hanging.wait, 60)
             asking.cancel()
             stopping.append(time.monotonic())
 
     stopping = []
     asyncio.run(hang())
-    assert time.monotonic() - stopping[0] < 10
+    assert time.monotonic() - stopping[0] < 30
     release.set()

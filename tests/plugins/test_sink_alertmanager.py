@@ -13,12 +13,11 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import unused_port
 from perfmon_alertmanager import AlertmanagerSink
 from perfmon_webhook import WebhookSink
 
 from perfmon import Config, ConfigError, DeliveryError
-from perfmon.testing import ManualClock, check_sink, make_alert, make_message
+from perfmon.testing import ManualClock, make_alert, make_message
 
 
 def mistakes(alert, now):
@@ -114,9 +113,9 @@ async def test_what_an_alert_says(sink, peer, receiver):
     assert (alert["startsAt"], alert["endsAt"]) == ("2026-01-01T12:00:00Z", "2026-01-01T12:06:30Z")
 
 
-async def test_every_peer_gets_it_and_one_is_enough(sink, peer, receiver, caplog):
+async def test_every_peer_gets_it_and_one_is_enough(sink, peer, receiver, caplog, nobody):
     """The one that is away is named once, not at every message."""
-    away = f"http://127.0.0.1:{unused_port()}"
+    away = f"http://127.0.0.1:{nobody}"
     made = sink(urls=[away, f"{receiver.url}/prefix", f"{receiver.url}/prefix"])
     with caplog.at_level(logging.WARNING, "perfmon"):
         for _ in range(3):
@@ -169,9 +168,9 @@ async def test_metadata_is_no_peer(sink):
     assert caught.value.permanent
 
 
-async def test_it_holds_to_what_every_sink_must(sink, peer):
+async def test_it_holds_to_what_every_sink_must(sink, peer, checked):
     """And Alertmanager takes all of it."""
-    assert await asyncio.to_thread(check_sink, sink().deliver_alert) == []
+    assert await checked(sink().deliver_alert) == []
     assert len(peer.ends) > 1_000
 
 
@@ -180,14 +179,14 @@ BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 if BINARY:  # Debian's package; without it the rules above stand in for it
 
     @pytest.fixture
-    async def real(tmp_path, receiver):
+    async def real(tmp_path, receiver, free_port):
         """The base URL of a real Alertmanager of its own."""
         hook = f"{{url: '{receiver.url}', max_alerts: 3}}"
         (tmp_path / "am.yml").write_text(
             "route: {receiver: perfmon, group_by: [source], group_wait: 10ms}\n"
             f"receivers: [{{name: perfmon, webhook_configs: [{hook}]}}]\n"
         )
-        url = f"http://127.0.0.1:{unused_port()}"
+        url = f"http://127.0.0.1:{free_port()}"
         flags = [
             f"--config.file={tmp_path}/am.yml", f"--storage.path={tmp_path}/am",
             f"--web.listen-address={url.removeprefix('http://')}", "--cluster.listen-address=",
@@ -232,9 +231,9 @@ if BINARY:  # Debian's package; without it the rules above stand in for it
         await of(real).deliver_alert(make_message(done, kind="resolved"))
         assert await active(real) == {"agent-2"}
 
-    async def test_the_real_one_takes_whatever_is_sent(real):
+    async def test_the_real_one_takes_whatever_is_sent(real, checked):
         """Odd text, times that are missing, a thousand at once."""
-        assert await asyncio.to_thread(check_sink, of(real).deliver_alert) == []
+        assert await checked(of(real).deliver_alert) == []
 
     async def test_our_webhook_says_what_the_real_ones_says(real, receiver):
         """The same keys with values of the same kinds, and the same of each alert."""

@@ -19,13 +19,12 @@ from pathlib import Path
 
 import pytest
 import trustme
-from aiohttp.test_utils import unused_port
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 from perfmon_email import EmailSink
 
 from perfmon import Config, ConfigError, DeliveryError
-from perfmon.testing import check_sink, make_alert, make_message
+from perfmon.testing import make_alert, make_message
 
 PASSWORD = "pass-0123456789"
 AUTHORITY = trustme.CA()
@@ -91,11 +90,18 @@ class Server(Controller):
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             AUTHORITY.issue_cert("127.0.0.1", "localhost").configure_cert(context)
         self.context = context
+        self.listening = socket.create_server(("127.0.0.1", 0))
         super().__init__(
             post,
             hostname="127.0.0.1",
-            port=unused_port(),
+            port=self.listening.getsockname()[1],
             ssl_context=context if how == "tls" else None,
+            ready_timeout=60,
+        )
+
+    def _create_server(self):
+        return self.loop.create_server(
+            self._factory_invoker, sock=self.listening, ssl=self.ssl_context
         )
 
     def factory(self):
@@ -122,7 +128,7 @@ def serve(mailbox):
         return servers[-1].port
 
     yield start
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while OPEN:  # its loop would end before it could close them
         assert time.monotonic() < until, OPEN
         time.sleep(0.01)
@@ -323,10 +329,10 @@ async def test_a_wrong_password_is_for_good_and_is_in_no_error(serve):
     assert "wrong-0123" not in f"{caught.value!r} {made._config!r} {config!r}"
 
 
-async def test_nobody_there_and_a_server_that_hangs_are_passing_failures():
+async def test_nobody_there_and_a_server_that_hangs_are_passing_failures(nobody):
     """The second is given up in time."""
     with pytest.raises(DeliveryError, match="could not be asked") as caught:
-        await EmailSink(config_of(unused_port())).deliver_alert(make_message())
+        await EmailSink(config_of(nobody)).deliver_alert(make_message())
     assert not caught.value.permanent
     with socket.create_server(("127.0.0.1", 0)) as silent:
         made = EmailSink(config_of(silent.getsockname()[1], timeout="300ms"))
@@ -354,9 +360,9 @@ async def test_a_name_in_an_address_stays_a_name(sink, mailbox):
     assert (address.display_name, address.addr_spec) == ("Doe, Jörg (on call)", "doe@example.com")
 
 
-async def test_it_holds_to_what_every_sink_must(sink, mailbox):
+async def test_it_holds_to_what_every_sink_must(sink, mailbox, checked):
     """And every mail is one that can be read."""
-    assert await asyncio.to_thread(check_sink, sink().deliver_alert) == []
+    assert await checked(sink().deliver_alert) == []
     for mail in mailbox.mails:
         assert mail["Subject"]
         assert not mail.defects
@@ -422,12 +428,12 @@ if BINARY and os.geteuid() == 0:
         return "".join(path.read_text() for path in (place / "told", *place.glob("*log")))
 
     @pytest.fixture
-    async def real(serve):
+    async def real(serve, free_port):
         """A real server that hands on what it takes to `mailbox`; its ports with and without TLS."""
         # Not `tmp_path`, which its user cannot get at.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             place = Path(name)
-            ports = {"secure": unused_port(), "plain": unused_port(), "onward": serve()}
+            ports = {"secure": free_port(), "plain": free_port(), "onward": serve()}
             lay_out(place, ports)
             flags = ["-C", f"{place}/exim.conf", "-bdf"]
             with (place / "told").open("wb") as told:
@@ -436,7 +442,7 @@ if BINARY and os.geteuid() == 0:
                     extra_groups=[], start_new_session=True,
                 )  # fmt: skip
             try:
-                until = time.monotonic() + 30
+                until = time.monotonic() + 60
                 while not await greets(ports["secure"]):
                     said = what_it_says(place)
                     assert process.returncode is None, said
@@ -459,12 +465,12 @@ if BINARY and os.geteuid() == 0:
         except OSError:
             return False
         try:
-            return (await asyncio.wait_for(reader.readline(), 5)).startswith(b"220 ")
+            return (await asyncio.wait_for(reader.readline(), 60)).startswith(b"220 ")
         finally:
             writer.close()
 
     async def arrived(mailbox, number):
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while len(mailbox.mails) < number:
             assert time.monotonic() < until, f"{len(mailbox.mails)} of {number} mails arrived"
             await asyncio.sleep(0.02)
@@ -517,7 +523,7 @@ if BINARY and os.geteuid() == 0:
         await arrived(mailbox, 1)
         assert [envelope.rcpt_tos for envelope in mailbox.envelopes] == [["two@example.com"]]
 
-    async def test_the_real_one_takes_whatever_is_sent(real, mailbox):
+    async def test_the_real_one_takes_whatever_is_sent(real, mailbox, checked):
         """Odd text, times that are missing, a thousand at once; and hands it all on."""
         made, taken = by(real[1], security="none"), []
 
@@ -525,5 +531,5 @@ if BINARY and os.geteuid() == 0:
             await made.deliver_alert(message)
             taken.append(message)
 
-        assert await asyncio.to_thread(check_sink, deliver) == []
+        assert await checked(deliver) == []
         assert len(await arrived(mailbox, len(taken))) == len(taken) > 10

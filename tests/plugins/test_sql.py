@@ -148,7 +148,7 @@ def test_opening_waits_for_a_lock(opened, tmp_path):
             with contextlib.suppress(TimeoutError):
                 opening.result(timeout=0.3)
             other.execute("ROLLBACK")
-            assert opening.result(timeout=30).known_agents() == []
+            assert opening.result(timeout=60).known_agents() == []
 
 
 def test_the_view_for_people(opened, url, execute):
