@@ -164,8 +164,13 @@ def _not_ahead(field: str, value: Any, micros: int, now_us: int | None) -> int:
     if now_us is None or micros <= now_us:
         return micros
     if micros > now_us + MAX_AHEAD_US:
-        raise InvalidRun(field, value, "at most 5 minutes ahead of the clock")
+        clocks = f"it is {_told(micros)}, and the clock says {_told(now_us)}"
+        raise InvalidRun(field, value, f"at most 5 minutes ahead of the clock ({clocks})")
     return now_us
+
+
+def _told(micros: int) -> str:
+    return f"{datetime.fromtimestamp(micros / 1e6, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def json_text(field: str, value: Any, longest: int = MAX_JSON) -> str:
