@@ -30,6 +30,7 @@ MAX_AHEAD_US = 5 * 60 * 1_000_000
 MIN_STAMP_US = -62_135_510_400_000_000
 MAX_STAMP_US = 253_402_214_400_000_000
 _EXACT = 2**53
+_LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 def _json_encoder() -> Callable[[Any], str]:
@@ -163,8 +164,13 @@ def _not_ahead(field: str, value: Any, micros: int, now_us: int | None) -> int:
     if now_us is None or micros <= now_us:
         return micros
     if micros > now_us + MAX_AHEAD_US:
-        raise InvalidRun(field, value, "at most 5 minutes ahead of the clock")
+        clocks = f"it is {_told(micros)}, and the clock says {_told(now_us)}"
+        raise InvalidRun(field, value, f"at most 5 minutes ahead of the clock ({clocks})")
     return now_us
+
+
+def _told(micros: int) -> str:
+    return f"{datetime.fromtimestamp(micros / 1e6, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def json_text(field: str, value: Any, longest: int = MAX_JSON) -> str:
@@ -186,6 +192,31 @@ def json_text(field: str, value: Any, longest: int = MAX_JSON) -> str:
     if size > longest:
         raise InvalidRun(field, value, f"at most {longest} bytes as JSON, not {size}")
     return encoded
+
+
+def as_read(value: Any, encoded: str) -> Any:
+    """A JSON value as it is read from its text: there a tuple is a list, and every key is text."""
+    if type(value) in _LEAVES or _is_plain(value):
+        return value
+    try:
+        return json.loads(encoded)
+    except RecursionError:  # what could be written in so deep a nesting need not be readable
+        return value
+
+
+def _is_plain(value: Any) -> bool:
+    parts = [value]
+    for part in parts:  # it grows meanwhile, so that no nesting is too deep
+        kind = type(part)
+        if kind is dict:
+            if any(type(key) is not str for key in part):
+                return False
+            parts += part.values()
+        elif kind is list:
+            parts += part
+        elif kind not in _LEAVES:
+            return False
+    return True
 
 
 def metadata_text(field: str, value: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 
@@ -31,7 +32,7 @@ class InvalidRun(PerfmonError, ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
-        shown = spelled(value, repr)
+        shown = value.isoformat() if isinstance(value, datetime) else spelled(value, repr)
         if len(shown) > 80:
             shown = shown[:77] + "..."
         super().__init__(f"{field} = {shown}: must be {allowed}")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from perfmon.checks import (
     MAX_ID,
+    as_read,
     json_text,
     metadata_text,
     optional_text,
@@ -135,7 +136,10 @@ def checked_measurement(
     given = fields.get("accuracy_score")
     if given is None and compare is not None:
         scored = compare(
-            agent_name, fields["predicted_outcome"], fields["actual_outcome"], confidence
+            agent_name,
+            as_read(fields["predicted_outcome"], predicted),
+            as_read(fields["actual_outcome"], actual),
+            confidence,
         )
     else:
         scored = _given(fields, given, confidence)

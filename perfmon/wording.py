@@ -90,6 +90,8 @@ def _facts(alert: PerformanceAlert) -> Iterator[tuple[str, str]]:
 def _figure(value: float, unit: str) -> str:
     if not math.isfinite(value):
         return ""
+    if unit == "share":
+        return f"{value:.1%}"
     whole = abs(value) >= 1_000
     shown = f"{value:,.0f}" if whole and abs(value) < 1e15 else f"{value:.4g}"
     return f"${shown}" if unit == "$" else f"{shown} {unit}".strip()

@@ -143,3 +143,15 @@ def test_errors_travel_between_processes():
     assert str(refused) == "cost = -1: must be a finite number of at least 0"
     mistakes = pickle.loads(pickle.dumps(ConfigError(["one", "two"])))
     assert (mistakes.mistakes, str(mistakes)) == (["one", "two"], "one\ntwo")
+
+
+def test_a_refused_time_is_told_as_people_write_it():
+    """Not as Python's constructor."""
+    refused = InvalidRun("since", datetime(2026, 1, 1, tzinfo=UTC), "before until")
+    assert str(refused) == "since = 2026-01-01T00:00:00+00:00: must be before until"
+
+
+def test_a_time_to_come_is_told_beside_the_clock():
+    """Epoch seconds tell nobody what is wrong."""
+    with pytest.raises(InvalidRun, match="it is 2033-05-18T03:33:20Z, and the clock says 2001-09"):
+        stamp("timestamp", 2_000_000_000.0, 1_000_000_000_000_000)

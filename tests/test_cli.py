@@ -94,7 +94,8 @@ def test_version_is_the_distributions():
         (["report", "--storage", "odd://x"], 1, "odd"),
         (["report", "--storage", "sqlite:////no/such/folder/x.db"], 1, "/no/such/folder"),
         (["report", "--storage", "postgresql://postgres@127.0.0.1:1/x"], 1, "127.0.0.1"),
-        (["report", "--since", "2026-01-02", "--until", "2026-01-01"], 1, "until"),
+        (["report", "--since", "2026-01-02", "--until", "2026-01-01"], 2, "before --until"),
+        (["report", "--since", "2999-01-01"], 2, "which is now by default"),
         (["serve", "--port", "99999"], 2, "99999"),
     ],
 )

@@ -173,17 +173,20 @@ def test_the_command_line_decides_nothing(here):
         (["silence", "--agent", "a", "--for", "1h", "--until", "now"], 2, "either --for or"),
         (["silence", "--agent", "a", "--for", "soon"], 2, "'soon' must be a duration"),
         (["silence", "--agent", "a", "--for", "0s"], 2, "'0s' must be a duration"),
-        (["silence", "--agent", "a", "--until", "2001-01-01"], 1, "must be a time to come"),
+        (["silence", "--agent", "a", "--until", "2001-01-01"], 2, "--until must end in a time"),
+        (["silence", "--agent", "a", "--for", "99999999d"], 2, "--for must end in a time to come"),
         (["silence", "--agent", "a", "--for", "1h", "--by", ""], 1, "by = ''"),
         (["--since", "soon"], 2, "'soon' is no time"),
         (["--state", "gone"], 2, "'gone' is not one of"),
         (["--storage", "odd://x"], 1, "odd"),
         (["--storage", "odd://x", "silences"], 1, "odd"),
         (["shwo"], 2, "No such command 'shwo'"),
-        (["send-test", "slack"], 1, "there is no sink 'slack'"),
+        (["send-test", "slack"], 1, "'slack': the plugin is available; [plugins.slack] in"),
+        (["send-test", "slck"], 1, "there is no sink 'slck' (log)"),
         (["test", "missing.toml"], 1, "missing.toml: No such file"),
         (["test"], 2, "Missing argument 'FILE...'"),
         (["backtest", "--rule", "latency_p95_max"], 1, "did you mean 'latency_p95_max_ms'"),
+        (["backtest", "--rule", "xyz"], 1, "there are accuracy_min, cost_per_task_max, "),
         (["backtest", "--since", "2026-01-02", "--until", "2026-01-01"], 2, "before --until"),
     ],
 )
@@ -333,7 +336,9 @@ def test_a_backtest_tells_what_would_have_fired(here):
     alone = alerts("backtest", "--since", "20h", "--rule", "error_rate_max").stdout
     assert set(re.findall(r"^\w+", alone, re.MULTILINE)) == {"error_rate_max"}
     quiet = alerts("backtest", "--since", "20h", "--until", "16h").stdout
-    assert quiet == "nothing would have fired\n"
+    assert quiet == "nothing would have fired in 240 runs\n"
+    none = alerts("backtest", "--since", "10d", "--until", "9d").stdout
+    assert none == "nothing would have fired: storage has no runs of that time\n"
 
 
 def test_a_backtest_knows_the_runs_before_its_range(here):

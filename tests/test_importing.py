@@ -143,6 +143,43 @@ def test_csv_without_a_needed_column_says_how_to_name_it(load):
         load("run_id,status,bot\na,success,x")
 
 
+def test_what_is_no_csv_is_told_in_one_plain_line(load):
+    """Bytes that are none of a text reach no terminal, and a list of JSON says what to do."""
+    with pytest.raises(PerfmonError, match="no column for run_id") as refused:
+        load(b"\x1b[31m\x07\xff\x85" * 200 + b"\n1\n")
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 500
+    for text in ('[{"run_id": "a"}]', "[\n  {}\n]", "[]"):
+        with pytest.raises(PerfmonError, match="is one JSON list; an import takes JSON lines"):
+            load(text)
+
+
+def test_two_columns_of_one_name_are_refused_where_they_are_read(load, collector):
+    """Nobody knows which of them is meant; those that nobody reads may be as they are."""
+    with pytest.raises(PerfmonError, match="two columns are named 'status'"):
+        load("run_id,agent_name,status,timestamp,status\na,x,success,5,failure")
+    load("run_id,agent_name,status,timestamp,note,note\na,x,success,5,1,2")
+    assert len(collector.runs) == 1
+
+
+def test_refusals_are_told_in_the_order_of_the_file(tmp_path):
+    """Also those that the monitor finds, later than what cannot be read."""
+    path = tmp_path / "runs.csv"
+    bad = "".join(f"{n},x,t,success,soon,1\n" for n in range(12))
+    path.write_text(f"{HEADER}\na,x,t,success,5,1\n{bad}b,x,t,success,5,1\n")
+    tally = FileImport(Collector(refused=("a", "b")), Source(path, Columns())).run()
+    assert tally.rejected == 14
+    assert [refused.line for refused in tally.first] == list(range(2, 12))
+
+
+def test_an_import_of_bad_lines_alone_can_be_interrupted(tmp_path, collector):
+    """Though no batch is ever sent."""
+    path = tmp_path / "runs.csv"
+    path.write_text(HEADER + "\n" + "n,x,t,success,soon,1\n" * 9000)
+    tally = FileImport(collector, Source(path, Columns()), interrupted=lambda: True).run()
+    assert tally.rejected == 2000
+
+
 def test_rows_without_a_clock_need_a_default_time(load, collector):
     """Without --default-time such rows are refused with the reason, with it they take it."""
     text = "run_id,agent_name,status\na,x,success\n"

@@ -293,6 +293,18 @@ def test_a_limit_that_is_none_is_refused(monitor, limit):
         monitor.get_measurements(limit=limit)
 
 
+@pytest.mark.parametrize(
+    ("predicted", "actual"),
+    [((1, 2), [1, 2]), ({1: 2}, {"1": 2}), ({"a": (1,)}, {"a": [1]}), ({True: 1}, {"true": 1})],
+)
+def test_told_at_once_or_later_is_the_same_score(monitor, predicted, actual):
+    """What Python has and JSON has not is compared as it is kept."""
+    at_once = monitor.record_accuracy("a", "t1", predicted, actual)
+    monitor.record_prediction("a", "t2", predicted)
+    (later,) = monitor.record_outcome("t2", actual).measurements
+    assert at_once.accuracy_score == later.accuracy_score == 1.0
+
+
 def test_outcomes_of_several_agents(monitor):
     """An outcome without an agent is everybody's who predicted the task."""
     for agent, predicted in (("planner", "yes"), ("writer", "no")):

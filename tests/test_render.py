@@ -53,6 +53,11 @@ def make_report(**changes):
     }  # fmt: skip
 
 
+def test_a_page_on_a_phone_keeps_names_readable():
+    """A column whose words may break anywhere would else become as narrow as a letter."""
+    assert "th.left { min-width: 8rem; }" in render_report(make_report(), "html")
+
+
 @pytest.mark.parametrize("form", ["text", "markdown", "html"])
 def test_every_format_has_the_figures(form):
     """Counts to the one, sums to the last digit, rates, trends and errors are in each format."""

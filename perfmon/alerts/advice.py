@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from perfmon.alerts.words import Situation
+from perfmon.alerts.watch import Kind
+from perfmon.alerts.words import BAD, Situation
 
 _ONE = 0.6  # of the bad runs are on one model or agent
 _RISE = 2.0
@@ -79,8 +80,13 @@ def recommendation(situation: Situation, details: Details) -> str | None:
     return next((text for ask in ordered if (text := ask(situation, details))), None)
 
 
-def _class_rises(_situation: Situation, details: Details) -> str | None:
-    if not details.errors:
+def _about_failures(s: Situation) -> bool:
+    return s.metric in BAD or s.kind is Kind.BURN
+
+
+def _class_rises(situation: Situation, details: Details) -> str | None:
+    # What fails says nothing of what runs cost, hold or get right; it may be why they take long.
+    if not details.errors or not (_about_failures(situation) or situation.unit == "ms"):
         return None
     name, count = max(details.errors.items(), key=lambda item: (item[1], item[0]))
     share, all_errors = count / max(1, details.runs), sum(details.errors.values())
@@ -130,8 +136,13 @@ def _one(parts: tuple[Part, ...]) -> Part | None:
     return worst if worst.bad * others >= _RISE * others_bad * worst.runs else None
 
 
-def _one_model(_situation: Situation, details: Details) -> str | None:
-    worst = _one(details.models)
+def _counts_bad_runs(s: Situation) -> bool:
+    """Whether the parts of `Details` count the runs that this alert is about."""
+    return _about_failures(s) or s.kind is Kind.BEYOND
+
+
+def _one_model(situation: Situation, details: Details) -> str | None:
+    worst = _one(details.models) if _counts_bad_runs(situation) else None
     if worst is None:
         return None
     bad = sum(part.bad for part in details.models)
@@ -142,7 +153,8 @@ def _one_model(_situation: Situation, details: Details) -> str | None:
 
 
 def _one_agent(situation: Situation, details: Details) -> str | None:
-    worst = None if "agent" in situation.labels else _one(details.agents)
+    asked = "agent" not in situation.labels and _counts_bad_runs(situation)
+    worst = _one(details.agents) if asked else None
     if worst is None:
         return None
     bad = sum(part.bad for part in details.agents)

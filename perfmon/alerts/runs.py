@@ -113,6 +113,10 @@ class Rows:
         """The different keys there are."""
         return list(dict.fromkeys([*self._keys, *self._measured.keys]))
 
+    def count(self, since: int, until: int) -> int:
+        """How many runs there are in `[since, until)`."""
+        return int(np.count_nonzero((self._at >= since) & (self._at < until)))
+
     def __call__(self, target: Target, now: int) -> Sample:
         """The sample of a target: a `Sampler`."""
         return self.track(target).sample(now)

@@ -22,7 +22,7 @@ _NAMES = {
     "total_tasks": "number of runs", "total_cost": "cost", "runs_per_minute": "runs a minute",
     "cost_per_task": "cost per task", "tokens_per_task": "tokens per task",
 }  # fmt: skip
-_BAD = {
+BAD = {
     "success_rate": "did not succeed", "error_rate": "failed", "timeout_rate": "timed out",
     "retry_rate": "were retried",
 }  # fmt: skip
@@ -130,8 +130,8 @@ def _interval(s: Situation) -> str:
 def _counts(s: Situation) -> str:
     noun = "outcome" if s.metric == "avg_accuracy" else "run"
     runs = f"the last {s.sample_size:,} {noun}{'' if s.sample_size == 1 else 's'}"
-    if s.kind is Kind.SHARE and s.metric in _BAD:
-        done = _BAD[s.metric] if s.above or s.metric == "success_rate" else "did"
+    if s.kind is Kind.SHARE and s.metric in BAD:
+        done = BAD[s.metric] if s.above or s.metric == "success_rate" else "did"
         errors = f" ({_listed(s.errors)})" if s.errors else ""
         return f"{s.bad:,} of {runs} {done}{errors}"
     if s.kind in (Kind.BEYOND, Kind.ANY):

@@ -32,6 +32,7 @@ class Moment(click.ParamType[float]):
     """Epoch seconds of ISO 8601 text (a date alone is its midnight UTC), or of `now`."""
 
     name = "TIME"
+    wanted = "ISO 8601 such as 2026-01-31T12:00Z, or now"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -41,8 +42,7 @@ class Moment(click.ParamType[float]):
         try:
             return moment(str(value))
         except (ValueError, OverflowError):
-            wanted = "ISO 8601 such as 2026-01-31T12:00Z, or now"
-            self.fail(f"{value!r} is no time: must be {wanted}", param, ctx)
+            self.fail(f"{value!r} is no time: must be {self.wanted}", param, ctx)
 
 
 def _pairs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

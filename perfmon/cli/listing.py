@@ -106,6 +106,7 @@ def _details(alert: PerformanceAlert) -> Iterator[str]:
     if alert.recommendation:
         yield from _wrapped(alert.recommendation)
     facts = {"Id": alert.alert_id, "Rule": alert.rule} | alert_facts(alert)
+    facts.pop("Recommendation", None)  # said above
     for name, text in facts.items():
         yield from _wrapped(f"{name}: {text}")
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from perfmon.cli.importing import Moment
 from perfmon.cli.opening import open_monitor, storage_option
 from perfmon.cli.root import config_option
+from perfmon.cli.values import Since
 from perfmon.render import render_report
 
 _EPILOG = """\b
@@ -22,8 +23,9 @@ Examples:
 
 
 @click.command(name="report", epilog=_EPILOG)
-@click.option("--since", type=Moment(), help="From then on; a date alone is its midnight UTC.")
-@click.option("--until", type=Moment(), help="Up to, not including; else now.")
+@click.option("--since", type=Since(),
+              help="From then on, such as 7d; a date alone is its midnight UTC.")  # fmt: skip
+@click.option("--until", type=Since(), help="Up to, not including; else now.")
 @click.option("--window-minutes", type=click.FloatRange(min=0, min_open=True),
               help="The last so many minutes; else window_size_minutes.")  # fmt: skip
 @click.option("--tenant", help="Only this tenant's runs.")
@@ -47,6 +49,8 @@ def report_command(
     """Report health, metrics, errors, agents, trends and what to do about them."""
     if window_minutes is not None and since is not None:
         raise click.UsageError("--window-minutes and --since exclude each other", ctx)
+    if since is not None and since >= (time.time() if until is None else until):
+        raise click.UsageError("--since must be before --until, which is now by default", ctx)
     with open_monitor(ctx, storage) as monitor:
         if since is None:
             window = window_minutes or monitor.config.monitor.window_size_minutes

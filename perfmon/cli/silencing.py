@@ -20,6 +20,7 @@ Examples:
 All that is given must match; what is silenced is evaluated and listed all the same.
 """
 _GLOB = "GLOB"
+_LATEST = 253_370_764_800.0  # the year 9999, where times end
 
 
 @click.command(name="silence", epilog=_EPILOG)
@@ -54,6 +55,9 @@ def silence_command(
     if (length is None) == (until is None):
         raise click.UsageError("say how long: either --for or --until", ctx)
     end = time.time() + length if length is not None else until
+    if end is not None and not time.time() < end < _LATEST:
+        given = "--until" if length is None else "--for"
+        raise click.UsageError(f"{given} must end in a time to come, before the year 9999", ctx)
     name = user_name(by)
     with open_monitor(ctx, given_storage(ctx, storage)) as monitor:
         made = monitor.silence(matchers, end, name, comment)

@@ -36,6 +36,10 @@ _MICROS = 1_000_000
 def send_test_command(ctx: click.Context, sink: str, storage: str | None) -> None:
     """Send a test message to SINK now, and say what became of it."""
     with open_monitor(ctx, given_storage(ctx, storage)) as monitor:
+        state = monitor.plugins.state_of(sink)
+        if state in ("available", "off"):
+            table = f"[plugins.{sink}] in monitor.toml turns it on"
+            raise PerfmonError(f"there is no sink {sink!r}: the plugin is {state}; {table}")
         # A sink in one file takes its settings when the monitor starts.
         started = monitor.bus.find("monitor_started", sink)
         if started is not None:
@@ -154,9 +158,17 @@ def _backtest(monitor: PerformanceMonitor, since: int, until: int, rule: str | N
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
     left_out = sorted({watch.rule for watch in wanted} - told)
-    lines = found.summary() or ["nothing would have fired"]
+    lines = found.summary() or [_quiet(rows, since, until)]
     lines += [f"{name}: left out: stored runs alone do not tell its metric" for name in left_out]
     return lines
+
+
+def _quiet(rows: Rows, since: int, until: int) -> str:
+    """Nothing in a thousand runs is not nothing in none."""
+    count = rows.count(since, until)
+    if count == 0:
+        return "nothing would have fired: storage has no runs of that time"
+    return f"nothing would have fired in {count:,} run{'' if count == 1 else 's'}"
 
 
 def _of_rule(watched: Iterable[Watch], rule: str | None) -> list[Watch]:
@@ -165,7 +177,8 @@ def _of_rule(watched: Iterable[Watch], rule: str | None) -> list[Watch]:
     found = [w for w in watched if rule is None or w.rule == rule or w.rule.startswith(f"{rule}: ")]
     if not found:
         known = sorted({watch.rule for watch in watched})
-        raise PerfmonError(f"there is no rule {rule!r}{did_you_mean(rule or '', known)}")
+        hint = did_you_mean(rule or "", known) or f"; there are {', '.join(known) or 'none'}"
+        raise PerfmonError(f"there is no rule {rule!r}{hint}")
     return found
 
 

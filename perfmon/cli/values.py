@@ -37,6 +37,7 @@ class Since(Moment):
     """A time, or a duration before now."""
 
     name = "TIME|DURATION"
+    wanted = "ISO 8601 such as 2026-01-31T12:00Z, now, or how long ago, such as 2h"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None

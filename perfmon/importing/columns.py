@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
 _ALIASES = {"cost_usd": "cost"}
+_LONGEST_NAMES = 300
 _CLOCKS = ("timestamp", "started_at", "outcome_timestamp")
 _ALL = frozenset(field for fields in TARGETS.values() for field in fields)
 _OF_OUTCOMES = tuple(dict.fromkeys(f for kind in KINDS if kind != "run" for f in TARGETS[kind]))
@@ -69,6 +70,13 @@ class Columns:
         return finished(kind, fields, default_time=self.default_time, tenant=self.tenant)
 
 
+def _told(header: Sequence[str]) -> str:
+    """The names of columns, which may be anything where the file is no CSV."""
+    names = ", ".join(header) or "none"
+    plain = "".join(letter if letter.isprintable() else "\ufffd" for letter in names)
+    return plain if len(plain) <= _LONGEST_NAMES else plain[:_LONGEST_NAMES] + "..."
+
+
 class CsvColumns:
     """The converters of one CSV file.
 
@@ -94,11 +102,15 @@ class CsvColumns:
         places = {name: index for index, name in enumerate(header)}
         for field, name in columns.mapping.items():
             if name not in places:
-                raise PerfmonError(f"{where}: no column {name!r}, only {', '.join(header)}")
+                raise PerfmonError(f"{where}: no column {name!r}, only {_told(header)}")
             self._add(places[name], field)
         for name, index in places.items():
             self._add_by_name(index, name)
         self._check_required(header, where)
+        read = [field[0] for field in self._fields] + [index for index, _ in self._metadata]
+        for name in (header[place] for place in read):
+            if header.count(name) > 1:
+                raise PerfmonError(f"{where}: two columns are named {name!r}")
 
     def _add_by_name(self, index: int, name: str) -> None:
         field = self._columns.target(name, self._allowed)
@@ -117,9 +129,8 @@ class CsvColumns:
         found = {field for _, field, _ in self._fields}
         for field in REQUIRED[self._kind]:
             if field not in found:
-                names = ", ".join(header) or "none"
                 raise PerfmonError(
-                    f"{where}: no column for {field} (columns: {names}); "
+                    f"{where}: no column for {field} (columns: {_told(header)}); "
                     f"name it with --map {field}=COLUMN"
                 )
 

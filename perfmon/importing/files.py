@@ -99,8 +99,14 @@ class Source:
         if head == _GZIP:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self._raw))
         with io.BufferedReader(cast("Any", stream), 1 << 16) as buffered:
-            first = buffered.peek(4096).removeprefix(_MARK).lstrip()[:1]
-            yield from self._json_lines(buffered) if first == b"{" else self._csv(buffered)
+            first = b"".join(buffered.peek(4096).removeprefix(_MARK).split())[:2]
+            if first in (b"[{", b"[]"):
+                raise ImportFileError(
+                    f"{self.path}: is one JSON list; an import takes JSON lines, an object a line "
+                    "(jq -c '.[]' makes them)"
+                )
+            json = first.startswith(b"{")
+            yield from self._json_lines(buffered) if json else self._csv(buffered)
 
     def _csv(self, stream: io.BufferedReader) -> Iterator[Item]:
         csv.field_size_limit(_LONGEST_CELL)

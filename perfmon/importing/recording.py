@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -53,7 +55,7 @@ class Tally:
 
     Attributes:
         by_kind: the accepted of each kind.
-        first: the first ten refused lines.
+        first: the first ten refused lines, in the file's order.
         oldest: the earliest stamp of what was not refused, in epoch seconds.
     """
 
@@ -66,8 +68,9 @@ class Tally:
 
     def refuse(self, line: int, reason: str) -> None:
         self.rejected += 1
-        if len(self.first) < SHOWN:
-            self.first.append(Refused(line, reason))
+        # What the monitor refuses comes later than what cannot be read.
+        insort(self.first, Refused(line, reason), key=attrgetter("line"))
+        del self.first[SHOWN:]
 
     def add(self, kind: str, receipt: Receipt, lines: list[int]) -> None:
         """Count a batch of one kind in.
@@ -135,6 +138,8 @@ class FileImport:
             for item in self._source.items():
                 if item.kind == "refused":
                     self.tally.refuse(item.line, item.reason)
+                    if self.tally.rejected % BATCH == 0 and self._interrupted():
+                        break
                     continue
                 pile = self._piles[item.kind]
                 pile.add(item.line, item.fields)

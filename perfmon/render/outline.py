@@ -85,14 +85,18 @@ def _latencies(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "Runs with a latency", figures.count(known), ""
 
 
+def _from_runs(count: Any) -> str:
+    return f"from {figures.count(count)} run{'' if count == 1 else 's'}"
+
+
 def _spending(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     get = metrics.get
     if get("tokens_count"):
-        runs = f"from {figures.count(get('tokens_count'))} runs"
+        runs = _from_runs(get("tokens_count"))
         yield "Tokens", figures.count(get("total_tokens")), runs
         yield "Tokens a run", figures.number(get("tokens_per_task"), 1), ""
     if get("cost_count"):
-        runs = f"from {figures.count(get('cost_count'))} runs"
+        runs = _from_runs(get("cost_count"))
         yield "Cost", figures.dollars(get("total_cost")), runs
         yield "Cost a run", figures.dollars(get("cost_per_task")), ""
     yield "API calls", figures.count(get("total_api_calls")), ""

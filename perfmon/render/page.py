@@ -31,7 +31,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; vertical-align: top; }
 thead th { color: var(--soft); font-weight: 500; }
-.left { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.left { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 5rem; }
+th.left { min-width: 8rem; }
 tbody th { font-weight: 400; }
 li { margin: .5rem 0; overflow-wrap: anywhere; }
 pre { border: 1px solid var(--line); border-radius: .375rem; padding: .75rem 1rem;

@@ -134,6 +134,27 @@ def test_where_the_figures_say_nothing_nothing_is_advised(details):
     assert recommendation(SHARE, Details(**details)) is None
 
 
+FAILURES = {
+    "errors": {"RateLimit": 40}, "runs": 60,
+    "agents": (Part("a", 30, 60), Part("b", 0, 300)),
+    "models": (Part("m", 30, 60), Part("n", 0, 300)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        COST,
+        attrs.evolve(COST, metric="tokens_per_task", unit="tokens"),
+        attrs.evolve(COST, metric="avg_accuracy", unit="share", above=False),
+        attrs.evolve(COST, kind=Kind.ANY, metric="max_memory_mb", unit="MiB"),
+    ],
+)
+def test_failures_are_no_advice_on_anything_else(situation):
+    """Fewer rate limits make no prompt shorter, and an agent that fails is not one that is dear."""
+    assert recommendation(attrs.evolve(situation, labels={}), Details(**FAILURES)) is None
+
+
 def test_details_survive_json():
     """What is not known is left out of what is shown."""
     details = Details(errors={"A": 2}, agents=(Part("a", 1, 2),), retry_rate=0.5)
