@@ -32,7 +32,7 @@ from perfmon.errors import InvalidRun, StorageError
 from perfmon.heartbeat import Heartbeat
 from perfmon.intake import Intake
 from perfmon.lease import Lease
-from perfmon.loading import load_history
+from perfmon.loading import CatchUp
 from perfmon.outbox import Outbox
 from perfmon.queries import Queries
 from perfmon.ranges import Moment
@@ -45,8 +45,6 @@ from perfmon.troubles import SINK_RULE
 
 _log = logging.getLogger("perfmon")
 _BUSY = 5  # times as long as an evaluation takes is the least until the next one
-_LATE = 60 * 1_000_000  # microseconds within which what others record is in their storage
-_CATCHING = 20  # times as long as it takes is the least between looks at what others recorded
 _HEARD_EVERY = 0.05  # seconds for each firing alert between looks for acknowledgements
 _SAVED_EVERY = 60.0  # how much of "for how long" a kill may cost
 _TRIES = 3  # to save, where somebody else did meanwhile
@@ -101,8 +99,8 @@ class Alerting:
         self._is_deaf = False  # acknowledgements were not asked for the last time
         self._lease = Lease(storage, "alerts")
         self._silencing = Silencing(storage, now)
-        self._since = self._caught_up = now()
-        self._next_catch = -1e9
+        self._others = CatchUp(intake, now)
+        self._since = now()
         self._aims, self._sampling = self._watching(self._rules)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -238,14 +236,7 @@ class Alerting:
 
     def _catch_up(self) -> None:
         """Who decides for all on a shared storage has to know what the others recorded."""
-        began = time.monotonic()
-        if self._storage.shared and began >= self._next_catch:
-            now, retention = self._now(), self._intake.window.retention
-            since = max(min(self._caught_up, now) - _LATE, now - retention)
-            load_history(self._intake, since, now + 1, self._config.monitor.max_runs_in_memory)
-            self._caught_up = now
-            took = time.monotonic() - began
-            self._next_catch = began + max(_CATCHING * took, self._rules.interval / 2)
+        self._others.look(self._config.monitor.max_runs_in_memory, self._rules.interval / 2)
 
     def _settle(self, verdicts: list[Verdict] | None, now: int | None = None) -> None:
         """Let the machine and the groups go on, and save; again where somebody else saved."""
