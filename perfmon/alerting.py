@@ -6,7 +6,6 @@ outbox sends. Several monitors on one storage take turns by a lease: one of them
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -17,9 +16,7 @@ from typing import Any
 import attrs
 
 from perfmon.aims import Aims
-from perfmon.alert_storage import AlertState
 from perfmon.alerts.episodes import rank
-from perfmon.alerts.groups import Groups
 from perfmon.alerts.life import Machine
 from perfmon.alerts.silences import silenced_by
 from perfmon.alerts.step import Changes, Standing
@@ -32,11 +29,12 @@ from perfmon.errors import InvalidRun, StorageError
 from perfmon.heartbeat import Heartbeat
 from perfmon.intake import Intake
 from perfmon.lease import Lease
-from perfmon.loading import load_history
+from perfmon.loading import CatchUp
 from perfmon.outbox import Outbox
 from perfmon.queries import Queries
 from perfmon.ranges import Moment
 from perfmon.records import AlertLevel, PerformanceAlert, Silence, from_micros
+from perfmon.remembering import Remembered
 from perfmon.roles import Storage
 from perfmon.ruleset import Ruleset
 from perfmon.sampling import Sampling
@@ -45,8 +43,6 @@ from perfmon.troubles import SINK_RULE
 
 _log = logging.getLogger("perfmon")
 _BUSY = 5  # times as long as an evaluation takes is the least until the next one
-_LATE = 60 * 1_000_000  # microseconds within which what others record is in their storage
-_CATCHING = 20  # times as long as it takes is the least between looks at what others recorded
 _HEARD_EVERY = 0.05  # seconds for each firing alert between looks for acknowledgements
 _SAVED_EVERY = 60.0  # how much of "for how long" a kill may cost
 _TRIES = 3  # to save, where somebody else did meanwhile
@@ -83,16 +79,14 @@ class Alerting:
         self._outbox = outbox
         self._now = now
         self._in_flight = in_flight
-        self._is_power_safe = config.monitor.durability == "power"
         self._link = link
         self.evaluated_at: int | None = None
         self.error: str | None = None
         self._rules = Ruleset.of(config, outbox, link, is_on=is_on)
         self._details = DetailsOf(queries, now)
         self._lock = threading.RLock()
-        self._machine: Machine | None = None
-        self._groups = Groups(self._rules.grouping, self._rules.sinks)
-        self._version = 0
+        is_power_safe = config.monitor.durability == "power"
+        self._known = Remembered(storage, self._rules, is_power_safe=is_power_safe)
         self._standings: tuple[Standing, ...] = ()
         self._last_firing: list[PerformanceAlert] = []
         self._saved_at = self._heard_at = -1e9  # monotonic seconds, as the next one
@@ -101,8 +95,8 @@ class Alerting:
         self._is_deaf = False  # acknowledgements were not asked for the last time
         self._lease = Lease(storage, "alerts")
         self._silencing = Silencing(storage, now)
-        self._since = self._caught_up = now()
-        self._next_catch = -1e9
+        self._others = CatchUp(intake, now)
+        self._since = now()
         self._aims, self._sampling = self._watching(self._rules)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -139,9 +133,7 @@ class Alerting:
                     self._heartbeat.stop()
                 self._heartbeat = Heartbeat.of(config.alerts)
             self._config, self._rules = config, rules
-            if self._machine is not None:
-                self._machine.settings = rules.settings
-            self._groups = Groups.from_json(rules.grouping, rules.sinks, self._groups.to_json())
+            self._known.reload(rules)
             self._aims, self._sampling = self._watching(rules)
             self._seen = -1
         self._outbox.enable()
@@ -174,7 +166,7 @@ class Alerting:
         """Until the next evaluation, or sooner where a message is due."""
         with self._lock:
             wait = self._next_look - time.monotonic()
-            due = None if self._machine is None else self._groups.next_edge()
+            due = None if self._known.machine is None else self._known.groups.next_edge()
         if due is not None:
             wait = min(wait, (due - self._now()) / 1e6)
         return max(wait, 0.05)
@@ -189,7 +181,7 @@ class Alerting:
                 self._next_look = time.monotonic() + self._rules.interval
             if not self._rules.is_on or not self._may_decide():
                 return
-            if (is_time and not self._is_quiet()) or self._machine is None:
+            if (is_time and not self._is_quiet()) or self._known.machine is None:
                 self.evaluate()
             elif not is_time:
                 self._settle(None)
@@ -205,7 +197,10 @@ class Alerting:
         # Time can go backwards.
         if abs(now - self.evaluated_at) > self._rules.idle * 1e6:
             return False
-        edges = [self._groups.next_edge(), self._machine.next_edge() if self._machine else None]
+        edges = [
+            self._known.groups.next_edge(),
+            self._known.machine.next_edge() if self._known.machine else None,
+        ]
         return all(edge is None or edge > now for edge in edges)
 
     @property
@@ -228,7 +223,7 @@ class Alerting:
             began = time.monotonic()
             self._intake.take_in(with_bulks=False)
             self._seen = self._intake.window.keys.changes
-            self._hear(self._known_machine())
+            self._hear(self._known.read())
             now = self._now()
             self._settle(self._sampling.verdicts(self._aims.targets(now), now), now)
             self.evaluated_at = now
@@ -238,14 +233,7 @@ class Alerting:
 
     def _catch_up(self) -> None:
         """Who decides for all on a shared storage has to know what the others recorded."""
-        began = time.monotonic()
-        if self._storage.shared and began >= self._next_catch:
-            now, retention = self._now(), self._intake.window.retention
-            since = max(min(self._caught_up, now) - _LATE, now - retention)
-            load_history(self._intake, since, now + 1, self._config.monitor.max_runs_in_memory)
-            self._caught_up = now
-            took = time.monotonic() - began
-            self._next_catch = began + max(_CATCHING * took, self._rules.interval / 2)
+        self._others.look(self._config.monitor.max_runs_in_memory, self._rules.interval / 2)
 
     def _settle(self, verdicts: list[Verdict] | None, now: int | None = None) -> None:
         """Let the machine and the groups go on, and save; again where somebody else saved."""
@@ -257,21 +245,17 @@ class Alerting:
 
     def _go_on(self, verdicts: list[Verdict] | None, now: int) -> None:
         for _ in range(_TRIES):
-            machine = self._known_machine()
+            machine = self._known.read()
             changes = Changes((), self._standings)
             if verdicts is not None:
                 changes = machine.step(now, verdicts, self._details)
                 self._standings = changes.standings
                 self._last_firing = [s.alert for s in self._standings if s.alert.state == "firing"]
-            messages = self._groups.step(now, changes.standings)
+            messages = self._known.groups.step(now, changes.standings)
             if not (changes.changes or messages or self._is_due_to_save(machine)):
                 return
             alerts = [one.alert for one in changes.changes if one.alert.state != "pending"]
-            state = AlertState(self._version, self._state(machine))
-            if self._storage.save_alerts(alerts, state, messages):
-                if self._is_power_safe:
-                    self._storage.sync()
-                self._version += 1
+            if self._known.save(alerts, messages):
                 self._saved_at = time.monotonic()
                 self._tell(changes)
                 if messages:
@@ -292,37 +276,11 @@ class Alerting:
         for alert in changes.of("resolved"):
             self._bus.publish("alert_resolved", alert=alert)
 
-    # What is remembered
-
-    def _known_machine(self) -> Machine:
-        if self._machine is None:
-            saved = self._storage.read_alert_state()
-            self._version = saved.version
-            rules = self._rules
-            self._machine = Machine(rules.settings)
-            self._groups = Groups(rules.grouping, rules.sinks)
-            if saved.data:
-                try:
-                    both = json.loads(saved.data)
-                    self._machine = Machine.from_json(rules.settings, both["machine"])
-                    self._groups = Groups.from_json(rules.grouping, rules.sinks, both["groups"])
-                except (ValueError, KeyError, TypeError) as problem:
-                    _log.warning("what was remembered of alerts cannot be read: %s", problem)
-        return self._machine
-
-    def _saved_machine(self, saved: AlertState) -> Machine:
-        """The machine of whoever decides, to look at; an empty one where there is none."""
-        settings = self._rules.settings
-        with suppress(ValueError, KeyError, TypeError):
-            return Machine.from_json(settings, json.loads(saved.data)["machine"])
-        return Machine(settings)
-
-    def _state(self, machine: Machine) -> bytes:
-        both = {"machine": machine.to_json(), "groups": self._groups.to_json()}
-        return json.dumps(both).encode()
+    # Others on the same storage
 
     def _forget(self) -> None:
-        self._machine, self._standings = None, ()
+        self._known.forget()
+        self._standings = ()
 
     def _hear(self, machine: Machine) -> None:
         """Silences and acknowledgements may come from other processes, through storage."""
@@ -369,9 +327,9 @@ class Alerting:
         """
         with self._lock:
             mine: list[PerformanceAlert] | None = None
-            if self._machine is not None:
+            if self._known.machine is not None:
                 now = self._now()
-                mine = [e.alert(now) for e in self._machine.memory.in_order() if e.firing]
+                mine = [e.alert(now) for e in self._known.machine.memory.in_order() if e.firing]
         try:
             return self._saved_as_firing() if mine is None else mine + self._sinks_in_trouble()
         except StorageError:
@@ -390,10 +348,10 @@ class Alerting:
         """What is pending or fires, with its marks; where another process decides, as it saved."""
         now = self._now()
         with self._lock:
-            found = None if self._machine is None else self._machine.alerts(now)
+            found = None if self._known.machine is None else self._known.machine.alerts(now)
         try:
             if found is None:
-                found = self._saved_machine(self._storage.read_alert_state()).alerts(now)
+                found = self._known.as_saved().alerts(now)
             silences = self._silencing.in_force(now)
         except StorageError:  # figures or at least marks are as they were last
             return self._last_firing if found is None else found
@@ -409,8 +367,8 @@ class Alerting:
         if not self._storage.acknowledge_alert(alert_id, name, self._now()):
             raise InvalidRun("alert_id", alert_id, "the id of an alert")
         with self._lock:
-            if self._machine is not None:
-                self._machine.acknowledge(alert_id, name)
+            if self._known.machine is not None:
+                self._known.machine.acknowledge(alert_id, name)
         (found,) = self._storage.find_alerts(alert_id=alert_id)
         return found.alert
 

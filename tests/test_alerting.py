@@ -631,7 +631,9 @@ def test_an_acknowledgement_that_was_not_asked_for_keeps_the_monitor_awake():
         assert not alerting._is_quiet()
         alerting._heard_at = -1e9
         alerting.evaluate()
-        heard = {e.alert_id: e.acknowledged_by for e in alerting._machine.memory.episodes.values()}
+        heard = {
+            e.alert_id: e.acknowledged_by for e in alerting._known.machine.memory.episodes.values()
+        }
         assert heard[alert.alert_id] == "ann"
         assert not alerting._is_deaf
     finally:

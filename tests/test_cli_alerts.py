@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from perfmon import AlertLevel, PerformanceMonitor
 from perfmon.cli import cli
+from perfmon.cli.trying import EXAMPLE
 from perfmon.testing.alerts import make_alert, make_message, resolved
 
 STORAGE = "sqlite:///runs.db"
@@ -126,7 +127,7 @@ def test_acknowledging_and_silencing_are_heard_by_a_running_monitor(here):
         assert silence.ends_at - silence.starts_at == pytest.approx(
             timedelta(hours=2), abs=timedelta(seconds=5)
         )
-        machine = monitor.alerting._machine
+        machine = monitor.alerting._known.machine
         monitor.record_agent_runs([run | {"run_id": f"s{n}"} for n in range(5)], wait=True)
         end = time.monotonic() + 60
         while True:
@@ -253,39 +254,23 @@ def test_a_test_message_is_sent(here):
 
 # Rules
 
-CASES = """
-[[alerts.rules]]
-name = "slow billing"
-metric = "latency_p95_ms"
-above = 2000
-agent = "billing-*"
-
-[[tests]]
-name = "an hour of slow runs"
-[[tests.runs]]
-agent = "billing-eu"
-every = "1m"
-values = { duration_ms = "500*60 9000*60 500*120" }
-[[tests.expect]]
-at = "30m"
-alerts = []
-[[tests.expect]]
-at = "1h30m"
-alerts = [{ rule = "slow billing", agent = "billing-eu", level = "warning" }]
-rules = ["slow billing"]
-"""
-
 
 def test_rules_are_tested_by_files(here):
     """What is as expected is ok; the file's own rules count."""
-    (here / "rules.toml").write_text(CASES)
+    (here / "rules.toml").write_text(EXAMPLE)
     said = alerts("test", "rules.toml").stdout
     assert said == "ok  rules.toml: an hour of slow runs\n1 test, 0 failed\n"
 
 
+def test_the_help_shows_an_example():
+    """The one that is tried here, line by line."""
+    shown = [line.strip() for line in alerts("test", "--help").stdout.splitlines()]
+    assert "\n".join(shown).endswith(EXAMPLE.rstrip())
+
+
 def test_a_rule_that_does_other_things_fails_its_test(here):
     """Exit code 1, with what was expected and what there was."""
-    (here / "rules.toml").write_text(CASES.replace('"warning" }', '"critical" }'))
+    (here / "rules.toml").write_text(EXAMPLE.replace('"warning" }', '"critical" }'))
     said = alerts("test", "rules.toml", code=1).stdout
     assert "FAILED  rules.toml: an hour of slow runs" in said
     assert "at 1 h 30 min: missing: slow billing of agent billing-eu, firing, critical" in said
@@ -296,7 +281,7 @@ def test_a_rule_that_does_other_things_fails_its_test(here):
 
 def test_a_file_of_tests_alone_is_about_the_configuration(here):
     """The rules of monitor.toml are tested where they stand."""
-    rules, _, tests = CASES.partition("[[tests]]")
+    rules, _, tests = EXAMPLE.partition("[[tests]]")
     (here / "tests.toml").write_text(f"[[tests]]{tests}")
     alerts("test", "tests.toml", code=1)
     (here / "monitor.toml").write_text(rules)
@@ -306,7 +291,7 @@ def test_a_file_of_tests_alone_is_about_the_configuration(here):
 def test_mistakes_in_a_test_file_are_told(here):
     """All of them, with their places; other files are tested all the same."""
     (here / "bad.toml").write_text('[[tests]]\nname = "x"\nrnus = []\n[[tests.expect]]\nat = 5\n')
-    (here / "good.toml").write_text(CASES)
+    (here / "good.toml").write_text(EXAMPLE)
     (here / "empty.toml").write_text("")
     result = alerts("test", "bad.toml", "good.toml", "empty.toml", code=1)
     assert "rnus" in result.stderr

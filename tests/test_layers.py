@@ -24,7 +24,7 @@ FLOORS = tuple(
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote journal report tracking",
         "joining counts salvage bus opening plugins recorder history troubles sending lanes outbox heartbeat",
         "scoring matching completing waiting intake later loading writer forking trends queries accuracy_queries aims sampling",
-        "details ruleset silencing lease alerting",
+        "details ruleset remembering silencing lease alerting",
         "recording measuring reading watching inputs reloading monitor current",
         "agents orchestrator render importing demo testing cli",
     )

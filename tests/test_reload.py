@@ -284,11 +284,11 @@ def test_messages_link_to_the_dashboard(written, caplog):
     """To the configured one, else to where the server is."""
     caplog.set_level(logging.INFO)
     with PerformanceMonitor(written(BASE)) as monitor:
-        assert monitor.alerting._groups.grouping.link is None
+        assert monitor.alerting._known.groups.grouping.link is None
         monitor.show_at("http://127.0.0.1:8787")
-        assert monitor.alerting._groups.grouping.link == "http://127.0.0.1:8787"
+        assert monitor.alerting._known.groups.grouping.link == "http://127.0.0.1:8787"
         monitor.reload(written(BASE + '[alerts]\nlink = "https://perfmon.example.org"\n'))
-        assert monitor.alerting._groups.grouping.link == "https://perfmon.example.org"
+        assert monitor.alerting._known.groups.grouping.link == "https://perfmon.example.org"
         record(monitor, status="failure")
         assert monitor.get_alerts()
         until(lambda: any(d.state == "delivered" for a in monitor.get_alerts()

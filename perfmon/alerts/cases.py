@@ -1,25 +1,7 @@
 """Tests of rules: runs that are given, and which alerts there must be at which times.
 
-The file has the tables of `monitor.toml` that matter, and the tests:
-
-    [[alerts.rules]]
-    name = "slow billing"
-    metric = "latency_p95_ms"
-    above = 2000
-    agent = "billing-*"
-
-    [[tests]]
-    name = "an hour of slow runs"
-    [[tests.runs]]
-    agent = "billing-eu"
-    every = "1m"
-    values = { duration_ms = "500*60 9000*60 500*120" }
-    [[tests.expect]]
-    at = "1h30m"
-    alerts = [{ rule = "slow billing", agent = "billing-eu", level = "warning" }]
-    [[tests.expect]]
-    at = "4h"
-    alerts = []
+The file has the tables of `monitor.toml` that matter, and the tests; `perfmon alerts test --help`
+shows one.
 
 A text with numbers behind stars is a series: `success*3 failure` is four runs. The shorter series
 of a table begin again. Times are from the test's beginning.

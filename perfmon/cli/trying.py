@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,25 +51,33 @@ def send_test_command(ctx: click.Context, sink: str, storage: str | None) -> Non
     click.echo(tried.words)
 
 
+EXAMPLE = """\
+[[alerts.rules]]
+name = "slow billing"
+metric = "latency_p95_ms"
+above = 2000
+agent = "billing-*"
+
+[[tests]]
+name = "an hour of slow runs"
+[[tests.runs]]
+agent = "billing-eu"
+every = "1m"
+values = { duration_ms = "500*60 9000*60 500*120" }
+[[tests.expect]]
+at = "1h30m"
+alerts = [{ rule = "slow billing", agent = "billing-eu", level = "warning" }]
+[[tests.expect]]
+at = "4h"
+alerts = []
+"""
+"""A file of tests, as the help shows it."""
+
+# A line with \b alone keeps the lines of its paragraph as they are.
 _TEST_EPILOG = """\b
 A file has tests, and the tables of monitor.toml they are about; without those, the rules are
 those of --config:
-  [[alerts.rules]]
-  name = "slow billing"
-  metric = "latency_p95_ms"
-  above = 2000
-  agent = "billing-*"
-\b
-  [[tests]]
-  name = "an hour of slow runs"
-  [[tests.runs]]
-  agent = "billing-eu"
-  every = "1m"
-  values = { duration_ms = "500*60 9000*60 500*120" }
-  [[tests.expect]]
-  at = "1h30m"
-  alerts = [{ rule = "slow billing", agent = "billing-eu", level = "warning" }]
-"""
+""" + indent(EXAMPLE, "  ").replace("\n\n", "\n\n\b\n")
 
 
 @click.command(name="test", epilog=_TEST_EPILOG)

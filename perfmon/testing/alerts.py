@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,6 +23,7 @@ from perfmon.records import (
     to_micros,
 )
 from perfmon.testing.rows import START_US
+from perfmon.testing.threads import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -370,14 +372,7 @@ class SharedAlertStorageContract(AlertStorageContract):
                 state = AlertState(version, name.encode())
                 told.append(storage.save_alerts([alert], state, [make_message(f"{round_}", alert)]))
 
-        deciders = [
-            threading.Thread(target=decide, args=(storage, name))
-            for storage, name in zip(storages, "ab", strict=True)
-        ]
-        for decider in deciders:
-            decider.start()
-        for decider in deciders:
-            decider.join()
+        at_once(partial(decide, storages[0], "a"), partial(decide, storages[1], "b"))
         assert (sum(told), len(told)) == (10, 20)
         assert storages[0].read_alert_state().version == 10
         assert len(storages[1].find_alerts()) == 10
@@ -411,12 +406,5 @@ class SharedAlertStorageContract(AlertStorageContract):
                 start.wait()
                 told.append(storage.take_lease(f"lease-{round_}", name, 60))
 
-        takers = [
-            threading.Thread(target=take, args=(storage, name))
-            for storage, name in zip(storages, "ab", strict=True)
-        ]
-        for taker in takers:
-            taker.start()
-        for taker in takers:
-            taker.join()
+        at_once(partial(take, storages[0], "a"), partial(take, storages[1], "b"))
         assert sum(told) == 10

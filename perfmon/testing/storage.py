@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from perfmon.checks import RUN_FIELDS
 from perfmon.errors import StorageError
-from perfmon.measurements import ANY_AGENT, MEASUREMENT_FIELDS, NO_SCORE, State
 from perfmon.records import CellKey, Scope
-from perfmon.roles import FoundBy, KnownAgent, Row, Storage
+from perfmon.roles import KnownAgent, Row, Storage
 from perfmon.testing.alerts import AlertStorageContract, SharedAlertStorageContract
+from perfmon.testing.measurements import MeasurementStorageContract
 from perfmon.testing.rows import START_US, make_measurements, make_rows, run_row
 from perfmon.testing.stored import (
     assert_same_cells,
@@ -21,6 +22,7 @@ from perfmon.testing.stored import (
     runs_of,
     stored,
 )
+from perfmon.testing.threads import at_once, meanwhile
 from perfmon.window.batch import Batch
 from perfmon.window.cells import HOUR, Cells, Stat
 from perfmon.window.vocabulary import Vocabulary
@@ -29,18 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _AT = RUN_FIELDS.index("timestamp")
-_TASK, _SCORE, _SOURCE, _STATE = (
-    MEASUREMENT_FIELDS.index(name)
-    for name in ("task_id", "accuracy_score", "feedback_source", "state")
-)
-
-
-def _stated(row: Row, state: State) -> Row:
-    return (*row[:_STATE], int(state), *row[_STATE + 1 :])
-
-
-def _answered(rows: list[Row]) -> list[tuple[Row, Row]]:
-    return [(row, _stated(row, State.ANSWERED)) for row in rows]
 
 
 class BrokenBatch(Batch):
@@ -50,7 +40,7 @@ class BrokenBatch(Batch):
         raise StorageError("the disk is full")
 
 
-class StorageContract(AlertStorageContract):
+class StorageContract(MeasurementStorageContract, AlertStorageContract):
     """Every sentence of `perfmon.Storage`, a test each.
 
     A subclass gives the fixture `open_storage`: a function that opens an empty storage.
@@ -176,118 +166,6 @@ class StorageContract(AlertStorageContract):
             assert runs_of(storage, scope, limit=3) == inside[-3:]
             assert_same_cells(cells_of(storage, scope), expected_cells(inside))
 
-    def test_measurements(self, open_storage: Callable[[], Storage]) -> None:
-        """Measurements are kept, found and told apart by their id as runs are."""
-        storage, rows = open_storage(), make_measurements(100)
-        assert stored(storage, measurements=rows[:60]).measurements.all()
-        told = stored(storage, measurements=[*rows, rows[99]])
-        assert told.measurements.tolist() == [False] * 60 + [True] * 40 + [False]
-        assert measurements_of(storage) == rows
-        scope = Scope(agent_name="agent-1", model="large")
-        inside = [row for row in rows if row[2] == "agent-1" and row[4] == "large"]
-        assert measurements_of(storage, scope) == inside
-
-    def test_amendments(self, open_storage: Callable[[], Storage]) -> None:
-        """A measurement gets its new version, once, and its cells follow."""
-        storage, rows = open_storage(), make_measurements(40)
-        waiting = [_stated(row, State.WAITING) for row in rows]
-        stored(storage, measurements=waiting)
-        assert storage.waiting(Scope()) == (40, START_US)
-        assert storage.waiting(Scope(agent_name="agent-1"))[0] < 40
-        pairs = [(row, _stated(row, State.ANSWERED)) for row in waiting[:30]]
-        told = storage.store(Batch([], [], Vocabulary(), pairs))
-        assert told.amended.tolist() == [True] * 30
-        # Whoever read the old version as well comes too late.
-        again = storage.store(Batch([], [], Vocabulary(), [*pairs[:3], *_answered(waiting[30:])]))
-        assert again.amended.tolist() == [False] * 3 + [True] * 10
-        after = [_stated(row, State.ANSWERED) for row in rows]
-        assert measurements_of(storage) == after
-        assert_same_cells(cells_of(storage), expected_cells((), after))
-        assert storage.waiting(Scope()) == (0, None)
-
-    def test_an_amended_score(self, open_storage: Callable[[], Storage]) -> None:
-        """A score that comes later is kept with its scorer, note and cost, and counts."""
-        storage, rows = open_storage(), make_measurements(20)
-        unscored = [
-            (*row[:_SCORE], NO_SCORE, *row[_SCORE + 1 : _STATE], int(State.SCORING), *[None] * 3)
-            for row in rows
-        ]
-        stored(storage, measurements=unscored)
-        assert storage.read_unscored(5) == unscored[:5]
-        told = storage.store(Batch([], [], Vocabulary(), list(zip(unscored, rows, strict=True))))
-        assert told.amended.all()
-        assert (measurements_of(storage), storage.read_unscored(5)) == (rows, [])
-        assert_same_cells(cells_of(storage), expected_cells((), rows))
-
-    def test_tasks(self, open_storage: Callable[[], Storage]) -> None:
-        """What waits for a task or was told of it is found by its id; what is measured is not."""
-        storage = open_storage()
-        one, two, three = make_measurements(3)
-        told = ("told", "default", ANY_AGENT, *_stated(one, State.TOLD)[3:])
-        rows = [_stated(one, State.WAITING), told, _stated(two, State.WAITING), three]
-        stored(storage, measurements=rows)
-        task = rows[0][_TASK]
-        assert storage.read_tasks([("default", task)]) == rows[:2]
-        assert storage.read_tasks([(None, task), ("default", rows[2][_TASK])]) == rows[:3]
-        assert storage.read_tasks([("other", task), ("default", rows[3][_TASK])]) == []
-        assert storage.open_tasks() == [("default", task)]
-        storage.store(Batch([], [], Vocabulary(), [(rows[1], _stated(rows[1], State.KNOWN))]))
-        assert storage.open_tasks() == [("default", task)]
-        storage.store(Batch([], [], Vocabulary(), _answered(rows[:1])))
-        assert storage.open_tasks() == []
-        names = {agent.agent_name for agent in storage.known_agents()}
-        assert names == {row[2] for row in rows} - {ANY_AGENT}
-
-    def test_finding_measurements(self, open_storage: Callable[[], Storage]) -> None:
-        """Newest or worst first, by source, task and state; predictions are none."""
-        storage, rows = open_storage(), make_measurements(60)
-        rows = [_stated(row, State(place % 5)) for place, row in enumerate(rows)]
-        rows = [(*r[:_SOURCE], "audit", *r[_SOURCE + 1 :]) if r[_SCORE] > 0.5 else r for r in rows]
-        stored(storage, measurements=rows)
-        find, everything = storage.find_measurements, (START_US, START_US + 9 * HOUR, Scope())
-        there = [row for row in rows if row[_STATE] != State.WAITING][::-1]
-        audits = [row for row in there if row[_SOURCE] == "audit"]
-        unmapped = [row for row in there if row[_STATE] == State.UNMAPPED]
-        assert find(*everything, FoundBy()) == there
-        assert find(*everything, FoundBy(limit=7)) == there[:7]
-        assert find(*everything, FoundBy(source="audit")) == audits
-        assert find(*everything, FoundBy(state="unmapped")) == unmapped
-        assert find(*everything, FoundBy(task_id=there[3][_TASK])) == [there[3]]
-        assert find(*everything, FoundBy(state="unmapped", worst=True)) == []
-        worst = find(*everything, FoundBy(worst=True, limit=5))
-        counted = sorted(row[_SCORE] for row in there if row[_STATE] == 0)
-        assert [row[_SCORE] for row in worst] == counted[:5]
-
-    def test_disputes(self, open_storage: Callable[[], Storage]) -> None:
-        """Tasks that several sources measured come together, the newest first, and no others."""
-        storage, rows = open_storage(), make_measurements(6)
-        task = ("default", "agent", None, None, None)
-        older, newer = (
-            [
-                (f"{name}{n}", *task, at + n, name, *row[8:_SOURCE], source, *row[_SOURCE + 1 :])
-                for n, (row, source) in enumerate(
-                    zip(rows, ("user", "audit", "user"), strict=False)
-                )
-            ]
-            for name, at in (("z", START_US), ("t", START_US + 10))
-        )
-        stored(storage, measurements=[*newer, *older, *rows[3:]])
-        hour = START_US, START_US + HOUR, Scope()
-        assert storage.read_disputed(*hour, 10) == [newer, older]
-        assert storage.read_disputed(*hour, 1) == [newer]
-        assert storage.read_disputed(START_US, START_US + 1, Scope(), 10) == []
-
-    def test_what_waits_is_kept(self, open_storage: Callable[[], Storage]) -> None:
-        """Predictions, outcomes and what came of them stay as long as cells."""
-        storage, rows = open_storage(), make_measurements(len(State))
-        rows = [_stated(row, State(place)) for place, row in enumerate(rows)]
-        stored(storage, measurements=rows)
-        later = START_US + 9 * HOUR
-        assert storage.purge(later, START_US - HOUR) == 4
-        assert [row[_STATE] for row in measurements_of(storage)] == list(range(4, len(State)))
-        storage.purge(later, later)
-        assert measurements_of(storage) == []
-
     def test_a_failed_store_changes_nothing(self, open_storage: Callable[[], Storage]) -> None:
         """After an error inside the transaction nothing of it is there, and it can be repeated."""
         storage, rows, measured = open_storage(), make_rows(50), make_measurements(5)
@@ -346,15 +224,11 @@ class StorageContract(AlertStorageContract):
                 seen.append(len(runs_of(storage)))
                 seen.append(int(cells_of(storage).stats[:, Stat.RUNS].sum()))
 
-        readers = [threading.Thread(target=read) for _ in range(2)]
-        for reader in readers:
-            reader.start()
-        for start in range(0, 1000, 100):
-            stored(storage, rows[start : start + 100])
-            assert len(runs_of(storage)) == start + 100
-        done.set()
-        for reader in readers:
-            reader.join()
+        with meanwhile(read, read):
+            for start in range(0, 1000, 100):
+                stored(storage, rows[start : start + 100])
+                assert len(runs_of(storage)) == start + 100
+            done.set()
         assert seen
         assert all(count % 100 == 0 for count in seen)
 
@@ -380,12 +254,8 @@ class StorageContract(AlertStorageContract):
         for _ in range(20):
             storage = open_storage()
             stored(storage, make_rows(50))
-            readers = [threading.Thread(target=read, args=(storage,)) for _ in range(3)]
-            for reader in readers:
-                reader.start()
-            storage.close()
-            for reader in readers:
-                reader.join()
+            with meanwhile(*[partial(read, storage)] * 3):
+                storage.close()
         assert len(refused) == 60
 
     def test_close(self, open_storage: Callable[[], Storage]) -> None:
@@ -440,14 +310,7 @@ class SharedStorageContract(SharedAlertStorageContract, StorageContract):
             told.extend(stored(storage, mine[place : place + 200]).runs.sum() for place in (0, 200))
 
         storages = [open_storage(), open_storage()]
-        writers = [
-            threading.Thread(target=write, args=(storage, mine))
-            for storage, mine in zip(storages, (rows, rows[::-1]), strict=True)
-        ]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
+        at_once(partial(write, storages[0], rows), partial(write, storages[1], rows[::-1]))
         assert (sum(told), len(told)) == (400, 4)
         assert sorted(runs_of(storages[0])) == sorted(rows)
         assert_same_cells(cells_of(storages[1]), expected_cells(rows))

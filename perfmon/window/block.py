@@ -14,7 +14,7 @@ _PARTS = 16
 _COMPARED = [
     Stat.MEASUREMENTS, Stat.WAITING, Stat.DIRECT, Stat.UNMAPPED, Stat.ACCURACY_N, Stat.ACCURACY,
 ]  # fmt: skip
-NO_KEYS = np.zeros(0, np.int64)
+_NO_MASKS = np.zeros(0, np.int64)
 
 
 class Block:
@@ -25,7 +25,7 @@ class Block:
 
     __slots__ = ("_parts", "_totals", "masks")
 
-    def __init__(self, cells: Cells, masks: Ints = NO_KEYS) -> None:
+    def __init__(self, cells: Cells, masks: Ints = _NO_MASKS) -> None:
         self._parts = [cells]
         self.masks = masks
         # The parts' totals apart: they are small, and asked for most often.

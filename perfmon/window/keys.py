@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from perfmon.records import CellKey, Scope
-from perfmon.window.block import NO_KEYS
 from perfmon.window.columns import RunColumns
 from perfmon.window.ragged import Ints
 from perfmon.window.vocabulary import Vocabulary
 
 _MOST_SCOPES = 20_000
+_NO_KEYS = np.zeros(0, np.int64)
 
 
 class Keys:
@@ -29,7 +29,7 @@ class Keys:
     def of(self, scope: Scope) -> Ints:
         """The numbers of the keys that a scope matches."""
         keys = self.vocabulary.keys.values
-        known, wanted = self._scopes.get(scope, (0, NO_KEYS))
+        known, wanted = self._scopes.get(scope, (0, _NO_KEYS))
         if known < len(keys):
             # Keys are only added: those looked at before need not be looked at again.
             name = scope.agent_name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +25,7 @@ TRIES = 4
 FORMS = "memory:, sqlite:///path, postgresql://user:password@host:port/name"
 
 
-class Database:
+class Database(ABC):
     """One database.
 
     Attributes:
@@ -101,12 +102,12 @@ class Database:
         with self.writing() as connection:
             upgrade(connection, self.shown)
 
-    def sync(self) -> None:
+    def sync(self) -> None:  # noqa: B027
         """Make all commits survive the loss of power; a server has done so by itself."""
 
+    @abstractmethod
     def size(self, connection: sa.Connection) -> dict[str, int]:
         """Bytes, under the names that `describe` shows."""
-        raise NotImplementedError
 
     def about(self, connection: sa.Connection, table: str) -> int:
         """The number of rows as far as it is cheap to know: retention may leave gaps in the ids."""
