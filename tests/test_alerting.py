@@ -112,6 +112,11 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
+def wait_until_sent(monitor):
+    """All that is to be said so far was sent, and marked as sent."""
+    wait_for(lambda: monitor.get_stats()["alerts"]["outbox"]["waiting"] == 0)
+
+
 def recover(monitor, clock, minutes=130):
     """Successes for long enough that everything clears."""
     for _ in range(minutes):
@@ -176,6 +181,7 @@ def test_a_restart_changes_nothing(place):
     with place.open(QUIET, clock=None) as monitor:
         record(monitor, 30, timestamp=None)
         wait_for(place.got)
+        wait_until_sent(monitor)
         before = {alert.alert_id for alert in monitor.get_alerts()}
     with place.open(QUIET, clock=None) as monitor:
         wait_for(lambda: monitor.alerting.evaluated_at)
@@ -211,6 +217,7 @@ def test_two_monitors_on_one_database_fire_once(place, postgres_url):
         rests.flush()
         wait_for(lambda: decides.observed.raised)
         wait_for(place.got)
+        wait_until_sent(decides)
         time.sleep(2)
         assert rests.observed.raised == []
         assert rules_of(rests.get_alerts()) == rules_of(decides.get_alerts())
