@@ -8,10 +8,15 @@ import secrets
 import socket
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# No test depends on the machine's speed.
-settings.register_profile("perfmon", deadline=None)
+# No test depends on the machine's speed; where a change is judged, none depends on chance.
+settings.register_profile(
+    "perfmon",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("perfmon")
 pytest.register_assert_rewrite("perfmon.testing")
 

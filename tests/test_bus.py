@@ -464,7 +464,7 @@ def test_the_first_failure_and_then_every_hundredth_is_logged_without_secrets(bu
     with caplog.at_level(logging.WARNING, logger="perfmon"):
         for _ in range(150):
             bus.ask("score_outcome", predicted=1, actual=1)
-    assert len(caplog.records) == 2
+    assert len([one for one in caplog.records if "'leaky'" in one.getMessage()]) == 2
     assert "'leaky' failed (101 so far)" in caplog.text
     assert "canary" not in caplog.text + bus.accounts()["leaky"]["last_error"]
 

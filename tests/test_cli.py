@@ -392,8 +392,9 @@ def test_serve_answers_until_it_is_interrupted(here, runs):
         assert seconds < 30
 
 
-def test_plugins_show_the_accounts_of_the_running_server(here, runs, free_port):
+def test_plugins_show_the_accounts_of_the_running_server(here, runs, free_port, monkeypatch):
     """While the configured server runs, calls and failures of its plugins are shown."""
+    monkeypatch.setattr("perfmon.cli.checking._PATIENCE", 60.0)
     (here / "monitor.toml").write_text(f"[plugins.server]\nport = {free_port()}\n")
     with process("serve") as started:
         url = wait_for_url(started)

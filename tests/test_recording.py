@@ -186,8 +186,9 @@ def test_a_plugin_that_raises_changes_nothing_for_others(tmp_path):
         assert monitor.get_stats()["plugins"]["good"]["failures"] == 0
 
 
-def test_prices_and_error_classes_come_from_plugins(tmp_path):
+def test_prices_and_error_classes_come_from_plugins(tmp_path, monkeypatch):
     """`price_run` and `classify_error` fill what the caller left out, before anything is summed."""
+    monkeypatch.setattr("perfmon.intake._PLUGIN_DEADLINE", 60.0)
 
     class Prices:
         @hookimpl
@@ -457,8 +458,9 @@ def test_a_full_journal_is_no_dead_end(tmp_path):
     recorder.close(keep=False)
 
 
-def test_a_bad_price_costs_nobody_a_run(tmp_path):
+def test_a_bad_price_costs_nobody_a_run(tmp_path, monkeypatch):
     """A plugin's answer that is no amount is counted on the plugin; the run stays unpriced."""
+    monkeypatch.setattr("perfmon.intake._PLUGIN_DEADLINE", 60.0)
 
     class Free:
         @hookimpl

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from perfmon.bus import Bus
     from perfmon.config import Config
 
+_PATIENCE = 3.0  # seconds for the running server; where there is none it is known at once
+
 
 @click.command(name="check")
 @config_option
@@ -120,7 +122,7 @@ def _running(config: Config) -> tuple[str | None, dict[str, dict[str, Any]]]:
     url = f"http://{table.get('host', '127.0.0.1')}:{table.get('port', 8787)}"
     request = urllib.request.Request(f"{url}/api/performance/stats")  # noqa: S310 - http above
     try:
-        with urllib.request.urlopen(request, timeout=0.5) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310
             found = msgspec.json.decode(answer.read())
             return url, found.get("stats", found)["plugins"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

@@ -33,7 +33,8 @@ async def serve(monitor):
     async with AsyncExitStack() as stack:
 
         async def start(of=None, **settings):
-            app = make_app(of or monitor, ServerConfig(**settings))
+            patient = {"answer_seconds": 120.0, **settings}
+            app = make_app(of or monitor, ServerConfig(**patient))
             return await stack.enter_async_context(TestClient(TestServer(app)))
 
         yield start

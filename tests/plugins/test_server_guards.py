@@ -58,7 +58,7 @@ async def test_probes_and_the_document_need_no_key(serve):
 @settings(
     max_examples=100,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(given_key=st.binary(max_size=60).filter(lambda key: key != KEY.encode()))
 def test_no_bytes_but_the_key_pass(given_key):

@@ -266,15 +266,16 @@ def test_a_deadlock_is_tried_again(opened, postgres_url, postgres):
         "INSERT INTO runs (run_id, agent_id, key_id, at, status, api_calls, retries, timed_out) "
         "SELECT %s, agent_id, key_id, at, 0, 1, 0, false FROM runs WHERE run_id = 'first'"
     )
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
     batch = [run_row("a", cost=1.0), run_row("b")]
     writer = threading.Thread(target=lambda: told.extend(stored(storage, batch).runs.tolist()))
     engine = sa.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as other:
         other.exec_driver_sql("SET LOCAL deadlock_timeout = '1min'")  # so that it is not the victim
         other.exec_driver_sql(copy, ("b",))
+        mine = other.exec_driver_sql("SELECT pg_backend_pid()").fetchone()[0]
         writer.start()
-        while not postgres.execute(waiting).fetchone()[0]:
+        while not postgres.execute(waiting, (mine,)).fetchone()[0]:
             assert writer.is_alive()
         other.exec_driver_sql(copy, ("a",))
     writer.join()
