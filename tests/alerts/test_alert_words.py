@@ -165,6 +165,8 @@ def test_advice_follows_from_the_figures(situation, details, words):
         {"models": (Part("gpt-x", 20, 20),)},
         {"retry_rate": 0.2, "retry_rate_before": 0.19},
         {"prompt_tokens": 1210.0, "prompt_tokens_before": 1200.0},
+        {"prompt_tokens": 0.0, "prompt_tokens_before": 0.0},
+        {"prompt_tokens": 1210.0, "prompt_tokens_before": 0.0},
     ],
 )  # fmt: skip
 def test_where_the_figures_say_nothing_nothing_is_advised(details):
