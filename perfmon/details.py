@@ -46,8 +46,9 @@ class DetailsOf:
             models=_parts(cells, verdict.watch, lambda key: key.model),
             retry_rate=_share(stats, Stat.RETRIED),
             retry_rate_before=_share(earlier, Stat.RETRIED),
-            prompt_tokens=_share(stats, Stat.INPUT_TOKENS),
-            prompt_tokens_before=_share(earlier, Stat.INPUT_TOKENS),
+            # No run has an empty prompt: where there are no input tokens, nobody tells them.
+            prompt_tokens=_share(stats, Stat.INPUT_TOKENS) or math.nan,
+            prompt_tokens_before=_share(earlier, Stat.INPUT_TOKENS) or math.nan,
         )
 
     def _answers(self, scope: Scope, width: int) -> tuple[Answer, Answer]:

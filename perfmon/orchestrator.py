@@ -71,6 +71,8 @@ class MonitoredOrchestrator:
         retries: int = 0,
         timeout: float | None = None,
     ) -> None:
+        if isinstance(agent_types, str):
+            raise PerfmonError(f"agent_types = {agent_types!r}: must be a list of types")
         known = dict(agents or {})
         self.agent_types = list(known if agent_types is None else agent_types)
         self.agents = [Agent.of(kind, _known(kind, known)) for kind in self.agent_types]

@@ -269,15 +269,21 @@ class Sampling:
         self._is_good_until(now)
         if self._under_way is None:
             self._under_way = self._in_flight()
-        ages = [
-            run["age_seconds"]
+        found = [
+            run
             for run in self._under_way
             if scope.agent_name in (None, run["agent_name"])
             and scope.agent_type in (None, run["agent_type"])
         ]
+        ages = [run["age_seconds"] for run in found]
         bad = tuple(sum(age > limit.value for age in ages) for limit in watch.limits)
         worst = max(ages, default=math.nan)
-        return Sample((Tally(len(ages), bad, worst=worst, value=worst),))
+        tally = Tally(len(ages), bad, worst=worst, value=worst)
+        if not found:
+            return Sample((tally,))
+        longest = max(found, key=lambda run: run["age_seconds"])
+        words = f"run {longest['run_id']} of agent {longest['agent_name']}"
+        return Sample((tally,), finding=Finding(words=words))
 
     def _trend(self, target: Target, now: int) -> Sample:
         self._is_good_until(_next_minute(now))

@@ -659,3 +659,17 @@ def test_an_acknowledgement_that_was_not_asked_for_keeps_the_monitor_awake():
         assert not alerting._is_deaf
     finally:
         monitor.stop()
+
+
+def test_prompts_that_nobody_counts_did_not_grow():
+    """A dear agent without input tokens gets no advice about its prompts."""
+    clock = ManualClock()
+    monitor = PerformanceMonitor(storage_url="memory:", clock=clock)
+    for n in range(240):
+        monitor.record_agent_run(
+            f"r{n}", "a", "t", "success", cost=0.1 if n < 120 else 2.0 + n / 1e3
+        )
+        clock.advance(60)
+    (alert,) = [a for a in monitor.get_alerts() if a.rule == "cost_per_task_max" and a.agent_name]
+    assert alert.recommendation is None
+    assert "prompt_tokens" not in alert.details

@@ -263,6 +263,31 @@ def test_other_commands_tell_mistakes_too(here):
         assert 'durability = "proces"' in perfmon(*command, code=1).stderr
 
 
+def test_check_reads_the_table_of_a_plugin_in_one_file(here):
+    """Which that plugin itself reads only when a monitor starts; no more of it is run."""
+    (here / "mine").mkdir()
+    (here / "mine" / "loud.py").write_text(
+        "import attrs\n"
+        "from perfmon import hookimpl\n"
+        "@attrs.frozen\n"
+        "class Loud:\n"
+        "    level: int = 1\n"
+        "@hookimpl\n"
+        "def monitor_started(monitor):\n"
+        "    monitor.config.table('loud', Loud)\n"
+        "    open('started', 'w').close()\n"
+    )
+    table = '[monitor]\nstorage = "memory:"\n[plugins]\npaths = ["mine"]\n[plugins.loud]\n'
+    (here / "monitor.toml").write_text(f"{table}level = 'x'\nlevle = 2\n")
+    lines = perfmon("check", code=1).stderr.splitlines()
+    assert len(lines) == 2
+    assert "monitor.toml:6: [plugins.loud] level = " in lines[0]
+    assert "did you mean 'level'" in lines[1]
+    (here / "monitor.toml").write_text(f"{table}level = 2\n")
+    assert "all is well" in perfmon("check").stdout
+    assert not (here / "started").exists()
+
+
 def test_check_of_a_good_configuration(here):
     """All is well, with storage and plugins named; a literal secret is a warning only."""
     (here / "monitor.toml").write_text('[plugins.server]\napi_key = "abcdefghijklmnop"\n')

@@ -134,7 +134,7 @@ def test_a_rule_has_one_limit_and_a_name_of_its_own():
     rule = {"name": "a", "metric": "error_rate", "above": 1}
     for rules, words in (
         ([{**rule, "below": 0}], "exactly one of above and below"),
-        ([rule, rule], "names of their own; 'a' is not one"),
+        ([rule, rule], "names of their own; 'a' is that of 1 and 2"),
     ):
         with pytest.raises(ConfigError, match=words):
             Config.from_mapping({"alerts": {"rules": rules}})

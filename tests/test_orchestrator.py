@@ -278,6 +278,8 @@ def test_a_type_without_an_agent_is_refused_at_once():
         MonitoredOrchestrator(["reader", "writer"], agents={"reader": len, "editor": len})
     with pytest.raises(PerfmonError, match=r"'reader'.*must be a callable"):
         MonitoredOrchestrator(agents={"reader": 3})
+    with pytest.raises(PerfmonError, match="agent_types = 'reader': must be a list"):
+        MonitoredOrchestrator("reader", agents={"reader": len})
 
 
 @pytest.mark.parametrize("wrong", [{"retries": -1}, {"timeout": -1}, {"timeout": "soon"}])

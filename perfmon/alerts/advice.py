@@ -176,7 +176,7 @@ def _retries(_situation: Situation, details: Details) -> str | None:
 
 def _prompts(_situation: Situation, details: Details) -> str | None:
     now, before = details.prompt_tokens, details.prompt_tokens_before
-    if not now >= _GROWTH * before:
+    if not (before > 0 and now >= _GROWTH * before):
         return None
     return (
         f"Prompts grew from {before:,.0f} to {now:,.0f} tokens a run: look at what was added,"

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import attrs
+
 from perfmon.alerts.shares import (
     MIN_BAD,
     RELAXED,
@@ -258,7 +260,10 @@ def _no_runs(target: Target, sample: Sample, now: int) -> Verdict:
 
 def _unfinished(target: Target, sample: Sample, _now: int) -> Verdict:
     (tally,) = sample.tallies or (Tally(),)
-    return _counted(target, tally, 1)
+    verdict = _counted(target, tally, 1)
+    if sample.finding is None:
+        return verdict
+    return attrs.evolve(verdict, words=sample.finding.words)
 
 
 def _detected(target: Target, sample: Sample, _now: int) -> Verdict:

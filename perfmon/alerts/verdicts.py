@@ -69,6 +69,7 @@ class Sample(NamedTuple):
         last_run: when the target's last run ended (microseconds), or None; for `NO_RUNS`.
         watched_since: since when runs would have been seen; for `NO_RUNS`.
         finding: what the detector says, for `TREND`, `ANOMALY` and `FORECAST`; None is no data.
+            For `UNFINISHED` its words name the longest run.
     """
 
     tallies: tuple[Tally, ...] = ()

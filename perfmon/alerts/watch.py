@@ -107,6 +107,11 @@ class Watch:
     @property
     def family(self) -> str:
         """What alerts of one scope say the same about: successes and errors are one thing."""
+        # Dear runs say nothing of a budget, nor slow ones of one that hangs.
+        if self.kind in (Kind.BUDGET, Kind.UNFINISHED):
+            return self.kind.value
+        if self.metric == "predictions_waiting":
+            return self.metric
         kinds = (MetricType.SUCCESS_RATE, MetricType.ERROR_RATE)
         return "success" if self.metric_type in kinds else self.metric_type.value
 

@@ -67,7 +67,7 @@ def figure(value: float, unit: str) -> str:
     if unit == "share":
         return f"{value:.1%}"
     if unit == "$":
-        return f"${value:,.2f}" if abs(value) >= 1 else f"${value:,.4f}"
+        return f"${value:,.2f}" if abs(value) >= 1 or value == 0 else f"${value:,.4f}"
     if unit == "s":
         return lasting(value)
     if unit == "x":
@@ -108,9 +108,22 @@ def sentence(situation: Situation) -> str:
 def _wrong(s: Situation) -> str:
     if s.kind in _KINDS:
         return _KINDS[s.kind](s)
-    side = "above" if s.above else "below"
-    text = f"{_named(s.metric)} {figure(s.value, s.unit)}{_interval(s)} is {side} {_limit(s)}"
+    text = f"{_named(s.metric)} {figure(s.value, s.unit)}{_interval(s)} is {_side(s)} {_limit(s)}"
     return f"{text}: {_counts(s)}" if s.sample_size else text
+
+
+def _side(s: Situation) -> str:
+    """Where the value is: what fires for some time yet may be back where it should be."""
+    side = "above" if _is_upward(s) else "below"
+    return f"no longer {side}" if _is_back(s) else side
+
+
+def _is_back(s: Situation) -> bool:
+    return s.value < s.threshold if _is_upward(s) else s.value > s.threshold
+
+
+def _is_upward(s: Situation) -> bool:
+    return s.above or s.kind in (Kind.BURN, Kind.NO_RUNS)
 
 
 def _named(metric: str) -> str:
@@ -132,7 +145,8 @@ def _counts(s: Situation) -> str:
     runs = f"the last {s.sample_size:,} {noun}{'' if s.sample_size == 1 else 's'}"
     if s.kind is Kind.SHARE and s.metric in BAD:
         done = BAD[s.metric] if s.above or s.metric == "success_rate" else "did"
-        errors = f" ({_listed(s.errors)})" if s.errors else ""
+        # They are those of the first look, and of runs that succeeded all the same, too.
+        errors = f" ({_listed(s.errors)})" if 0 < sum(s.errors.values()) <= s.bad else ""
         return f"{s.bad:,} of {runs} {done}{errors}"
     if s.kind in (Kind.BEYOND, Kind.ANY):
         return f"{s.bad:,} of {runs} were {'above' if s.above else 'below'} it"
@@ -158,18 +172,23 @@ def _budget(s: Situation) -> str:
 
 def _burn(s: Situation) -> str:
     return (
-        f"the error budget burns {figure(s.value, 'x')}{_interval(s)} as fast as it may, above"
+        f"the error budget burns {figure(s.value, 'x')}{_interval(s)} as fast as it may, {_side(s)}"
         f" {_limit(s)}: {s.bad:,} of the last {s.sample_size:,} runs did not succeed"
     )
 
 
 def _no_runs(s: Situation) -> str:
+    if _is_back(s):
+        return f"the last run was {figure(s.value, 's')} ago, after none for more than {_limit(s)}"
     return f"no run for {figure(s.value, 's')}, longer than {_limit(s)}"
 
 
 def _unfinished(s: Situation) -> str:
+    if s.evidence == "clear":
+        return f"no run is under way for longer than {_limit(s)} any more"
     runs = "a run is" if s.bad <= 1 else f"{s.bad:,} runs are"
-    return f"{runs} under way for up to {figure(s.value, 's')}, longer than {_limit(s)}"
+    which = f" ({s.words})" if s.words else ""
+    return f"{runs} under way for up to {figure(s.value, 's')}{which}, longer than {_limit(s)}"
 
 
 def _trend(s: Situation) -> str:
@@ -198,8 +217,7 @@ def _forecast(s: Situation) -> str:
 def _number(s: Situation) -> str:
     if s.unit == "failures":
         return f"{s.rule} ({s.words})" if s.words else s.rule
-    side = "above" if s.above else "below"
-    return f"{_named(s.metric)} {figure(s.value, s.unit)} is {side} {_limit(s)}"
+    return f"{_named(s.metric)} {figure(s.value, s.unit)} is {_side(s)} {_limit(s)}"
 
 
 _KINDS: dict[Kind, Callable[[Situation], str]] = {
@@ -235,6 +253,7 @@ def _over(s: Situation) -> str:
         lasted = f" after {lasting((s.resolved_at - s.started_at) / _MICROS)}"
     if s.reason != "clear":
         return f"{what}: closed{lasted}, because {_REASONS.get(s.reason, s.reason)}"
-    if math.isnan(s.value) or s.unit == "failures":
+    # A run that has ended has no age any more; the last figure is that of the breach.
+    if math.isnan(s.value) or s.unit == "failures" or s.kind is Kind.UNFINISHED:
         return f"{what}: over{lasted}"
     return f"{what}: over{lasted}; now {figure(s.value, s.unit)}{_interval(s)}, limit {_limit(s)}"

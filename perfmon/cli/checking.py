@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +33,7 @@ def check_command(ctx: click.Context) -> None:
     for warning in config.warnings:
         click.echo(f"warning: {warning}")
     problems = [] if plugin_problem is None else [str(plugin_problem)]
+    problems += _read_at_start(bus, config)
     storage = ""
     try:
         storage = _describe_storage(bus, config)
@@ -59,6 +61,39 @@ def _plugin_mistakes(ctx: click.Context, known: list[str]) -> list[str]:
     except ConfigError:
         return []
     return [line for line in str(problem or "").splitlines() if line not in known]
+
+
+class _Checked(Exception):
+    """A table was read, and is right."""
+
+
+class _Tables:
+    """A configuration that ends whoever reads a table of it, before more comes of it."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name)
+
+    def table(self, name: str, cls: type[Any]) -> Any:
+        self._config.table(name, cls)
+        raise _Checked
+
+
+def _read_at_start(bus: Bus, config: Config) -> list[str]:
+    """The mistakes in tables that plugins of one file read as soon as a monitor starts."""
+    mistakes: list[str] = []
+    monitor = SimpleNamespace(config=_Tables(config))
+    for name, started in bus.implementations("monitor_started"):
+        if name in config.plugins:
+            try:
+                started(monitor=monitor)
+            except ConfigError as problem:
+                mistakes += problem.mistakes
+            except Exception:  # noqa: S112 - it has read its table, or wants a real monitor
+                continue
+    return mistakes
 
 
 def _describe_storage(bus: Bus, config: Config) -> str:

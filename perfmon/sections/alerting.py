@@ -290,10 +290,15 @@ def _unique(_instance: Any, _attribute: Any, rules: list[Rule]) -> None:
     names = [rule.name for rule in rules]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"must have names of their own; {', '.join(map(repr, twice))} is not one")
+        places = [f"{name!r} is that of {' and '.join(_numbers(names, name))}" for name in twice]
+        raise ValueError(f"must have names of their own; {', '.join(places)}")
     taken = sorted({field.name for field in attrs.fields(Thresholds)} & set(names))
     if taken:
         raise ValueError(f"must not have the name of a threshold, as {', '.join(taken)} has")
+
+
+def _numbers(names: list[str], wanted: str) -> Iterator[str]:
+    return (str(number) for number, name in enumerate(names, 1) if name == wanted)
 
 
 @attrs.frozen(kw_only=True)

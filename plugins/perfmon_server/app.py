@@ -129,6 +129,9 @@ def make_app(monitor: PerformanceMonitor, config: ServerConfig) -> web.Applicati
         app["monitor"] = monitor
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.respond)
+        # What only asks whether the server is there, such as a load balancer, may ask by HEAD.
+        if route.method == "GET" and not route.path.startswith(PREFIX):
+            app.router.add_route("HEAD", route.path, route.respond)
     monitor.bus.ask_all("add_routes", app=app)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_stream)

@@ -19,7 +19,7 @@ section > h2 { font-size: 1rem; color: var(--ink); margin-bottom: .5rem; }
 .tiles { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); }
 .tile, .alerts li, .wide, pre { background: var(--card); border: 1px solid var(--line);
   border-radius: .5rem; }
-.tile { padding: .75rem 1rem; }
+.tile { padding: .75rem 1rem; overflow-wrap: anywhere; }
 .value { font-size: 1.75rem; font-weight: 600; line-height: 1.3;
   font-variant-numeric: tabular-nums; }
 .soft, .idle td, .idle th, footer { color: var(--soft); }

@@ -65,6 +65,9 @@ def test_an_end_says_how_long_it_was_and_how_it_is():
          "no run for 20 min, longer than 15 min"),
         ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0, "bad": 2},
          "2 runs are under way for up to 33 min 20 s, longer than 30 min"),
+        ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0, "bad": 1,
+          "words": "run r1 of agent a"},
+         "a run is under way for up to 33 min 20 s (run r1 of agent a), longer than 30 min"),
         ({"kind": Kind.TREND, "metric": "latency_trend", "word": "degrading", "words": "+30%"},
          "latency trend is degrading (+30%)"),
         ({"kind": Kind.ANOMALY, "metric": "cost_per_task", "unit": "$", "value": 9.0, "low": 1.0,
@@ -80,6 +83,41 @@ def test_an_end_says_how_long_it_was_and_how_it_is():
 def test_every_kind_has_its_sentence(changes, words):
     """With the figures that matter to it."""
     assert words in sentence(attrs.evolve(SHARE, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"value": 0.98, "bad": 1},
+         ("success rate 98.0% (48.6% to 73.5%) is no longer below 80.0%:"
+         " 1 of the last 55 runs did not succeed;")),
+        ({"kind": Kind.MEAN, "metric": "cost_per_task", "unit": "$", "above": True, "value": 0.5,
+          "threshold": 1.0}, "is no longer above $1.00: over"),
+        ({"kind": Kind.NUMBER, "metric": "predictions_waiting", "unit": "predictions", "above": True,
+          "value": 0.0, "threshold": 3.0}, "0 predictions is no longer above 3 predictions"),
+        ({"kind": Kind.BURN, "unit": "x", "value": 2.0, "threshold": 14.4}, "may, no longer above 14.4"),
+        ({"kind": Kind.NO_RUNS, "unit": "s", "value": 120.0, "threshold": 900.0},
+         "the last run was 2 min ago, after none for more than 15 min"),
+        ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0,
+          "evidence": "clear"}, "no run is under way for longer than 30 min any more"),
+        ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0,
+          "state": "resolved", "reason": "clear", "metric": "", "rule": "hung"},
+         "agent billing: hung: over"),
+        ({"kind": Kind.BUDGET, "unit": "$", "value": 0.0, "threshold": 50.0}, "$0.00 spent of a"),
+    ],
+)  # fmt: skip
+def test_what_is_back_while_it_still_fires_is_not_said_to_be_beyond(changes, words):
+    """An alert fires until it has been well for a while; its figures are of now."""
+    said = sentence(attrs.evolve(SHARE, **changes))
+    assert words in said
+    assert "now 33 min" not in said
+
+
+def test_classes_that_do_not_fit_the_count_are_not_told():
+    """Runs that succeeded have classes too, and those of the first look may be of another hour."""
+    assert "21 of the last 55 runs did not succeed (RateLimit 15" in sentence(SHARE)
+    said = sentence(attrs.evolve(SHARE, bad=20))
+    assert "20 of the last 55 runs did not succeed;" in said
 
 
 def test_whose_runs_it_is_about_is_said():
@@ -127,6 +165,8 @@ def test_advice_follows_from_the_figures(situation, details, words):
         {"models": (Part("gpt-x", 20, 20),)},
         {"retry_rate": 0.2, "retry_rate_before": 0.19},
         {"prompt_tokens": 1210.0, "prompt_tokens_before": 1200.0},
+        {"prompt_tokens": 0.0, "prompt_tokens_before": 0.0},
+        {"prompt_tokens": 1210.0, "prompt_tokens_before": 0.0},
     ],
 )  # fmt: skip
 def test_where_the_figures_say_nothing_nothing_is_advised(details):

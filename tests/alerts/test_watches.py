@@ -175,6 +175,20 @@ def test_each_condition_has_its_kind():
     ]  # fmt: skip
 
 
+def test_what_is_not_the_same_is_of_another_family():
+    """So that no dear, slow or wrong run keeps quiet a budget, one that hangs, or what waits."""
+    rules = [
+        {"name": "spent", "budget": 50},
+        {"name": "hung", "started_and_not_ended_for": "30m"},
+        {"name": "waiting", "metric": "predictions_waiting", "above": 9},
+    ]
+    families = {watch.rule: watch.family for watch in watches(config(*rules))}
+    assert families["success_rate_min"] == families["error_rate_max"]
+    others = ("cost_per_task_max", "latency_p95_max_ms", "accuracy_min")
+    for rule, other in zip(("spent", "hung", "waiting"), others, strict=True):
+        assert families[rule] != families[other]
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [

@@ -80,10 +80,18 @@ def test_the_document_is_openapi():
 
 
 def test_every_route_is_documented_and_every_document_routed(monitor):
-    """The router and the document list the same methods and paths."""
+    """The router and the document list the same methods and paths; HEAD is GET without a body."""
     app = make_app(monitor, ServerConfig())
     routed = {(route.method.lower(), route.resource.canonical) for route in app.router.routes()}
+    routed -= {("head", path) for method, path in routed if method == "get"}
     assert routed == {(method, path) for method, path, _ in OPERATIONS}
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/api/openapi.json"])
+async def test_who_asks_only_whether_it_is_there_may_ask_by_head(client, path):
+    """The status of GET, and no body."""
+    answer = await client.head(path)
+    assert (answer.status, await answer.read()) == (200, b"")
 
 
 async def test_the_document_is_served(client):
