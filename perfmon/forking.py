@@ -80,10 +80,13 @@ class Forking(ABC):
         self._inherited.append([getattr(self, part) for part in _PARTS])
         self._was_started, self._writer = self._writer is not None, None
         self._counts = Counts()
+        self._doze(Recorder(None))
+
+    def _doze(self, recorder: Recorder) -> None:
+        """All parts sleep, but for a recorder that keeps what comes until they wake."""
         for part in _PARTS:
             setattr(self, part, Sleeping(self, part))
-        self.recorder = Recorder(None)
-        self._append_run = self.recorder.append_run
+        self.recorder, self._append_run = recorder, recorder.append_run
 
     def wake_after_fork(self) -> None:
         """Open what this process needs of its own; not again within a second of a failure."""
@@ -92,9 +95,24 @@ class Forking(ABC):
                 if time.monotonic() < self._wake_not_before:
                     raise StorageError("the monitor cannot be opened in this process")
                 self._wake_not_before = time.monotonic() + 1.0
-                self._open()
+                self._open_or_doze()
                 if self._was_started:
                     self.start()
+
+    def _open_or_doze(self) -> None:
+        """Open all or, where that fails, leave nothing open and lose nothing recorded."""
+        before = self.recorder
+        try:
+            self._open()
+        except BaseException:
+            opened, storage = self.recorder, self.storage
+            self._doze(before)
+            if opened is not before:
+                before.take_over(opened)
+                opened.close(keep=False)
+            if not isinstance(storage, Sleeping):
+                storage.close()
+            raise
 
 
 class Sleeping:

@@ -794,7 +794,7 @@ def test_plugins_are_told_what_was_recorded(started):
 
 def test_plugins_answer_what_is_unknown(started, monkeypatch):
     """What a run costs, why it failed, how right a prediction was."""
-    monkeypatch.setattr("perfmon.intake._PLUGIN_DEADLINE", 60.0)
+    monkeypatch.setattr("perfmon.completing._PLUGIN_DEADLINE", 60.0)
 
     class Answers:
         @hookimpl

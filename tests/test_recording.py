@@ -188,7 +188,7 @@ def test_a_plugin_that_raises_changes_nothing_for_others(tmp_path):
 
 def test_prices_and_error_classes_come_from_plugins(tmp_path, monkeypatch):
     """`price_run` and `classify_error` fill what the caller left out, before anything is summed."""
-    monkeypatch.setattr("perfmon.intake._PLUGIN_DEADLINE", 60.0)
+    monkeypatch.setattr("perfmon.completing._PLUGIN_DEADLINE", 60.0)
 
     class Prices:
         @hookimpl
@@ -273,6 +273,40 @@ assert os.waitpid(pid, 0)[1] == 0
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, url], check=True, timeout=240)
     with PerformanceMonitor(storage_url=url) as monitor:
         assert monitor.get_system_metrics(60).total_tasks == 201
+
+
+@pytest.mark.parametrize("durability", ["memory", "process"])
+def test_a_forked_child_that_cannot_open_its_storage_loses_nothing(
+    tmp_path, monkeypatch, durability
+):
+    """It sleeps on, nothing half open, and stores all of it as soon as it can."""
+    monitor = monitor_on(tmp_path, durability=durability)
+    parents = [monitor.storage, monitor.recorder]
+    monitor.before_fork()
+    monitor.after_fork(in_child=True)
+    with monkeypatch.context() as patch:
+        tried = []
+
+        def fail(intake: Any) -> None:
+            tried.append(intake.storage)
+            raise StorageError("away")
+
+        patch.setattr("perfmon.intake.Intake.learn_agents", fail)
+        for n in range(5):
+            record(monitor, f"r{n}")
+            monitor._wake_not_before = 0.0
+        with pytest.raises(StorageError, match="away"):
+            monitor.flush()
+        with pytest.raises(StorageError, match="closed"):
+            tried[0].check()
+    monitor._wake_not_before = 0.0
+    monitor.flush()
+    stats = monitor.get_stats()
+    assert (stats["recorded"], stats["stored"], stats["dropped"]) == (5, 5, 0)
+    assert balanced(stats)
+    monitor.stop()
+    parents[0].close()
+    parents[1].close(keep=False)
 
 
 def test_the_log_file_tells_of_a_storage_that_is_away(tmp_path):
@@ -460,7 +494,7 @@ def test_a_full_journal_is_no_dead_end(tmp_path):
 
 def test_a_bad_price_costs_nobody_a_run(tmp_path, monkeypatch):
     """A plugin's answer that is no amount is counted on the plugin; the run stays unpriced."""
-    monkeypatch.setattr("perfmon.intake._PLUGIN_DEADLINE", 60.0)
+    monkeypatch.setattr("perfmon.completing._PLUGIN_DEADLINE", 60.0)
 
     class Free:
         @hookimpl
