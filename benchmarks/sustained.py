@@ -79,7 +79,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     plain = _plain_rate(bench)
     ordered = _stretch(bench, "paced", ordered_ids, bench.size(5, 60), RATE, "memory")
     yield from _paced(ordered, f"{RATE // 1000} k/s", plain)
-    journaled = _stretch(bench, "paced-journal", ordered_ids, bench.size(5, 20), RATE)
+    journaled = _stretch(bench, "paced-journal", ordered_ids, bench.size(5, 60), RATE)
     yield from _paced(journaled, "with the journal", plain)
     unordered = _stretch(bench, "paced-random", random_ids, bench.size(5, 20), RATE)
     yield from _paced(unordered, "random ids", plain)

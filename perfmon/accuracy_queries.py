@@ -38,7 +38,7 @@ MOST_SEARCHED = 20_000
 MOST_DISPUTED = 500
 MOST_EXAMPLES = 100
 _MOST_UNMAPPED = 20  # agents, and of each so many measurements
-_PATIENCE = 1.0  # seconds a report waits for another transaction
+_PATIENCE = 3.0  # seconds a report waits for another transaction
 
 
 class AccuracyQueries:
