@@ -575,7 +575,7 @@ config = Config.from_mapping({"alerts": alerts, "plugins": {"log": {"enabled": F
 with PerformanceMonitor(config, storage_url=sys.argv[1]) as monitor:
     for n in range(30):
         monitor.record_agent_run(f"r{n}", "a", "react", "failure")
-    while monitor.alerting.evaluated_at is None:
+    while len(monitor.get_alerts(state="firing")) < 4:
         time.sleep(0.01)
     for n in range(5):
         monitor.record_agent_run(f"s{n}", "a", "react", "failure")
