@@ -83,7 +83,8 @@ def _facts(alert: PerformanceAlert) -> Iterator[tuple[str, str]]:
     yield "Since", _moment(alert.started_at)
     if alert.started_at and alert.resolved_at:
         yield "Lasted", _lasted(alert.resolved_at - alert.started_at)
-    yield "Recommendation", alert.recommendation or ""
+    # What is over needs nothing done about it.
+    yield "Recommendation", (alert.state != "resolved" and alert.recommendation) or ""
     yield "Acknowledged by", alert.acknowledged_by or ""
 
 
