@@ -8,7 +8,7 @@ from statistics import median
 import pytest
 
 from perfmon import AgentRun, PerformanceMonitor
-from perfmon.cli.demonstration import record
+from perfmon.cli.demonstration import StoryClock, demo_config, record, record_history
 from perfmon.demo import Simulation, simulate
 from perfmon.testing import ManualClock
 
@@ -156,3 +156,19 @@ def test_live_traffic_goes_on_where_the_history_ends():
     assert NOON <= stamps[0] < stamps[-1] < NOON + 120
     kinds = {event["type"] for event in events}
     assert kinds == {"run", "prediction", "outcome", "accuracy"}
+
+
+def test_the_alerts_of_the_story_have_fired_and_are_over(tmp_path):
+    """As they would have at the time, without a message to anybody; then the clock goes on."""
+    url, clock = f"sqlite:///{tmp_path}/demo.db", StoryClock(NOON - 8 * HOUR)
+    simulation = Simulation(7, since=NOON - 8 * HOUR, incidents=NOON)
+    with PerformanceMonitor(demo_config(url, 8, 300.0), clock=clock) as monitor:
+        record_history(monitor, simulation, clock, NOON, 300.0)
+        assert clock() > NOON
+        monitor.reload(demo_config(url, 8))
+        over = monitor.get_alerts(state="resolved", limit=500)
+        outage = [one for one in over if "provider_unavailable" in one.details["errors"]]
+        assert outage
+        assert all(NOON - 8 * HOUR < one.started_at.timestamp() < NOON for one in over)
+        assert not any(monitor.get_deliveries(one.alert_id) for one in over)
+        assert monitor.plugins.get("log") is not None

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from contextlib import closing, contextmanager
-from itertools import islice
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,10 @@ from perfmon.errors import PerfmonError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from perfmon.config import Config
     from perfmon.monitor import PerformanceMonitor
 
-_BATCH = 5_000
+_LOOKS = 144  # at the alerts while a history is made up; every ten minutes of a day
 _TICK = 1.0
 # What is usual for this team; some of its agents work for minutes.
 _LIMITS = {"latency_p95_max_ms": 300_000, "token_per_task_max": 200_000, "memory_max_mb": 512}
@@ -46,15 +47,33 @@ Examples:
 def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str | None) -> None:
     """Serve a simulated team of agents: a day of runs with incidents in it, then live traffic."""
     from perfmon.cli.serving import serve
+    from perfmon.monitor import PerformanceMonitor
 
     _check_port(port)
-    with _storage(storage) as url, _monitor(url, hours) as monitor:
-        now = time.time()
-        simulation = Simulation(seed, since=now - hours * 3600, incidents=now)
-        runs = _record_history(monitor, simulation, now, hours)
+    now = time.time()
+    since = now - hours * 3600
+    step = max(300.0, (now - since) / _LOOKS)
+    clock = StoryClock(since)
+    with (
+        _storage(storage) as url,
+        PerformanceMonitor(demo_config(url, hours, step), clock=clock) as monitor,
+    ):
+        simulation = Simulation(seed, since=since, incidents=now)
+        runs = record_history(monitor, simulation, clock, now, step)
+        monitor.reload(demo_config(url, hours))
         click.echo(f"{runs:,} runs of {hours:g} hours are in {url}")
         with _live_traffic(monitor, simulation, on=not no_live):
             serve(monitor, "127.0.0.1", port, lambda url: _welcome(url, live=not no_live))
+
+
+class StoryClock:
+    """Goes with the story while that is told, so that its alerts fire when they did, then on."""
+
+    def __init__(self, begin: float) -> None:
+        self.told: float | None = begin
+
+    def __call__(self) -> float:
+        return time.time() if self.told is None else self.told
 
 
 def _check_port(port: int) -> None:
@@ -82,32 +101,44 @@ def _storage(url: str | None) -> Iterator[str]:
         yield f"sqlite:///{Path(folder).as_posix()}/demo.db"
 
 
-def _monitor(url: str, hours: float) -> PerformanceMonitor:
-    from perfmon.cli.serving import serving_monitor
+def demo_config(url: str, hours: float, step: float | None = None) -> Config:
+    """Of the demo; while it is told in steps of so many seconds, nobody hears of its alerts."""
+    from perfmon.cli.serving import with_server
     from perfmon.config import Config
 
-    settings = {
+    settings: dict[str, Any] = {
         "monitor": {"storage": url, "retention_hours": max(24, round(hours + 1))},
         "alerts": {"thresholds": _LIMITS},
     }
-    return serving_monitor(Config.from_mapping(settings, source="perfmon demo"))
+    if step is not None:
+        settings["alerts"]["evaluation_interval"] = f"{step:.0f}s"
+        settings["plugins"] = {"log": {"enabled": False}}
+    return with_server(Config.from_mapping(settings, source="perfmon demo"))
 
 
-def _record_history(
-    monitor: PerformanceMonitor, simulation: Simulation, until: float, hours: float
+def record_history(
+    monitor: PerformanceMonitor,
+    simulation: Simulation,
+    clock: StoryClock,
+    until: float,
+    step: float,
 ) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    since, runs = until - hours * 3600, 0
+    since, runs = clock(), 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("making up a history", total=until - since)
-        events = simulation.advance(until)
-        while batch := list(islice(events, _BATCH)):
-            reached = batch[-1]["timestamp"]
+        events = groupby(
+            simulation.advance(until), lambda event: (event["timestamp"] - since) // step
+        )
+        for number, batch in events:
+            clock.told = min(until, since + (number + 1) * step)
             runs += record(monitor, batch, wait=True)
-            bar.update(task, completed=reached - since)
+            monitor.get_alerts(limit=1)
+            bar.update(task, completed=clock() - since)
+    clock.told = None
     return runs
 
 

@@ -79,11 +79,17 @@ def serving_monitor(config: Config, storage: str | None = None) -> PerformanceMo
     """A monitor of this configuration with the server, which is on unless turned off."""
     from perfmon.monitor import PerformanceMonitor
 
+    return PerformanceMonitor(with_server(config), storage_url=storage)
+
+
+def with_server(config: Config) -> Config:
+    """The same with the server on; `PerfmonError` where it is turned off."""
     if config.plugin_enabled("server") is False:
         place = config.place("plugins", "server")
         raise PerfmonError(f"{place}: enabled = false turns off what perfmon serve is to run")
-    tables = {**config.plugins, "server": config.plugins.get("server", {})}
-    return PerformanceMonitor(attrs.evolve(config, plugins=tables), storage_url=storage)
+    return attrs.evolve(
+        config, plugins={**config.plugins, "server": config.plugins.get("server", {})}
+    )
 
 
 def serve(
