@@ -39,7 +39,7 @@ class OutboxSettings:
     give_up_after: float = 86_400.0
     disabled_for: float = 3_600.0
     lease: float = 15.0
-    poll: float = 1.0
+    poll: float = 2.0
 
 
 class Sent(NamedTuple):
