@@ -81,7 +81,8 @@ class Lane:
         self.wake.set()
 
     def join(self, timeout: float) -> None:
-        self._thread.join(timeout)
+        if self._thread.is_alive():  # it may not have begun
+            self._thread.join(timeout)
 
     @property
     def sink(self) -> Implementation:

@@ -216,9 +216,9 @@ class Outbox:
                     self._let_go(lane)
         for sink in self._bus.chain(_HOOK):
             if sink.plugin not in self._lanes:
-                self._lanes[sink.plugin] = self._open_lane(sink)
+                self._open_lane(sink)
 
-    def _open_lane(self, sink: Implementation) -> Lane:
+    def _open_lane(self, sink: Implementation) -> None:
         name = sink.plugin
 
         def others(alert: PerformanceAlert) -> Iterator[str]:
@@ -235,8 +235,9 @@ class Outbox:
             Troubles(name, self._storage, self._now, others, self.wake, self._bus.publish),
             firing=firing, resend_every=self._bus.seconds_of(name, "resend_every"),
         )  # fmt: skip
+        # First known and then at work: who enables all lanes would miss it meanwhile.
+        self._lanes[name] = lane
         lane.start(mine=not self._storage.shared)
-        return lane
 
     def _renew(self, lane: Lane) -> None:
         # Twice within its length is enough; the lane itself stops at its end.
