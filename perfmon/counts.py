@@ -11,6 +11,7 @@ class Counts:
 
     stored: int = 0
     duplicate: int = 0
+    conflict: int = 0
     rejected: int = 0
     dropped: int = 0
     measurements: int = 0
@@ -20,4 +21,4 @@ class Counts:
     @property
     def settled(self) -> int:
         """Rows whose way is over."""
-        return self.stored + self.duplicate + self.dropped
+        return self.stored + self.duplicate + self.conflict + self.dropped

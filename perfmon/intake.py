@@ -171,7 +171,12 @@ class Intake:
                 runs += bulk.runs[piece]
                 measurements += bulk.measurements[piece]
                 shares.append(
-                    Share(bulk, slice(before[0], len(runs)), slice(before[1], len(measurements)))
+                    Share(
+                        bulk,
+                        slice(before[0], len(runs)),
+                        slice(before[1], len(measurements)),
+                        start,
+                    )
                 )
                 if len(runs) + len(measurements) >= BATCH:
                     self._take(runs, measurements, shares, journaled=False)
@@ -307,7 +312,10 @@ class Intake:
         added, dropped = _total(new), _total(lost)
         self.counts.stored += added
         self.counts.dropped += dropped
-        self.counts.duplicate += len(new.runs) + len(new.measurements) - added - dropped
+        conflicts = len(new.conflicts)
+        self.counts.conflict += conflicts
+        rows = len(new.runs) + len(new.measurements)
+        self.counts.duplicate += rows - added - dropped - conflicts
 
     def _tell(self, batch: Batch, new_runs: Mask) -> None:
         if self._bus.implementations("runs_recorded") and new_runs.any():

@@ -363,7 +363,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
     def get_stats(self) -> dict[str, Any]:
         """The monitor's own accounts.
 
-        recorded = stored + duplicate + rejected + dropped + pending, in runs and measurements.
+        recorded = stored + duplicate + conflict + rejected + dropped + pending, in runs and
+        measurements.
         """
         alerts = self.alerting.stats()
         intake, counts = self.intake, self.intake.counts
@@ -384,6 +385,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             "recorded": recorded,
             "stored": counts.stored,
             "duplicate": counts.duplicate,
+            "conflict": counts.conflict,
             "rejected": counts.rejected,
             "dropped": dropped,
             "pending": pending,

@@ -43,6 +43,8 @@ class Bulk:
     Attributes:
         waiting: rows whose fate is open.
         accepted, duplicates, dropped: what became of the others.
+        conflicts: the same, those of them whose id has other content: their place among `runs`,
+            and the fields that differ.
         stored: False where accepted rows wait for a storage that is away.
     """
 
@@ -52,6 +54,7 @@ class Bulk:
     accepted: int = 0
     duplicates: int = 0
     dropped: int = 0
+    conflicts: list[tuple[int, tuple[str, ...]]] = attrs.field(factory=list)
     stored: bool = True
     done: threading.Event = attrs.field(factory=threading.Event)
 
@@ -60,12 +63,20 @@ class Bulk:
         if not self.waiting:
             self.done.set()
 
-    def settle(self, *, accepted: int, duplicates: int, dropped: int = 0) -> None:
+    def settle(
+        self,
+        *,
+        accepted: int,
+        duplicates: int,
+        dropped: int = 0,
+        conflicts: Sequence[tuple[int, tuple[str, ...]]] = (),
+    ) -> None:
         """Some of its rows were stored."""
         self.accepted += accepted
         self.duplicates += duplicates
         self.dropped += dropped
-        self.waiting -= accepted + duplicates + dropped
+        self.conflicts += conflicts
+        self.waiting -= accepted + duplicates + dropped + len(conflicts)
         if self.waiting <= 0:
             self.done.set()
 

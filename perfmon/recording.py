@@ -34,6 +34,7 @@ from perfmon.intake import Intake
 from perfmon.recorder import Bulk, Recorder, Row
 from perfmon.records import (
     AgentRun,
+    Conflict,
     Receipt,
     Rejection,
     from_micros,
@@ -252,22 +253,29 @@ class Recording(ABC):
         The bytes of a JSON array of such objects are taken as well, and are the quickest.
 
         Bad ones are refused one by one, with their index, and the good ones kept. With `wait`
-        it returns when they are committed, so that `accepted` and `duplicates` are exact.
+        it returns when they are committed, so that `accepted`, `duplicates` and `conflicts` are
+        exact; without, what is not refused or dropped is `pending`.
         """
-        rows, rejected = [], []
+        rows, places, rejected = [], [], []
         items = runs if isinstance(runs, (list, bytes)) else list(runs)
         quick = quick_rows(items, self._known, self._known_errors, self.now_us())
         for index, row in enumerate(quick):
             if row is not None:
                 rows.append(row)
+                places.append(index)
                 continue
             if isinstance(items, bytes):
                 items = json_items(items)
             try:
                 rows.append(self._row(items[index]))
+                places.append(index)
             except InvalidRun as problem:
                 rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
-        return self._record_rows(rows, [], rejected, wait=wait)
+        receipt = self._record_rows(rows, [], rejected, wait=wait)
+        if not (rejected and receipt.conflicts):
+            return receipt
+        conflicts = [attrs.evolve(one, index=places[one.index]) for one in receipt.conflicts]
+        return attrs.evolve(receipt, conflicts=tuple(conflicts))
 
     def _row(self, run: Mapping[str, Any] | AgentRun) -> Row:
         fields = attrs.asdict(run, recurse=False) if isinstance(run, AgentRun) else run
@@ -287,9 +295,9 @@ class Recording(ABC):
             if self._writer is None:
                 self._take_in_if_many()
             return Receipt(
-                accepted=len(runs) + len(measurements) - dropped,
-                dropped=dropped,
                 rejected=tuple(rejected),
+                dropped=dropped,
+                pending=len(runs) + len(measurements) - dropped,
                 stored=False,
             )
         bulk = Bulk(runs, measurements)
@@ -299,8 +307,12 @@ class Recording(ABC):
         return Receipt(
             accepted=bulk.accepted,
             duplicates=bulk.duplicates,
-            dropped=bulk.dropped,
+            conflicts=tuple(
+                Conflict(index=place, run_id=runs[place][0], fields=fields)
+                for place, fields in sorted(bulk.conflicts)
+            ),
             rejected=tuple(rejected),
+            dropped=bulk.dropped,
             stored=bulk.stored,
         )
 

@@ -37,11 +37,16 @@ class KnownAgent(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """Which rows of a batch were really new, and which were amended, in the batch's order."""
+    """Which rows of a batch were really new, and which were amended, in the batch's order.
+
+    `conflicts` has those runs whose key is there with other content: their place in the batch, and
+    the names of the fields that differ. What is neither new nor among them was a duplicate.
+    """
 
     runs: npt.NDArray[np.bool_]
     measurements: npt.NDArray[np.bool_]
     amended: npt.NDArray[np.bool_]
+    conflicts: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
 class FoundBy(NamedTuple):

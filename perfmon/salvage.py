@@ -44,8 +44,21 @@ def _half(store: Store, batch: Batch) -> tuple[Stored, Stored]:
 
 def none_of(batch: Batch) -> Stored:
     """Nothing of a batch was new."""
-    return Stored(*(np.zeros(len(rows), bool) for rows in (batch.runs, batch.measurements, ())))
+    runs, measurements, amended = (
+        np.zeros(len(rows), bool) for rows in (batch.runs, batch.measurements, ())
+    )
+    return Stored(runs, measurements, amended)
 
 
 def _joined(parts: list[Stored]) -> Stored:
-    return Stored(*(np.concatenate(masks) for masks in zip(*parts, strict=True)))
+    conflicts: list[tuple[int, tuple[str, ...]]] = []
+    before = 0
+    for part in parts:
+        conflicts += [(before + place, fields) for place, fields in part.conflicts]
+        before += len(part.runs)
+    return Stored(
+        np.concatenate([part.runs for part in parts]),
+        np.concatenate([part.measurements for part in parts]),
+        np.concatenate([part.amended for part in parts]),
+        tuple(conflicts),
+    )

@@ -12,11 +12,12 @@ from perfmon.window.window import Mask, Receipted
 
 @attrs.frozen(eq=False)
 class Share:
-    """Which rows of a batch belong to a bulk."""
+    """Which rows of a batch belong to a bulk, and where among the bulk's runs they begin."""
 
     bulk: Bulk
     runs: slice
     measurements: slice
+    first: int = 0
 
     def __len__(self) -> int:
         """How many rows it is."""
@@ -28,8 +29,18 @@ class Share:
             int(masks.runs[self.runs].sum() + masks.measurements[self.measurements].sum())
             for masks in (new, lost)
         )
-        rows = len(self)
-        self.bulk.settle(accepted=accepted, duplicates=rows - accepted - dropped, dropped=dropped)
+        begin = int(self.runs.start)
+        conflicts = [
+            (self.first + place - begin, fields)
+            for place, fields in new.conflicts
+            if begin <= place < int(self.runs.stop)
+        ]
+        self.bulk.settle(
+            accepted=accepted,
+            duplicates=len(self) - accepted - dropped - len(conflicts),
+            dropped=dropped,
+            conflicts=conflicts,
+        )
 
 
 @attrs.define(eq=False)

@@ -108,7 +108,7 @@ def import_command(
             complain("interrupted; what was counted is stored, repeat the import for the rest")
             ctx.exit(INTERRUPTED)
     if any(tally.rejected for tally in tallies) and not any(
-        tally.accepted + tally.duplicates for tally in tallies
+        tally.accepted + tally.duplicates + tally.conflicts for tally in tallies
     ):
         raise PerfmonError("every line was refused")
 
@@ -132,10 +132,12 @@ def _import(monitor: Recorder, source: Source, interrupted: Callable[[], bool]) 
 
 
 def _tell(source: Source, tally: Tally, seconds: float) -> None:
-    lines = tally.accepted + tally.duplicates + tally.rejected
+    lines = tally.accepted + tally.duplicates + tally.conflicts + tally.rejected
+    conflicts = f"{tally.conflicts:,} conflict, " if tally.conflicts else ""
     click.echo(
         f"{source.path}: {tally.accepted:,} accepted, {tally.duplicates:,} duplicate, "
-        f"{tally.rejected:,} rejected ({seconds:.1f} s, {lines / max(seconds, 1e-9):,.0f} a second)"
+        f"{conflicts}{tally.rejected:,} rejected "
+        f"({seconds:.1f} s, {lines / max(seconds, 1e-9):,.0f} a second)"
     )
     if tally.accepted > tally.by_kind["run"]:
         click.echo(f"  accepted: {', '.join(_counted(tally))}")

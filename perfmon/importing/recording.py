@@ -61,6 +61,7 @@ class Tally:
 
     accepted: int = 0
     duplicates: int = 0
+    conflicts: int = 0
     rejected: int = 0
     by_kind: Counter[str] = attrs.Factory(Counter)
     first: list[Refused] = attrs.Factory(list)
@@ -86,6 +87,7 @@ class Tally:
         self.accepted += receipt.accepted
         self.by_kind[kind] += receipt.accepted
         self.duplicates += receipt.duplicates
+        self.conflicts += len(receipt.conflicts)
         for rejection in receipt.rejected:
             self.refuse(lines[rejection.index], rejection.message)
 

@@ -9,7 +9,7 @@ from perfmon.records.alerts import (
     PerformanceAlert,
     Silence,
 )
-from perfmon.records.answers import Receipt, Recommendation, Rejection
+from perfmon.records.answers import Conflict, Receipt, Recommendation, Rejection
 from perfmon.records.metrics import AgentPerformance, PerformanceMetrics, Point, Series, Trend
 from perfmon.records.outcomes import AccuracyMeasurement, OutcomeReceipt, Score
 from perfmon.records.plain import NAN, from_micros, jsonable, to_micros
@@ -25,6 +25,7 @@ __all__ = [
     "AlertLevel",
     "AlertMessage",
     "CellKey",
+    "Conflict",
     "MetricType",
     "OutcomeReceipt",
     "PerformanceAlert",

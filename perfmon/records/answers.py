@@ -25,16 +25,45 @@ class Rejection:
 
 
 @attrs.frozen(kw_only=True)
-class Receipt:
-    """What became of a batch: counts, and what was refused.
+class Conflict:
+    """One item of a batch whose id is known with other content; the first is kept.
 
-    `dropped` found no room and were not recorded: send them again. `stored` is False when
-    storage was away and the accepted wait for it; duplicates are then not known yet and
-    counted in `accepted`.
+    Attributes:
+        index: its place in the batch.
+        run_id: the id, as it was given.
+        fields: the names of those that differ from what is stored.
+    """
+
+    index: int
+    run_id: str
+    fields: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Receipt:
+    """What became of a batch; its parts add up to the batch.
+
+    Attributes:
+        accepted: new, and kept.
+        duplicates: the same was recorded before, with the same content.
+        conflicts: another content was recorded before under the same id; the first is kept.
+        rejected: refused, and why.
+        dropped: found no room and were not recorded: send them again.
+        pending: nobody waited for their storage, so that it is not known yet which they are.
+        stored: False when storage was away and the accepted wait for it; duplicates and conflicts
+            are then not known yet and counted in `accepted`.
     """
 
     accepted: int = 0
     duplicates: int = 0
-    dropped: int = 0
+    conflicts: tuple[Conflict, ...] = ()
     rejected: tuple[Rejection, ...] = ()
+    dropped: int = 0
+    pending: int = 0
     stored: bool = True
+
+    @property
+    def total(self) -> int:
+        """How many items the batch had."""
+        told = self.accepted + self.duplicates + self.dropped + self.pending
+        return told + len(self.conflicts) + len(self.rejected)

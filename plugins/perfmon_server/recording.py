@@ -64,7 +64,8 @@ def _record_lines(monitor: PerformanceMonitor, body: bytes) -> Receipt:
     places = list(items)
     refused = [evolve(item, index=places[item.index]) for item in receipt.rejected]
     rejected = sorted([*broken, *refused], key=lambda item: item.index)
-    return evolve(receipt, rejected=tuple(rejected))
+    conflicts = [evolve(item, index=places[item.index]) for item in receipt.conflicts]
+    return evolve(receipt, rejected=tuple(rejected), conflicts=tuple(conflicts))
 
 
 def _stored(monitor: PerformanceMonitor, items: list[Any] | bytes) -> Receipt:
@@ -85,9 +86,10 @@ def answer_of(receipt: Receipt, **more: Any) -> Any:
     counts = {
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,
+        "conflicts": receipt.conflicts,
         "rejected": receipt.rejected,
     }
-    if not receipt.rejected or receipt.accepted or receipt.duplicates:
+    if len(receipt.rejected) < receipt.total or not receipt.rejected:
         return {**counts, **more}
     first = receipt.rejected[0]
     error = {"code": "invalid_run", "message": first.message, "field": first.field}

@@ -149,11 +149,20 @@ class RejectedItem(TypedDict):
     message: str
 
 
+class ConflictItem(TypedDict):
+    """An item whose id is stored with other content, which is kept: which fields differ."""
+
+    index: int
+    run_id: str
+    fields: list[str]
+
+
 class RecordedRuns(TypedDict):
     """Accepted runs are stored as durably as configured; duplicates were stored before."""
 
     accepted: int
     duplicates: int
+    conflicts: list[ConflictItem]
     rejected: list[RejectedItem]
 
 

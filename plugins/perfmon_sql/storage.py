@@ -159,7 +159,9 @@ class SqlStorage(SqlAlerts):
             connection, MEASUREMENTS, batch.measurement_fields, *batch.measurement_keys
         )
         amended = amend(connection, batch.amended, self._mark)
-        stored = Stored(*(np.array(new, bool) for new in (new_runs, new_measurements, amended)))
+        stored = Stored(
+            np.array(new_runs, bool), np.array(new_measurements, bool), np.array(amended, bool)
+        )
         fresh = batch.cells(HOUR, stored.runs, stored.measurements, stored.amended)
         if len(fresh):
             self._open_cells.add(connection, fresh)

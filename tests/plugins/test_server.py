@@ -35,7 +35,7 @@ async def refused(answer, status, code, field=None):
 async def test_a_posted_run_is_in_the_metrics_and_in_storage(client, monitor, run_of):
     """A 2xx means stored, and the next question sees the run."""
     assert await record(client, run_of(duration_ms=120, cost=0.5)) == {
-        "accepted": 1, "duplicates": 0, "rejected": []
+        "accepted": 1, "duplicates": 0, "conflicts": [], "rejected": []
     }  # fmt: skip
     assert monitor.get_stats()["stored"] == 1
     body = await (await client.get(f"{API}/metrics/system")).json()

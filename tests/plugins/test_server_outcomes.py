@@ -41,7 +41,7 @@ def get(client):
 async def test_an_outcome_meets_its_prediction(post, get):
     """The prediction is counted once; the outcome's answer has the measurement."""
     assert await post("predictions", PREDICTION) == {
-        "status": "success", "accepted": 1, "duplicates": 0, "rejected": [],
+        "status": "success", "accepted": 1, "duplicates": 0, "conflicts": [], "rejected": [],
     }  # fmt: skip
     assert (await post("predictions", [PREDICTION]))["duplicates"] == 1
     told = await post("outcomes", OUTCOME | {"outcome_id": "o-1"})
