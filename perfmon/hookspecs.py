@@ -116,12 +116,15 @@ def detect_trend(series: Series) -> Trend | None:
 
 @hookspec
 def detect_anomalies(series: Series) -> list[tuple[Point, float]]:  # type: ignore[empty-body]
-    """The anomalous points of a series, each with its score."""
+    """The anomalous points of a series, each with its score; a rule looks at the last point."""
 
 
 @hookspec(firstresult=True)
 def forecast(series: Series, horizon: int) -> list[tuple[float, float, float]] | None:
-    """The next `horizon` values as (low, value, high), or None to pass."""
+    """The next `horizon` values as (low, value, high), or None to pass.
+
+    Where there is no interval, `low` and `high` are NaN, and a rule goes by the value.
+    """
 
 
 @hookspec

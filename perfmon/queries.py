@@ -12,6 +12,7 @@ import numpy as np
 from perfmon.bus import Bus
 from perfmon.checks import stamp
 from perfmon.config import Config
+from perfmon.directions import higher_is_better
 from perfmon.errors import InvalidRun
 from perfmon.history import History
 from perfmon.intake import Intake
@@ -35,7 +36,6 @@ from perfmon.window.window import Answer
 
 MAX_POINTS = 2_000
 
-_LOWER_IS_BETTER = ("latency", "cost", "error", "timeout", "retry", "tokens", "memory", "cpu")
 NUMERIC_METRICS = tuple(
     field.name
     for field in attrs.fields(PerformanceMetrics)
@@ -321,7 +321,7 @@ class Queries:
             )
         return Series(
             metric=metric,
-            higher_is_better=not any(word in metric for word in _LOWER_IS_BETTER),
+            higher_is_better=higher_is_better(metric),
             points=tuple(_point(metric, piece) for piece in self._pieces(asked, scope, step)),
         )
 

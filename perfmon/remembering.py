@@ -10,10 +10,12 @@ import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from perfmon.alert_storage import AlertState
 from perfmon.alerts.groups import Groups
 from perfmon.alerts.life import Machine
+from perfmon.alerts.saved import UNREADABLE, object_of, rest_of
 from perfmon.records import AlertMessage, PerformanceAlert
 from perfmon.roles import Storage
 from perfmon.ruleset import Ruleset
@@ -36,6 +38,7 @@ class Remembered:
         self._rules = rules
         self._is_power_safe = is_power_safe
         self._version = 0
+        self._rest: dict[str, Any] = {}  # what another version of perfmon keeps beside them
 
     def read(self) -> Machine:
         """The machine, from storage where it is not known here."""
@@ -45,26 +48,37 @@ class Remembered:
             rules = self._rules
             self.machine = Machine(rules.settings)
             self.groups = Groups(rules.grouping, rules.sinks)
+            self._rest = {}
             if saved.data:
-                try:
-                    both = json.loads(saved.data)
-                    self.machine = Machine.from_json(rules.settings, both["machine"])
-                    self.groups = Groups.from_json(rules.grouping, rules.sinks, both["groups"])
-                except (ValueError, KeyError, TypeError) as problem:
-                    _log.warning("what was remembered of alerts cannot be read: %s", problem)
+                self._take_up(saved.data)
         return self.machine
+
+    def _take_up(self, data: bytes) -> None:
+        """Each part on its own: one that cannot be read does not cost the other."""
+        rules = self._rules
+        try:
+            both = object_of(data)
+            self._rest = rest_of(both, ("machine", "groups"))
+            self.machine = Machine.from_json(rules.settings, both["machine"])
+        except UNREADABLE as problem:
+            _log.warning("what was remembered of alerts cannot be read: %r", problem)
+            return
+        try:
+            self.groups = Groups.from_json(rules.grouping, rules.sinks, both["groups"])
+        except UNREADABLE as problem:
+            _log.warning("what sinks were told of alerts cannot be read: %r", problem)
 
     def as_saved(self) -> Machine:
         """The machine of whoever decides, to look at; an empty one where there is none."""
         saved, settings = self._storage.read_alert_state(), self._rules.settings
-        with suppress(ValueError, KeyError, TypeError):
-            return Machine.from_json(settings, json.loads(saved.data)["machine"])
+        with suppress(*UNREADABLE):
+            return Machine.from_json(settings, object_of(saved.data)["machine"])
         return Machine(settings)
 
     def save(self, alerts: list[PerformanceAlert], messages: Sequence[AlertMessage]) -> bool:
         """Save it with what came of it; False where another one saved since it was read."""
         assert self.machine is not None
-        both = {"machine": self.machine.to_json(), "groups": self.groups.to_json()}
+        both = {"machine": self.machine.to_json(), "groups": self.groups.to_json(), **self._rest}
         state = AlertState(self._version, json.dumps(both).encode())
         if not self._storage.save_alerts(alerts, state, messages):
             return False

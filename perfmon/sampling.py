@@ -22,7 +22,7 @@ from perfmon.bus import Bus
 from perfmon.intake import Intake
 from perfmon.queries import Queries
 from perfmon.ranges import Asked
-from perfmon.records import Scope, Series
+from perfmon.records import Point, Scope, Series
 from perfmon.summary import Span, metrics_of
 from perfmon.trends import LOOKED_AT, UNKNOWN
 from perfmon.window import sketch
@@ -304,7 +304,8 @@ class Sampling:
         width = min(width, self._intake.window.retention)
         asked = Asked(now - width + 1, now + 1, True)
         minutes = width / 60 / _MICROS / _POINTS
-        return self._queries.timeseries(target.watch.metric, minutes, asked, target.scope)
+        metric = {"sample_size": "total_tasks"}.get(target.watch.metric, target.watch.metric)
+        return self._queries.timeseries(metric, minutes, asked, target.scope)
 
     def _detected(
         self, detect: Callable[[Target, int], Sample], target: Target, now: int
@@ -313,11 +314,13 @@ class Sampling:
 
     def _anomaly(self, target: Target, now: int) -> Sample:
         series = self._series(target, now)
-        answers = self._bus.ask_all("detect_anomalies", series=series)
+        answers = self._bus.ask_all("detect_anomalies", check=_scored, series=series)
         if not answers or not series.points:
             return Sample()
         last = series.points[-1]
-        scores = [score for answer in answers for point, score in answer if point == last]
+        scores = [score for found in answers for times, score in found if times == _times(last)]
+        if not scores and math.isnan(last.value):
+            return Sample()  # nothing was measured: nobody knows that it is well again
         words = f"score {max(scores):.3g}" if scores else ""
         return Sample(
             finding=Finding(bool(scores), last.value, sample_size=last.count, words=words)
@@ -329,11 +332,35 @@ class Sampling:
             return Sample()
         step = series.points[0].end - series.points[0].start
         horizon = max(1, round(target.watch.within / step))
-        found = self._bus.ask("forecast", series=series, horizon=horizon)
-        if not found:
+        ahead = self._bus.ask("forecast", check=_intervals, series=series, horizon=horizon)
+        if not ahead:
             return Sample()
-        low, value, high = found[-1]
+        sign = target.watch.sign
+        # Of all that is forecast, what is furthest on the bad side for certain.
+        low, value, high = max(ahead, key=lambda one: sign * (one[0] if sign > 0 else one[2]))
         return Sample(finding=Finding(None, value, low, high, len(series.points)))
+
+
+def _times(point: Point) -> tuple[float, float]:
+    """What names a point of a series: its values may be NaN, and so not even its own equal."""
+    return point.start, point.end
+
+
+def _scored(answer: Iterable[tuple[Point, float]]) -> list[tuple[tuple[float, float], float]]:
+    """What a detector says, by the times of the points."""
+    found = [(_times(point), float(score)) for point, score in answer]
+    return [(times, score) for times, score in found if not math.isnan(score)]
+
+
+def _intervals(answer: Iterable[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """What a forecaster says; a value without an interval is one by itself."""
+    found = []
+    for low, value, high in answer:
+        middle = float(value)
+        ends = [middle if end is None or math.isnan(end) else float(end) for end in (low, high)]
+        if not math.isnan(middle):
+            found.append((ends[0], middle, ends[1]))
+    return found
 
 
 def _counted(watch: Watch) -> Stat:

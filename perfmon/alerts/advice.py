@@ -37,6 +37,7 @@ class Details:
         agents, models: the worst first.
         retry_rate, retry_rate_before: shares of runs.
         prompt_tokens, prompt_tokens_before: mean input tokens of a run.
+        rest: what another version of perfmon keeps here.
     """
 
     errors: dict[str, int] = attrs.Factory(dict)
@@ -49,21 +50,31 @@ class Details:
     retry_rate_before: float = math.nan
     prompt_tokens: float = math.nan
     prompt_tokens_before: float = math.nan
+    rest: dict[str, Any] = attrs.field(factory=dict, repr=False)
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Details:
-        """From its JSON values."""
+        """From its JSON values; fields that are not known are its `rest`."""
+        known = {field.name for field in attrs.fields(cls)} - {"rest"}
         made: dict[str, Any] = {
-            name: math.nan if value is None else value for name, value in plain.items()
+            name: math.nan if value is None else value
+            for name, value in plain.items()
+            if name in known
         }
         for name in ("agents", "models"):
-            made[name] = tuple(Part(**part) for part in plain[name])
-        return cls(**made)
+            parts = plain.get(name) or ()
+            made[name] = tuple(Part(part["name"], part["bad"], part["runs"]) for part in parts)
+        for name in ("errors", "errors_before"):
+            counts = plain.get(name) or {}
+            made[name] = {error: n for error, n in counts.items() if isinstance(n, int)}
+        return cls(**made, rest={n: value for n, value in plain.items() if n not in known})
 
     def figures(self) -> dict[str, Any]:
         """What is known of it, as JSON values."""
         found: dict[str, Any] = {}
         for field in attrs.fields(type(self)):
+            if field.name == "rest":
+                continue
             value = getattr(self, field.name)
             known = not math.isnan(value) if isinstance(value, float) else bool(value)
             if known:

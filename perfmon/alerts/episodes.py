@@ -48,6 +48,7 @@ class Episode:
             of the last verdict that had any.
         allowed: the share of bad runs up to which there is no breach, where there is such.
         for_, keep_firing_for, group_wait: seconds.
+        rest: what another version of perfmon keeps of it; written back as it is.
     """
 
     key: str
@@ -93,6 +94,7 @@ class Episode:
     silenced_by: str | None = None
     inhibited_by: str | None = None
     reason: str = ""
+    rest: dict[str, Any] = attrs.Factory(dict)
 
     @classmethod
     def of(cls, verdict: Verdict, now: int, steady: int) -> Episode:
@@ -109,8 +111,15 @@ class Episode:
     def see(self, verdict: Verdict, now: int) -> None:
         """Take over what the newest verdict says; one without figures leaves the last ones."""
         self.evidence, self.evaluated_at = verdict.state, now
-        self.group_wait = verdict.watch.group_wait
-        if verdict.state is State.FAILED or math.isnan(verdict.value):
+        watch = verdict.watch  # may have changed since, or another version of perfmon said less
+        self.kind, self.metric, self.metric_type = watch.kind, watch.metric, watch.metric_type
+        self.family, self.unit, self.above, self.word = (
+            watch.family, watch.unit, watch.above, watch.word
+        )  # fmt: skip
+        self.labels, self.group_wait = labels(verdict.scope), watch.group_wait
+        # A change from 0 has no figure, and yet there is something to say of it.
+        is_bare = math.isnan(verdict.value) and verdict.state is not State.BREACH
+        if verdict.state is State.FAILED or is_bare:
             return
         names = ("value", "threshold", "low", "high", "sample_size", "bad", "seconds", "words")
         for name in names:

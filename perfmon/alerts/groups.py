@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from hashlib import blake2s
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import attrs
 
 from perfmon.alerts.episodes import rank
 from perfmon.alerts.plain import alert_of, plain_alert
+from perfmon.alerts.saved import each, object_of, of_kind, rest_of
 from perfmon.alerts.settings import micros
 from perfmon.alerts.step import Standing
 from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert, from_micros
@@ -24,6 +25,7 @@ from perfmon.sections import AlertsTable
 VERSION = 1
 MOST = 20
 Kind = Literal["firing", "escalated", "reminder", "resolved"]
+_ALERT_FIELDS = frozenset(field.name for field in attrs.fields(PerformanceAlert))
 _KINDS: tuple[Kind, ...] = ("firing", "escalated", "reminder", "resolved")
 
 
@@ -81,12 +83,31 @@ class Told:
         alert: as it was told last.
         group: the group it was told in; its end is told there too.
         rises, reminders: up to which it was told.
+        rest, unknown: what another version keeps here, and of the alert; written back as they are.
     """
 
     alert: PerformanceAlert
     group: str
     rises: int
     reminders: int
+    rest: tuple[Any, ...] = ()
+    unknown: dict[str, Any] = attrs.Factory(dict)
+
+    @classmethod
+    def of(cls, row: list[Any]) -> Told:
+        """What `row` gave."""
+        plain, group, rises, reminders, *rest = row
+        unknown = rest_of(plain, _ALERT_FIELDS)
+        return cls(
+            alert=alert_of(plain), group=group, rises=rises, reminders=reminders,
+            rest=tuple(rest), unknown=unknown,
+        )  # fmt: skip
+
+    @property
+    def row(self) -> list[Any]:
+        """As JSON values."""
+        plain = {**plain_alert(self.alert), **self.unknown}
+        return [plain, self.group, self.rises, self.reminders, *self.rest]
 
 
 @attrs.define(kw_only=True)
@@ -129,6 +150,7 @@ class Groups:
         self._told: dict[str, dict[str, Told]] = {}
         self._over: dict[str, PerformanceAlert] = {}
         self._paces: dict[str, dict[str, _Pace]] = {}
+        self._rest: dict[str, Any] = {}  # what another version keeps here
 
     def told(self, sink: str) -> dict[str, Told]:
         """What a sink was told to fire and not yet told to be over, by alert id."""
@@ -240,43 +262,38 @@ class Groups:
             {
                 "version": VERSION,
                 "told": {
-                    sink: [
-                        [plain_alert(one.alert), one.group, one.rises, one.reminders]
-                        for one in told.values()
-                    ]
-                    for sink, told in self._told.items()
+                    sink: [one.row for one in told.values()] for sink, told in self._told.items()
                 },
                 "over": [plain_alert(alert) for alert in self._over.values()],
                 "paces": {
                     sink: {group: [pace.due_at, pace.sent_at] for group, pace in paces.items()}
                     for sink, paces in self._paces.items()
                 },
+                **self._rest,
             },
             allow_nan=False,
         )
 
     @classmethod
     def from_json(cls, grouping: Grouping, sinks: Iterable[SinkTerms], text: str) -> Groups:
-        """What `to_json` wrote, for sinks that may have changed meanwhile.
+        """What `to_json` wrote, of any version, for sinks that may have changed meanwhile.
 
         Raises:
-            ValueError: a state of a version that is not known.
+            ValueError: it is no JSON object.
         """
-        raw = json.loads(text)
-        if raw.get("version") != VERSION:
-            found = raw.get("version")
-            raise ValueError(f"the state of groups has version {found!r}, not {VERSION}")
+        raw = object_of(text)
         groups = cls(grouping, sinks)
-        for sink, rows in raw["told"].items():
-            own = [Told(alert=alert_of(plain), group=group, rises=rises, reminders=reminders)
-                   for plain, group, rises, reminders in rows]  # fmt: skip
+        for sink, rows in of_kind(list, raw.get("told")).items():
+            own = each(f"what {sink} was told of an alert", rows, Told.of)
             groups._told[sink] = {one.alert.alert_id: one for one in own}
-        over = [alert_of(plain) for plain in raw["over"]]
+        over = each("a saved end of an alert", raw.get("over"), alert_of)
         groups._over = {alert.alert_id: alert for alert in over}
-        for sink, rows in raw["paces"].items():
+        for sink, paces in of_kind(dict, raw.get("paces")).items():
             groups._paces[sink] = {
-                group: _Pace(due_at=due, sent_at=sent) for group, (due, sent) in rows.items()
+                group: _Pace(due_at=due, sent_at=sent)
+                for group, (due, sent, *_) in of_kind(list, paces).items()
             }
+        groups._rest = rest_of(raw, ("version", "told", "over", "paces"))
         return groups
 
 

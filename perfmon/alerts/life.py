@@ -123,6 +123,6 @@ class Machine:
         """The machine of `to_json`, under settings that may have changed meanwhile.
 
         Raises:
-            ValueError: a state of a version that is not known.
+            ValueError: it is no JSON object.
         """
         return cls(settings, Memory.from_json(text))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
 from typing import Any
 
 import attrs
 
-from perfmon.alerts.advice import Details
 from perfmon.alerts.episodes import Episode
+from perfmon.alerts.saved import (
+    each,
+    episode_of,
+    object_of,
+    of_kind,
+    plain_episode,
+    rest_of,
+    silence_of,
+)
 from perfmon.alerts.silences import Silence
-from perfmon.alerts.verdicts import State
-from perfmon.alerts.watch import Kind
-from perfmon.records import AlertLevel, MetricType
 
 VERSION = 1
 _DAY = 86_400 * 1_000_000
@@ -32,6 +35,7 @@ class Memory:
         failed: for how many steps in a row a rule's evaluation has failed.
         silences: those that are not over, by id.
         cleaned_at: when old starts were forgotten; not kept.
+        rest: what another version keeps here; written back as it is.
     """
 
     now: int | None = None
@@ -41,6 +45,7 @@ class Memory:
     failed: dict[str, int] = attrs.Factory(dict)
     silences: dict[str, Silence] = attrs.Factory(dict)
     cleaned_at: int | None = attrs.field(default=None, eq=False)
+    rest: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
     def tick(self, now: int, most: int) -> int:
         """Let time pass; returns the steady time that did, at most `most` and never less than 0."""
@@ -77,59 +82,35 @@ class Memory:
                 "version": VERSION,
                 "now": self.now,
                 "steady": self.steady,
-                "episodes": [_plain(episode) for episode in self.in_order()],
+                "episodes": [plain_episode(episode) for episode in self.in_order()],
                 "starts": self.starts,
                 "failed": self.failed,
                 "silences": [attrs.asdict(silence) for silence in self.silences.values()],
+                **self.rest,
             },
             allow_nan=False,
         )
 
     @classmethod
     def from_json(cls, text: str) -> Memory:
-        """What `to_json` wrote; `ValueError` for a version that is not known."""
-        raw = json.loads(text)
-        if raw.get("version") != VERSION:
-            found = raw.get("version")
-            raise ValueError(f"the state of alerts has version {found!r}, not {VERSION}")
+        """What `to_json` wrote, of any version; `ValueError` for what is no JSON object."""
+        raw = object_of(text)
+        episodes = each("a saved episode of an alert", raw.get("episodes"), episode_of)
+        silences = each("a saved silence", raw.get("silences"), silence_of)
         return cls(
-            raw["now"],
-            raw["steady"],
-            {plain["key"]: _episode(plain) for plain in raw["episodes"]},
-            raw["starts"],
-            raw["failed"],
-            {plain["silence_id"]: Silence(**plain) for plain in raw["silences"]},
+            raw.get("now"),
+            raw.get("steady") or 0,
+            {episode.key: episode for episode in episodes},
+            of_kind(list, raw.get("starts")),
+            of_kind(int, raw.get("failed")),
+            {silence.silence_id: silence for silence in silences},
+            rest=rest_of(raw, _SAVED),
         )
+
+
+_SAVED = ("version", "now", "steady", "episodes", "starts", "failed", "silences")
 
 
 def _near(starts: list[int], now: int) -> list[int]:
     """Those within a day of now, on either side: time can go backwards."""
     return [start for start in starts if abs(now - start) < _DAY]
-
-
-def _plain(episode: Episode) -> dict[str, Any]:
-    return {name: _finite(value) for name, value in attrs.asdict(episode).items()}
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-_ENUMS: dict[str, Callable[[Any], Any]] = {
-    "kind": Kind, "metric_type": MetricType, "level": AlertLevel, "evidence": State,
-    "details": Details.of,
-}  # fmt: skip
-_FLOATS = frozenset(field.name for field in attrs.fields(Episode) if str(field.type) == "float")
-
-
-def _episode(plain: dict[str, Any]) -> Episode:
-    made = dict(plain)
-    for name, value in plain.items():
-        if name in _ENUMS:
-            made[name] = _ENUMS[name](value)
-        elif name in _FLOATS and value is None:
-            made[name] = math.nan
-    return Episode(**made)

@@ -95,16 +95,30 @@ class PerformanceAlert:
     @classmethod
     def from_json(cls, text: str | bytes) -> PerformanceAlert:
         """The alert of a text that `to_json` made."""
-        return cls._of(json.loads(text))
+        return cls.from_plain(json.loads(text))
 
     @classmethod
-    def _of(cls, values: dict[str, Any]) -> PerformanceAlert:
+    def from_plain(cls, values: dict[str, Any]) -> PerformanceAlert:
+        """The alert of its JSON values, whichever version of perfmon wrote them.
+
+        Fields that are not known are passed over, those that are missing have their defaults; a
+        level that is not known is critical.
+
+        Raises:
+            ValueError: there is no alert_id, or a value of another kind.
+        """
         import msgspec
 
-        numbers = {name: _number(values[name]) for name in ("current_value", "threshold")}
-        interval = [_number(end) for end in values["interval"]]
+        given: dict[str, Any] = {"message": "", **values}
+        given |= {name: _number(values.get(name)) for name in ("current_value", "threshold")}
+        given["interval"] = [_number(end) for end in values.get("interval") or (None, None)]
+        for name, kind, other in (
+            ("level", AlertLevel, AlertLevel.CRITICAL),
+            ("metric_type", MetricType, MetricType.ERROR_RATE),
+        ):
+            given[name] = given.get(name) if given.get(name) in tuple(kind) else other
         with _CONVERTING:
-            return msgspec.convert(values | numbers | {"interval": interval}, cls)
+            return msgspec.convert(given, cls)
 
 
 def _number(value: float | None) -> float:
@@ -159,7 +173,7 @@ class AlertMessage:
         import msgspec
 
         values = json.loads(text)
-        alerts = [PerformanceAlert._of(alert) for alert in values["alerts"]]  # noqa: SLF001
+        alerts = [PerformanceAlert.from_plain(alert) for alert in values["alerts"]]
         with _CONVERTING:
             return msgspec.convert(values | {"alerts": alerts}, cls)
 

@@ -110,12 +110,12 @@ class Series:
 
     Attributes:
         metric: a field of `PerformanceMetrics`.
-        higher_is_better: the metric's good direction.
+        higher_is_better: the metric's good direction; None where it has none, as a count of runs.
         points: the windows; `value` may be NaN where nothing was measured.
     """
 
     metric: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     points: tuple[Point, ...]
 
 

@@ -103,10 +103,10 @@ class SeriesPoint(TypedDict):
 
 
 class SeriesAnswer(TypedDict):
-    """Oldest first."""
+    """Oldest first; `higher_is_better` is null for a metric without a good direction."""
 
     metric: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     step_minutes: float
     points: list[SeriesPoint]
     generated_at: datetime
