@@ -45,9 +45,13 @@ def monitor_stopping(monitor: PerformanceMonitor) -> None:
 
 @hookspec
 def run_started(
-    run_id: str, agent_name: str, agent_type: str | None, metadata: dict[str, Any] | None
+    run_id: str,
+    agent_name: str,
+    agent_type: str | None,
+    metadata: dict[str, Any] | None,
+    tenant: str | None,
 ) -> None:
-    """An orchestrator says that a run begins."""
+    """An orchestrator says that a run begins; without a tenant it is that of `default`."""
 
 
 @hookspec

@@ -33,8 +33,11 @@ class Inputs:
         agent_name: str,
         agent_type: str | None,
         metadata: Mapping[str, Any] | None,
+        tenant: str | None,
     ) -> None:
-        self._get().note_started(run_id, agent_name, agent_type, metadata)
+        monitor = self._get()
+        whose = "default" if tenant is None else tenant
+        monitor.in_flight.begin(run_id, agent_name, agent_type, metadata, whose, monitor.now_us())
 
     @hookimpl
     def run_finished(self, run: AgentRun) -> None:

@@ -227,8 +227,8 @@ class _Orchestration:
     ) -> Ending:
         fields = self._fields(agent, tenant, notes)
         if self.monitor is not None:
-            began = {key: fields[key] for key in ("run_id", "agent_name", "agent_type", "metadata")}
-            self.monitor.hook.run_started(**began)
+            began = ("run_id", "agent_name", "agent_type", "metadata", "tenant")
+            self.monitor.hook.run_started(**{key: fields[key] for key in began})
         ending = await self.call(agent, agent.bound(self.task, context))
         if self.monitor is not None:
             run = _run({**fields, "retries": attempt, "memory_mb": resident_mb()}, ending)

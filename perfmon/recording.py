@@ -17,12 +17,10 @@ import msgspec
 from perfmon.bulk import json_items, quick_rows
 from perfmon.bus import Bus
 from perfmon.checks import (
-    MAX_ID,
     MAX_JSON,
     RUN_FIELDS,
     STATUS_CODES,
     checked_run,
-    optional_text,
     stamp,
     text,
 )
@@ -30,6 +28,7 @@ from perfmon.config import Config
 from perfmon.counts import Counts
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
+from perfmon.in_flight import InFlight
 from perfmon.intake import Intake
 from perfmon.recorder import Bulk, Recorder, Row
 from perfmon.records import (
@@ -37,15 +36,11 @@ from perfmon.records import (
     Conflict,
     Receipt,
     Rejection,
-    from_micros,
-    jsonable,
-    to_micros,
 )
 from perfmon.roles import Storage
 from perfmon.tracking import TrackedRun, Wrapped, watched
 from perfmon.writer import Writer
 
-_MAX_IN_FLIGHT = 100_000
 _MAX_KNOWN = 20_000
 _TAKE_IN_AT = 10_000
 _RETRY = 1.0  # seconds between tries of a storage that is away
@@ -75,7 +70,8 @@ class Recording(ABC):
         # Words and keys that were checked before, so that the quick way need not.
         self._known: set[tuple[Any, ...]] = set()
         self._known_errors: set[str] = set()
-        self._in_flight: dict[str, dict[str, Any]] = {}
+        self.in_flight = InFlight()
+        self._flying = self.in_flight.runs
         self._counts_lock = threading.Lock()
 
     @abstractmethod
@@ -192,8 +188,8 @@ class Recording(ABC):
                         api_calls, retries, 1 if timed_out else 0, error_type, task_id, details,
                     )
                 )  # fmt: skip
-                if self._in_flight:
-                    self._in_flight.pop(run_id, None)
+                if self._flying:
+                    self._flying.pop((tenant, run_id, agent_name), None)
                 if self._writer is None:
                     self._take_in_if_many()
                 return
@@ -216,7 +212,7 @@ class Recording(ABC):
         with self._counting():
             row = self._checked(fields)
         self._append_run(row)
-        self._in_flight.pop(row[0], None)
+        self.in_flight.end([row])
         if self._writer is None:
             self._take_in_if_many()
 
@@ -286,9 +282,7 @@ class Recording(ABC):
     def _record_rows(
         self, runs: list[Row], measurements: list[Row], rejected: list[Rejection], *, wait: bool
     ) -> Receipt:
-        if self._in_flight:
-            for row in runs:
-                self._in_flight.pop(row[0], None)
+        self.in_flight.end(runs)
         self._count_rejected(len(rejected))
         if not wait:
             dropped = self.recorder.append_many(runs, measurements)
@@ -351,36 +345,24 @@ class Recording(ABC):
         agent_name: str,
         agent_type: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        *,
+        tenant: str = "default",
     ) -> None:
-        """Say that a run begins; it is in flight until a run of this id is recorded."""
-        self.hook.run_started(
-            run_id=run_id, agent_name=agent_name, agent_type=agent_type, metadata=metadata
-        )
+        """Say that a run begins; it is in flight until the run of this tenant, id and agent is
+        recorded.
 
-    def note_started(
-        self,
-        run_id: str,
-        agent_name: str,
-        agent_type: str | None,
-        metadata: Mapping[str, Any] | None,
-    ) -> None:
-        """Remember a run as in flight."""
-        if len(self._in_flight) < _MAX_IN_FLIGHT:
-            self._in_flight[text("run_id", run_id, MAX_ID)] = {
-                "run_id": run_id,
-                "agent_name": text("agent_name", agent_name),
-                "agent_type": optional_text("agent_type", agent_type),
-                "metadata": jsonable(metadata),
-                "started_at": from_micros(self.now_us()),
-            }
+        Raises:
+            InvalidRun: as recording it would.
+        """
+        whose = text("tenant", tenant)  # not given to the hook, it would be the default
+        self.hook.run_started(
+            run_id=run_id, agent_name=agent_name, agent_type=agent_type, metadata=metadata,
+            tenant=whose,
+        )  # fmt: skip
 
     def get_in_flight(self) -> list[dict[str, Any]]:
         """Runs that began and did not end yet, the oldest first."""
-        now = self.now_us()
-        return [
-            {**run, "age_seconds": (now - to_micros(run["started_at"])) / 1e6}
-            for run in list(self._in_flight.values())
-        ]
+        return self.in_flight.plain(self.now_us())
 
     def track(self, agent_name: str, agent_type: str | None = None, **fields: Any) -> TrackedRun:
         """A block that is a run: `with monitor.track("planner", "react") as run: ...`.

@@ -274,6 +274,7 @@ class Sampling:
             for run in self._under_way
             if scope.agent_name in (None, run["agent_name"])
             and scope.agent_type in (None, run["agent_type"])
+            and scope.tenant in (None, run["tenant"])
         ]
         ages = [run["age_seconds"] for run in found]
         bad = tuple(sum(age > limit.value for age in ages) for limit in watch.limits)

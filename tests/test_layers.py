@@ -22,7 +22,7 @@ FLOORS = tuple(
         "alert_storage ranges roles bulk window strict sections tables",
         "config logs scores intervals calibration summary accuracy outcomes",
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote journal report tracking",
-        "joining counts salvage bus opening plugins recorder history troubles sending lanes outbox heartbeat",
+        "joining counts in_flight salvage bus opening plugins recorder history troubles sending lanes outbox heartbeat",
         "scoring matching completing waiting intake later loading writer forking trends queries accuracy_queries aims sampling",
         "details ruleset remembering silencing lease alerting",
         "recording measuring reading watching inputs reloading monitor current",

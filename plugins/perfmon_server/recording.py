@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NDJSON = "application/x-ndjson"
 _LINES = (NDJSON, "application/jsonl", "application/jsonlines", "application/ndjson")
-_AGENT_ONLY = ("run_id", "agent_name", "agent_type", "metadata")
+_AGENT_ONLY = ("run_id", "agent_name", "agent_type", "metadata", "tenant")
 
 
 async def runs(question: Question) -> Any:

@@ -218,6 +218,7 @@ class StartedBody(TypedDict):
     agent_name: str
     agent_type: NotRequired[str | None]
     metadata: NotRequired[dict[str, Any] | None]
+    tenant: NotRequired[str]
 
 
 class Done(TypedDict):

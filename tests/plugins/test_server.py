@@ -353,7 +353,11 @@ async def test_a_started_run_is_in_flight(client, monitor):
     """POST /runs/started says that a run begins; an unknown field is refused."""
     fields = {"run_id": "r9", "agent_name": "a"}
     assert (await client.post(f"{API}/runs/started", json=fields)).status == 200
-    assert [run["run_id"] for run in monitor.get_in_flight()] == ["r9"]
+    other = fields | {"tenant": "acme"}
+    assert (await client.post(f"{API}/runs/started", json=other)).status == 200
+    assert [run["tenant"] for run in monitor.get_in_flight()] == ["default", "acme"]
+    answer = await client.post(f"{API}/runs/started", json=fields | {"tenant": None})
+    await refused(answer, 422, "invalid_run", "tenant")
     answer = await client.post(f"{API}/runs/started", json=fields | {"color": "red"})
     await refused(answer, 422, "invalid_run", "color")
     await refused(
