@@ -29,6 +29,8 @@ __all__ = ["Config", "Duration", "Secret"]
 
 T = TypeVar("T")
 
+USUAL_PATH = Path("monitor.toml")
+"""Where a configuration is looked for when nobody names one: in the working directory."""
 _PASSWORD = re.compile(r"://[^/@:]*:[^/@]+@")
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
+from perfmon.config import USUAL_PATH, Config
 from perfmon.monitor import PerformanceMonitor
 from perfmon.roles import Clock
 
+_log = logging.getLogger("perfmon")
 _current: PerformanceMonitor | None = None
 _lock = threading.RLock()
 
 
 def init_performance_monitor(
-    config: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | Config | None = None,
     *,
     window_size_minutes: int | None = None,
     alert_thresholds: Mapping[str, float] | None = None,
@@ -25,7 +29,9 @@ def init_performance_monitor(
 ) -> PerformanceMonitor:
     """Make and start the process's monitor, stopping the one before.
 
-    `config` is a path to a `monitor.toml`; keywords win over it. See `PerformanceMonitor`.
+    `config` is a path to a `monitor.toml`, by default `./monitor.toml` where there is one, as
+    for the command line (`Config()` is the defaults without any file); keywords win over it. The
+    log says what was read. See `PerformanceMonitor` for the rest.
     """
     global _current  # noqa: PLW0603 - one monitor a process is what this function is for
     with _lock:
@@ -33,7 +39,7 @@ def init_performance_monitor(
         if before is not None:
             before.stop()
         _current = PerformanceMonitor(
-            config,
+            _usual() if config is None else config,
             window_size_minutes=window_size_minutes,
             alert_thresholds=alert_thresholds,
             enable_auto_alerts=enable_auto_alerts,
@@ -41,10 +47,20 @@ def init_performance_monitor(
             storage_url=storage_url,
             clock=clock,
         ).start()
+        # By now the log file is open, too.
+        read = _current.config.path
+        if read is not None:
+            _log.info("perfmon read its configuration from %s", read.absolute())
+        elif config is None:
+            _log.info("perfmon found no ./%s: the defaults, and what the caller said", USUAL_PATH)
         return _current
 
 
 def get_performance_monitor() -> PerformanceMonitor:
-    """The process's monitor; a default one is made where there is none."""
+    """The process's monitor; where there is none, one as `init_performance_monitor()` makes it."""
     with _lock:
         return _current if _current is not None else init_performance_monitor()
+
+
+def _usual() -> Path | Config:
+    return USUAL_PATH if USUAL_PATH.is_file() else Config()

@@ -361,11 +361,13 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         return load_lately(self.intake, hours, self.now_us(), self.config.monitor)
 
     def get_stats(self) -> dict[str, Any]:
-        """The monitor's own accounts.
+        """The monitor's own accounts; what was recorded before is seen.
 
+        `events_buffered` is how many runs the window holds. In runs and measurements,
         recorded = stored + duplicate + conflict + rejected + dropped + pending, in runs and
         measurements.
         """
+        self._catch_up()
         alerts = self.alerting.stats()
         intake, counts = self.intake, self.intake.counts
         with intake.taking, intake.lock:
@@ -377,7 +379,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             )
             window_runs = len(intake.window)
         return {
-            "events_buffered": pending,
+            "events_buffered": window_runs,
             "agents_tracked": len({key[:2] for key in self.vocabulary.agents()}),
             "accuracy_measurements": counts.measurements,
             "active_alerts": alerts["firing"],
@@ -400,6 +402,15 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             "alerts": alerts,
             "plugins": self.bus.accounts(),
         }
+
+    def _catch_up(self) -> None:
+        """See what was recorded before, as every question does; alerts where nobody else looks."""
+        if self._closed:
+            return
+        self.intake.take_in(with_bulks=False)
+        if self._writer is None:
+            with contextlib.suppress(StorageError):  # what is known without it is told
+                self.alerting.look_now()
 
     def _described(self) -> dict[str, Any]:
         try:

@@ -84,8 +84,9 @@ def record(monitor, status="success", *, times=1, agent="planner", agent_type="r
 # Starting
 
 
-def test_one_call_makes_the_process_monitor(clock):
+def test_one_call_makes_the_process_monitor(clock, tmp_path, monkeypatch):
     """`get_performance_monitor` returns it from anywhere, until another one takes its place."""
+    monkeypatch.chdir(tmp_path)  # no ./monitor.toml
     first = init_performance_monitor(storage_url="memory:", window_size_minutes=15, clock=clock)
     assert get_performance_monitor() is first
     assert first.window_size_minutes == 15
@@ -711,7 +712,23 @@ def test_flush_returns_when_all_is_stored(started):
     record(started, times=500)
     started.flush()
     stats = started.get_stats()
-    assert (stats["stored"], stats["pending"], stats["events_buffered"]) == (500, 0, 0)
+    assert (stats["stored"], stats["pending"], stats["events_buffered"]) == (500, 0, 500)
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_the_accounts_see_what_was_recorded_before(monitor, flushed):
+    """Also in a monitor that was not started, where nobody asked anything else yet."""
+    record(monitor, "failure", times=40, agent="broken")
+    record(monitor, times=10, agent="fine")
+    monitor.record_accuracy("fine", "t", 1, 1)
+    if flushed:
+        monitor.flush()
+    stats = monitor.get_stats()
+    assert (stats["events_buffered"], stats["runs_in_memory"]) == (50, 50)
+    assert (stats["agents_tracked"], stats["accuracy_measurements"]) == (2, 1)
+    assert stats["active_alerts"] == len(monitor.get_alerts(state="firing")) > 0
+    monitor.stop()
+    assert monitor.get_stats()["events_buffered"] == 50
 
 
 def test_the_accounts_always_balance(monitor):

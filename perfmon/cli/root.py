@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _CONFIG = "perfmon.config"
-_USUAL = Path("monitor.toml")
 # A subcommand's module is imported when it is called, so that --help stays quick.
 _COMMANDS = {
     "serve": "perfmon.cli.serving",
@@ -117,9 +116,11 @@ def config_option(command: Command) -> Command:
 
 def config_path(ctx: click.Context) -> Path | None:
     """The configuration asked for, or `./monitor.toml` where there is one."""
+    from perfmon.config import USUAL_PATH
+
     given = cast("Path | None", ctx.meta.get(_CONFIG))
     if given is None:
-        return _USUAL if _USUAL.is_file() else None
+        return USUAL_PATH if USUAL_PATH.is_file() else None
     if not given.is_file():
         raise PerfmonError(f"{given}: no such file (perfmon init {given} writes one)")
     return given
