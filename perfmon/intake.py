@@ -30,7 +30,6 @@ from perfmon.recorder import (
 )
 from perfmon.records import AgentRun
 from perfmon.roles import KnownAgent, Storage, Stored
-from perfmon.salvage import none_of, salvaged
 from perfmon.waiting import Share, Waiting
 from perfmon.window.batch import Batch
 from perfmon.window.seen import Seen
@@ -153,11 +152,11 @@ class Intake:
         measurements: Sequence[Row],
         position: tuple[int, int] | None = None,
     ) -> None:
-        for some_runs, some_measurements in _pieces(runs, measurements):
-            self._take(some_runs, some_measurements, [])
-        if position is not None:
-            with self.lock:
-                self._unstored[-1].position = position
+        pieces = list(_pieces(runs, measurements))
+        for place, (some_runs, some_measurements) in enumerate(pieces, 1):
+            # The last piece has the position when it goes in line: from then on the writer may
+            # have stored it, and it is out of line again.
+            self._take(some_runs, some_measurements, [], position if place == len(pieces) else None)
 
     def _take_bulks(self, bulks: list[Bulk]) -> None:
         """Several bulks share a batch, so that they share a transaction."""
@@ -189,17 +188,29 @@ class Intake:
         runs: Sequence[Row],
         measurements: Sequence[Row],
         shares: list[Share],
+        position: tuple[int, int] | None = None,
         *,
         journaled: bool = True,
     ) -> None:
-        typed = self._typed(measurements, runs)
-        batch = Batch(completed(self._bus, runs), typed, self.window.vocabulary)
-        suspected = self._suspected(batch)
-        prepared = self.window.prepare(batch, ~suspected[0], ~suspected[1], self._now())
-        with self.lock:
-            where = self.window.add(prepared, self._now())
-            self._unstored.append(Waiting(batch, suspected, where, shares, journaled=journaled))
-            self._unstored_rows += len(batch)
+        try:
+            typed = self._typed(measurements, runs)
+            batch = Batch(completed(self._bus, runs), typed, self.window.vocabulary)
+            with self.lock:  # the writer takes back what was no repeat, under it
+                suspected = self._suspected(batch)
+            prepared = self.window.prepare(batch, ~suspected[0], ~suspected[1], self._now())
+            with self.lock:
+                where = self.window.add(prepared, self._now())
+                self._unstored.append(
+                    Waiting(batch, suspected, where, shares, position, journaled=journaled)
+                )
+                self._unstored_rows += len(batch)
+        except Exception:
+            # They are out of the queue already: nobody else would count them, or answer for them.
+            _log.exception("recorded rows cannot be taken in; they are dropped and counted")
+            with self.lock:
+                self.counts.dropped += len(runs) + len(measurements)
+            for share in shares:
+                share.drop()
 
     def _suspected(self, batch: Batch) -> tuple[Mask, Mask]:
         """Which rows were probably recorded before; storage decides."""
@@ -248,14 +259,10 @@ class Intake:
     def _store(self, waiting: Waiting) -> None:
         batch = waiting.batch
         try:
-            new = self.storage.store(batch)
-            lost = none_of(batch)
+            new, lost = waiting.attempt.store(self.storage.store)
         except StorageError as problem:
             self._refused(problem)
             raise
-        except Exception:
-            _log.exception("storage met rows it cannot take; they are looked for one by one")
-            new, lost = self._salvaged(batch)
         self.storage_error = None
         fresh = np.flatnonzero(new.measurements).tolist()
         # First, so that at every moment the rows wait for storage, or to be compared.
@@ -287,13 +294,6 @@ class Intake:
                 for share in waiting.shares:
                     share.bulk.give_up(len(share))
                 waiting.shares = []
-
-    def _salvaged(self, batch: Batch) -> tuple[Stored, Stored]:
-        try:
-            return salvaged(self.storage.store, batch)
-        except StorageError as problem:
-            self._refused(problem)
-            raise
 
     def _correct(self, waiting: Waiting, new: Stored) -> None:
         """Storage decides: take back what it had, add what was only suspected."""

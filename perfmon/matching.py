@@ -62,11 +62,13 @@ class Matcher:
         self._lock = lock
         self._writing = writing
         self._tasks: dict[tuple[str, str], None] = {}
+        # Storage may have it, and its answer was lost.
+        self._in_doubt: Batch | None = None
 
     @property
     def is_behind(self) -> bool:
         """Whether something is stored that was not compared yet."""
-        return bool(self._tasks)
+        return bool(self._tasks) or self._in_doubt is not None
 
     def note(self, stored: Sequence[Row], new: Sequence[Row]) -> None:
         """Measurements were stored, and these of them were new."""
@@ -81,6 +83,7 @@ class Matcher:
         Raises:
             StorageError: storage does not answer; what was not compared will be the next time.
         """
+        self._end_doubt()
         tasks = list(self._tasks)
         for start in range(0, len(tasks), _AT_ONCE):
             part = tasks[start : start + _AT_ONCE]
@@ -116,6 +119,9 @@ class Matcher:
         self, compare: Compare, limit: int, mapped: Callable[..., Iterable[Row]] = map
     ) -> int:
         """Let remote scorers answer for the oldest that wait; returns how many they were."""
+        if self._in_doubt is not None:
+            with self._writing:
+                self._end_doubt()
         rows = self._storage.read_unscored(limit)
         answers = mapped(lambda row: scored_again(row, compare), rows)
         pairs = [
@@ -125,13 +131,33 @@ class Matcher:
         ]
         if pairs:
             with self._writing:
+                self._end_doubt()
                 self._store([], pairs)
         return len(rows)
 
     def _store(self, new: list[Row], amended: list[tuple[Row, Row]]) -> bool:
         """Whether nobody else had stored or amended any of it since it was read."""
-        batch = Batch([], new, self._window.vocabulary, amended)
-        stored = self._storage.store(batch)
+        return self._stored(Batch([], new, self._window.vocabulary, amended))
+
+    def _end_doubt(self) -> None:
+        """Ask again for the answer that was lost: what is stored by now is not made anew."""
+        if self._in_doubt is None:
+            return
+        try:
+            self._stored(self._in_doubt)
+        except StorageError:
+            raise
+        except Exception:
+            _log.exception("what was compared cannot be stored; it is compared again")
+
+    def _stored(self, batch: Batch) -> bool:
+        self._in_doubt = None
+        try:
+            stored = self._storage.store(batch)
+        except StorageError:
+            self._in_doubt = batch
+            raise
+        new, amended = batch.measurements, batch.amended
         before, after = batch.amendments
         which = np.flatnonzero(stored.amended)
         now = self._now()

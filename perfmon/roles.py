@@ -79,7 +79,9 @@ class Storage(AlertStorage, Protocol):
     Amendments: `store` replaces a measurement only if it still has the state it was read with.
     Times are UTC microseconds; ranges are [since, until).
     Sharing: `shared` says whether other processes may store there at the same time.
-    Errors: `StorageError`; a failed `store` has changed nothing and may be repeated.
+    Errors: `StorageError`; a failed `store` has changed nothing, or all of it, where only the
+    answer was lost. Repeated with the same batch (its `token`) it then returns what the lost
+    answer said, and changes nothing more.
     """
 
     @property

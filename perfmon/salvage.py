@@ -1,7 +1,8 @@
-"""A batch with rows that storage cannot take: the others are stored all the same."""
+"""A batch on its way into storage, over as many tries as it takes, whole or in parts."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -10,36 +11,56 @@ from perfmon.errors import StorageError
 from perfmon.roles import Stored
 from perfmon.window.batch import Batch
 
+_log = logging.getLogger("perfmon")
 Store = Callable[[Batch], Stored]
 
 
-def salvaged(store: Store, batch: Batch) -> tuple[Stored, Stored]:
-    """Store by halves what storage takes; which rows were new, and which it cannot take.
+class Attempt:
+    """Stores a batch; where it has rows that storage cannot take, all the others.
 
-    Raises:
-        StorageError: storage is away; what was stored so far is, and is told as a repeat later.
+    It remembers between tries which parts are stored: a part that is stored once more would
+    take its own rows for repeats.
     """
-    if len(batch) == 1:
-        none = none_of(batch)
-        return none, Stored(~none.runs, ~none.measurements, none.amended)
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._halves: list[Attempt] = []
+        self._done: tuple[Stored, Stored] | None = None
+
+    def store(self, store: Store) -> tuple[Stored, Stored]:
+        """Which rows were new, and which storage cannot take.
+
+        Raises:
+            StorageError: storage is away; the next try goes on from here.
+        """
+        if self._done is None:
+            self._done = self._tried(store)
+        return self._done
+
+    def _tried(self, store: Store) -> tuple[Stored, Stored]:
+        none = none_of(self._batch)
+        if not self._halves:
+            try:
+                return store(self._batch), none
+            except StorageError:
+                raise
+            except Exception:
+                if len(self._batch) == 1:
+                    _log.exception("storage cannot take this row; it is dropped and counted")
+                    return none, Stored(~none.runs, ~none.measurements, none.amended)
+            self._halves = [Attempt(half) for half in _halves(self._batch) if len(half)]
+        parts = [half.store(store) for half in self._halves]
+        return _joined([new for new, _ in parts]), _joined([lost for _, lost in parts])
+
+
+def _halves(batch: Batch) -> list[Batch]:
     middle = len(batch.runs) // 2, len(batch.measurements) // 2
     if len(batch.runs) == 1 and len(batch.measurements) == 1:
         middle = 1, 0
-    halves = [
+    return [
         Batch(batch.runs[: middle[0]], batch.measurements[: middle[1]], batch.vocabulary),
         Batch(batch.runs[middle[0] :], batch.measurements[middle[1] :], batch.vocabulary),
     ]
-    parts = [_half(store, half) for half in halves if len(half)]
-    return _joined([new for new, _ in parts]), _joined([lost for _, lost in parts])
-
-
-def _half(store: Store, batch: Batch) -> tuple[Stored, Stored]:
-    try:
-        return store(batch), none_of(batch)
-    except StorageError:
-        raise
-    except Exception:
-        return salvaged(store, batch)
 
 
 def none_of(batch: Batch) -> Stored:

@@ -6,6 +6,7 @@ import attrs
 
 from perfmon.recorder import Bulk
 from perfmon.roles import Stored
+from perfmon.salvage import Attempt
 from perfmon.window.batch import Batch
 from perfmon.window.window import Mask, Receipted
 
@@ -42,6 +43,11 @@ class Share:
             conflicts=conflicts,
         )
 
+    def drop(self) -> None:
+        """Tell the bulk that these rows were not recorded."""
+        self.bulk.stored = False
+        self.bulk.settle(accepted=0, duplicates=0, dropped=len(self))
+
 
 @attrs.define(eq=False)
 class Waiting:
@@ -53,6 +59,10 @@ class Waiting:
     shares: list[Share]
     position: tuple[int, int] | None = None
     journaled: bool = True
+    attempt: Attempt = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.attempt = Attempt(self.batch)
 
 
 def _length(piece: slice) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,8 @@ class Batch:
         measurements: rows in the order of `MEASUREMENT_FIELDS`.
         amended: measurements as they were read, each with its new version.
         vocabulary: what the numbers in its columns and cells stand for.
+        token: tells it from every other batch; storage knows by it a batch that it has stored
+            and whose answer was lost.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Batch:
         self.measurements = measurements
         self.amended = amended
         self.vocabulary = vocabulary
+        self.token = secrets.randbits(62)
 
     def __len__(self) -> int:
         return len(self.runs) + len(self.measurements)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0004"
+HEAD = "0005"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -112,6 +112,17 @@ cells = sa.Table(
     sa.Column("errors", sa.LargeBinary),
     sa.Column("outcomes", sa.LargeBinary),
     sa.UniqueConstraint("slice_start", "key_id", "writer", name="cells_slice"),
+)
+
+# What became of each writer's last batches: a commit may succeed and its answer be lost.
+commits = sa.Table(
+    "commits",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("token", sa.BigInteger, nullable=False),  # the batch's
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("token", name="commits_token"),
 )
 
 alerts = sa.Table(

@@ -10,6 +10,7 @@ import numpy as np
 from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, Stored
 from perfmon_sql.alerting import SqlAlerts
 from perfmon_sql.cells import OpenCells, read_packed
+from perfmon_sql.commits import Commits
 from perfmon_sql.databases import TRIES
 from perfmon_sql.keys import KeyNumbers
 from perfmon_sql.outcomes import amend, disputed, find, of_tasks, open_tasks, unscored, waiting
@@ -45,20 +46,26 @@ class SqlStorage(SqlAlerts):
         super().__init__(database)
         self._numbers = KeyNumbers(database.mark)
         self._open_cells = OpenCells(secrets.randbits(62), self._numbers, database.mark)
+        self._commits = Commits(database.mark)
 
     def store(self, batch: Batch) -> Stored:
         for attempt in range(1, TRIES + 1):
             try:
                 with self._database.writing() as connection:
-                    stored = self._stored(connection, batch)
+                    stored = self._commits.earlier(connection, batch)
+                    if stored is None:
+                        stored = self._stored(connection, batch)
+                        self._commits.note(connection, batch, stored)
             except BaseException as problem:
                 # Their numbers were given in the transaction that was rolled back.
                 self._numbers.forget()
                 self._open_cells.forget()
+                self._commits.doubt(batch)
                 if attempt == TRIES or not self._database.worth_repeating(problem):
                     raise
             else:
                 self._open_cells.keep()
+                self._commits.settle(batch)
                 return stored
         raise AssertionError
 
@@ -116,6 +123,7 @@ class SqlStorage(SqlAlerts):
         return self._database.kind == "postgresql"
 
     def purge(self, runs_before: int, cells_before: int, *, limit: int | None = None) -> int:
+        self._forget("commits", "at", runs_before, limit)
         return (
             self._forget("runs", "at", runs_before, limit)
             + self._forget("measurements", "at", runs_before, limit, " AND state < 4")

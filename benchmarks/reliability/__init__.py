@@ -1,0 +1,1 @@
+"""What is acknowledged is kept: kills, full journals and disks, lost answers, counted."""
