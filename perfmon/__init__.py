@@ -13,6 +13,7 @@ from perfmon.alert_storage import (
     SinkState,
 )
 from perfmon.checks import RUN_FIELDS
+from perfmon.content import RUN_ROW, differing
 from perfmon.errors import (
     ConfigError,
     DeliveryError,
@@ -129,6 +130,7 @@ __all__ = [
     "MEASUREMENT_FIELDS",
     "MEASUREMENT_STATES",
     "RUN_FIELDS",
+    "RUN_ROW",
     "AccuracyFigures",
     "AccuracyMeasurement",
     "AccuracySummary",
@@ -188,6 +190,7 @@ __all__ = [
     "alert_annotations",
     "alert_facts",
     "alert_labels",
+    "differing",
     "encoded",
     "from_micros",
     "get_performance_monitor",

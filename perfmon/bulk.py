@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from perfmon.checks import MAX_ID, MAX_JSON, MAX_NAME, RUN_FIELDS, STATUS_CODES, stamp
+from perfmon.checks import MAX_ID, MAX_JSON, MAX_NAME, RUN_FIELDS, STATUS_CODES
+from perfmon.content import when
 from perfmon.errors import InvalidRun
 
 Row = tuple[Any, ...]
@@ -127,10 +128,10 @@ def _row(fields: Row, now: int) -> Row | None:
         return None
     if task_id is not None and (not task_id.isascii() or "\0" in task_id or not task_id.strip()):
         return None
-    at = now if timestamp is None else stamp("timestamp", timestamp, now)
+    at, added = when(timestamp, now)
     return (
         run_id, tenant, agent_name, agent_type, model, task_type, at, STATUS_CODES[status],
         duration_ms, tokens_used, input_tokens, output_tokens, cached_tokens, cost, memory_mb,
         cpu_ms, quality_score, confidence, api_calls, retries, int(timed_out), error_type,
-        task_id, details,
+        task_id, details, added,
     )  # fmt: skip

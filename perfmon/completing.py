@@ -7,6 +7,7 @@ from typing import Any
 
 from perfmon.bus import Bus
 from perfmon.checks import RUN_FIELDS, amount, error_text
+from perfmon.content import with_answer
 from perfmon.measurements import Row
 from perfmon.records import STATUSES, AgentRun
 
@@ -41,6 +42,5 @@ def completed(bus: Bus, runs: Sequence[Row]) -> Sequence[Row]:
 def _filled(rows: list[Row], place: int, asked: list[int], answers: Sequence[Any]) -> list[Row]:
     for n, answer in zip(asked, answers, strict=True):
         if answer is not None:
-            row = rows[n]
-            rows[n] = (*row[:place], answer, *row[place + 1 :])
+            rows[n] = with_answer(rows[n], place, answer)
     return rows

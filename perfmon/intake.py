@@ -15,6 +15,7 @@ import numpy as np
 from perfmon.bus import Bus
 from perfmon.checks import RUN_FIELDS
 from perfmon.completing import completed
+from perfmon.content import RUN_ROW, modern_run
 from perfmon.counts import Counts
 from perfmon.errors import StorageError
 from perfmon.joining import Priority
@@ -370,7 +371,7 @@ class Intake:
             return
         for orphan in orphans(self.recorder.journal.folder, owner):
             records = list(orphan.records())
-            runs, bad_runs = recovered(records, RUN_KINDS, len(RUN_FIELDS))
+            runs, bad_runs = recovered(records, RUN_KINDS, len(RUN_ROW), modern_run)
             measurements, bad = recovered(
                 records, MEASUREMENT_KINDS, len(MEASUREMENT_FIELDS), padded
             )

@@ -20,11 +20,10 @@ from perfmon.checks import (
     MAX_JSON,
     RUN_FIELDS,
     STATUS_CODES,
-    checked_run,
-    stamp,
     text,
 )
 from perfmon.config import Config
+from perfmon.content import OWN_STAMP, recorded_run, when
 from perfmon.counts import Counts
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
@@ -178,14 +177,16 @@ class Recording(ABC):
                 )
                 and (details is None or len(details) <= MAX_JSON)
             ):
-                now = _time_ns() // 1_000 if self._wall else self.now_us()
+                at, added = _time_ns() // 1_000 if self._wall else self.now_us(), OWN_STAMP
+                if timestamp is not None:
+                    at, added = when(timestamp, at)
                 self._append_run(
                     (
-                        run_id, tenant, agent_name, agent_type, model, task_type,
-                        now if timestamp is None else stamp("timestamp", timestamp, now),
+                        run_id, tenant, agent_name, agent_type, model, task_type, at,
                         STATUS_CODES[status], duration_ms, tokens, input_tokens, output_tokens,
                         cached_tokens, cost, memory_mb, cpu_ms, quality_score, confidence,
                         api_calls, retries, 1 if timed_out else 0, error_type, task_id, details,
+                        added,
                     )
                 )  # fmt: skip
                 if self._flying:
@@ -218,7 +219,7 @@ class Recording(ABC):
 
     def _checked(self, fields: Mapping[str, Any]) -> Row:
         """The row of a run, whose words the quick way knows from now on."""
-        row = checked_run(fields, self.now_us())
+        row = recorded_run(fields, self.now_us())
         if len(self._known) > _MAX_KNOWN:
             self._known.clear()
         tenant, agent_name, agent_type, model, task_type = row[1:6]

@@ -75,7 +75,8 @@ class Storage(AlertStorage, Protocol):
     Durability: a returned `store` survives the end of the process; after `sync()`, which
     storages on a server need not do anything for, also the loss of power.
     Repeats: `store` adds a row only if its key (tenant, run_id, agent_name; for measurements
-    the measurement_id) is not there, neither in storage nor earlier in the batch.
+    the measurement_id) is not there, neither in storage nor earlier in the batch. A run whose key
+    is there is a conflict where `perfmon.differing` names fields, else a duplicate.
     Amendments: `store` replaces a measurement only if it still has the state it was read with.
     Times are UTC microseconds; ranges are [since, until).
     Sharing: `shared` says whether other processes may store there at the same time.
@@ -96,7 +97,7 @@ class Storage(AlertStorage, Protocol):
     def read_runs(
         self, since: int, until: int, scope: Scope, *, limit: int | None = None
     ) -> Iterator[list[Row]]:
-        """Rows in the order of `RUN_FIELDS`, oldest first, in chunks; the newest `limit`."""
+        """Rows in the order of `RUN_ROW`, oldest first, in chunks; the newest `limit`."""
         ...
 
     def read_measurements(

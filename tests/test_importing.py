@@ -465,3 +465,18 @@ def test_a_refused_prediction_keeps_its_outcome_back(take):
     assert take.monitor.record_prediction("x", "1", 5)
     take.monitor.flush()
     assert accuracy(take)[:2] == (1, 1)
+
+
+def test_rows_without_a_clock_are_repeats_on_another_day(tmp_path):
+    """The time that an import assumes for them is not their content; another status is."""
+    path, clock = tmp_path / "runs.csv", ManualClock()
+    monitor = PerformanceMonitor(storage_url="memory:", clock=clock)
+    fates = []
+    for status in ("success", "success", "failure"):
+        path.write_text(f"run_id,agent_name,status\nr1,bot,{status}\nr2,bot,success\n")
+        columns = Columns({}, default_time=clock())
+        tally = FileImport(monitor, Source(path, columns)).run()
+        fates.append((tally.accepted, tally.duplicates, tally.conflicts))
+        clock.advance(3 * 86_400)
+    assert fates == [(2, 0, 0), (0, 2, 0), (0, 1, 1)]
+    monitor.stop()

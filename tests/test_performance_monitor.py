@@ -173,8 +173,9 @@ def test_tokens_are_input_plus_output_where_only_those_are_known(monitor):
     assert (metrics.total_tokens, metrics.tokens_count) == (42 + 5 + 50, 3)
 
 
-def test_a_second_run_of_the_same_id_is_a_duplicate(monitor):
+def test_a_second_run_of_the_same_id_is_a_duplicate_or_a_conflict(monitor):
     """Counted, not added; another agent's or tenant's run may have the id."""
+    monitor.record_agent_run("one", "planner", "react", "success")
     monitor.record_agent_run("one", "planner", "react", "success")
     monitor.record_agent_run("one", "planner", "react", "failure")
     monitor.record_agent_run("one", "writer", "react", "success")
@@ -182,7 +183,8 @@ def test_a_second_run_of_the_same_id_is_a_duplicate(monitor):
     monitor.flush()
     assert monitor.get_system_metrics().total_tasks == 3
     assert monitor.get_system_metrics().failed_tasks == 0
-    assert monitor.get_stats()["duplicate"] == 1
+    stats = monitor.get_stats()
+    assert (stats["duplicate"], stats["conflict"]) == (1, 1)
 
 
 @pytest.mark.parametrize("form", ["seconds", "utc", "elsewhere"])

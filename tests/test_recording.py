@@ -30,7 +30,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
 
 def balanced(stats: dict[str, Any]) -> bool:
     """recorded is counted where rows come in, the others where they end."""
-    parts = ("stored", "duplicate", "rejected", "dropped", "pending")
+    parts = ("stored", "duplicate", "conflict", "rejected", "dropped", "pending")
     return stats["recorded"] == sum(stats[part] for part in parts)
 
 

@@ -65,7 +65,7 @@ class Rows:
     """Runs (and measurements) as columns, in the order of time, and samples of them.
 
     Args:
-        runs: rows in the order of `RUN_FIELDS`, as storages keep them, in any order of time.
+        runs: rows in the order of `RUN_ROW`, as storages keep them, in any order of time.
         measurements: rows in the order of `MEASUREMENT_FIELDS`; for accuracy.
         detect: what detectors say of a target at a time.
         watched_since: when watching began; the first run's time where it is not given.
@@ -83,7 +83,7 @@ class Rows:
         by_minute: int = 0,
     ) -> None:
         self._by_minute = by_minute
-        own = [dict(zip(RUN_FIELDS, row, strict=True)) for row in runs]
+        own = [dict(zip(RUN_FIELDS, row, strict=False)) for row in runs]
         own.sort(key=lambda run: run["timestamp"])
         self._keys = [CellKey(*(run[name] for name in CellKey._fields)) for run in own]
         self._at = np.array([run["timestamp"] for run in own], np.int64)

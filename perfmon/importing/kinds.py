@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from perfmon.checks import RUN_FIELDS
+from perfmon.content import AssumedTime
 from perfmon.measurements import (
     MEASUREMENT_ARGUMENTS,
     OUTCOME_ARGUMENTS,
@@ -104,7 +105,7 @@ def _stamped(fields: dict[str, Any], default_time: float | None) -> dict[str, An
     if fields["timestamp"] is None:
         if default_time is None:
             raise ValueError(NO_CLOCK)
-        fields["timestamp"] = default_time
+        fields["timestamp"] = AssumedTime(default_time)
     return fields
 
 

@@ -103,13 +103,13 @@ class AgentRun:
 
     @classmethod
     def from_row(cls, row: tuple[Any, ...]) -> AgentRun:
-        """The run of a row in the order of `RUN_FIELDS` (checked when it was recorded)."""
+        """The run of a row in the order of `RUN_ROW` (checked when it was recorded)."""
         import msgspec
 
         from perfmon.checks import RUN_FIELDS
 
         run = cls.__new__(cls)
-        values = dict(zip(RUN_FIELDS, row, strict=True))
+        values = dict(zip(RUN_FIELDS, row, strict=False))
         values["status"] = STATUSES[values["status"]]
         values["timed_out"] = bool(values["timed_out"])
         values["timestamp"] = from_micros(values["timestamp"])

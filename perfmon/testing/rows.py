@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from perfmon.checks import RUN_FIELDS
+from perfmon.content import RUN_ROW
 from perfmon.window.cells import HOUR
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def make_rows(
     agents: int = 4,
     tenants: Sequence[str] = ("default",),
 ) -> list[Row]:
-    """Runs in the order of `RUN_FIELDS`: heavy-tailed latencies and costs, gaps, failures.
+    """Runs in the order of `RUN_ROW`: heavy-tailed latencies and costs, gaps, failures.
 
     They are in order of time over `span` microseconds from `start`; the same seed makes the same.
     """
@@ -66,6 +66,7 @@ def _run_row(
         chance.choice(("TimeoutError", "ValueError", "RateLimitError")) if failed else None,
         chance.choice((None, f"task-{chance.randrange(100)}")),
         None if task is None else f'{{"task_type":"{task}"}}',
+        0,
     )
 
 
@@ -102,7 +103,13 @@ def make_measurements(
 
 def run_row(run_id: str = "r1", **fields: Any) -> Row:
     """A run of ordinary values but for the given fields."""
-    ordinary: dict[str, Any] = dict.fromkeys(RUN_FIELDS)
+    ordinary: dict[str, Any] = dict.fromkeys(RUN_ROW)
     ordinary |= {"run_id": run_id, "tenant": "default", "agent_name": "agent", "status": 0}
-    ordinary |= {"timestamp": START_US, "api_calls": 1, "retries": 0, "timed_out": False}
-    return tuple((ordinary | fields)[name] for name in RUN_FIELDS)
+    ordinary |= {
+        "timestamp": START_US,
+        "api_calls": 1,
+        "retries": 0,
+        "timed_out": False,
+        "added": 0,
+    }
+    return tuple((ordinary | fields)[name] for name in RUN_ROW)

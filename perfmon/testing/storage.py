@@ -94,6 +94,18 @@ class StorageContract(MeasurementStorageContract, AlertStorageContract):
         assert again.runs.tolist() == [False, True, False]
         assert [row[RUN_FIELDS.index("cost")] for row in runs_of(storage)] == [1.0, 2.0, 3.0]
 
+    def test_conflicts_are_told_and_not_stored(self, open_storage: Callable[[], Storage]) -> None:
+        """Of a run whose key is there with other content it is said which fields differ."""
+        storage, rows = open_storage(), make_rows(900)
+        cost = RUN_FIELDS.index("cost")
+        others = [(*row[:cost], -1.0, *row[cost + 1 :]) for row in rows]
+        told = stored(storage, [*rows[:600], others[0], rows[0]])
+        assert told.conflicts == ((600, ("cost",)),)
+        again = stored(storage, [*others[:600], *rows])
+        assert again.conflicts == tuple((place, ("cost",)) for place in range(600))
+        assert again.runs.tolist() == [False] * 1200 + [True] * 300
+        assert runs_of(storage) == rows
+
     def test_repeats_in_a_large_batch(self, open_storage: Callable[[], Storage]) -> None:
         """What is new is told row by row, wherever the repeats are."""
         storage, rows = open_storage(), make_rows(1200)

@@ -22,7 +22,7 @@ class Batch:
     """Runs and measurements that travel together and are stored in one transaction.
 
     Attributes:
-        runs: rows in the order of `RUN_FIELDS`.
+        runs: rows in the order of `RUN_ROW`.
         measurements: rows in the order of `MEASUREMENT_FIELDS`.
         amended: measurements as they were read, each with its new version.
         vocabulary: what the numbers in its columns and cells stand for.
@@ -48,7 +48,7 @@ class Batch:
 
     @cached_property
     def run_fields(self) -> list[list[Any]]:
-        """The runs turned on their side: a list for each of `RUN_FIELDS`; empty without runs."""
+        """The runs turned on their side: a list for each of `RUN_ROW`; empty without runs."""
         return turned(self.runs)
 
     @cached_property

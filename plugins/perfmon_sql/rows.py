@@ -10,7 +10,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from perfmon import MEASUREMENT_FIELDS, RUN_FIELDS, Scope
+from perfmon import MEASUREMENT_FIELDS, RUN_ROW, Scope
 from perfmon_sql import schema
 from perfmon_sql.keys import KEY_COLUMNS, scope_filter
 from perfmon_sql.statements import Row, fetched
@@ -45,7 +45,7 @@ class RowTable:
         return (self.fields[0], "agent_id", "key_id", "at", *self.fields[7:])
 
 
-RUNS = RowTable(schema.runs, RUN_FIELDS, 2)
+RUNS = RowTable(schema.runs, RUN_ROW, 2)
 MEASUREMENTS = RowTable(schema.measurements, MEASUREMENT_FIELDS, 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0005"
+HEAD = "0006"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -60,6 +60,7 @@ runs = sa.Table(
     sa.Column("error_type", sa.Text),
     sa.Column("task_id", sa.Text),
     sa.Column("metadata", sa.Text),
+    sa.Column("added", sa.BigInteger),
     sa.UniqueConstraint("run_id", "agent_id", name="runs_run_id"),
 )
 

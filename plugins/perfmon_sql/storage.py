@@ -14,6 +14,7 @@ from perfmon_sql.commits import Commits
 from perfmon_sql.databases import TRIES
 from perfmon_sql.keys import KeyNumbers
 from perfmon_sql.outcomes import amend, disputed, find, of_tasks, open_tasks, unscored, waiting
+from perfmon_sql.repeats import conflicts
 from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, RowTable, insert, select, select_start
 from perfmon_sql.statements import Row, fetched
 
@@ -162,13 +163,17 @@ class SqlStorage(SqlAlerts):
         self._database.close()
 
     def _stored(self, connection: sa.Connection, batch: Batch) -> Stored:
-        new_runs, agents = self._added(connection, RUNS, batch.run_fields, *batch.run_keys)
+        added, agents = self._added(connection, RUNS, batch.run_fields, *batch.run_keys)
+        new_runs = np.array(added, bool)
         new_measurements, _ = self._added(
             connection, MEASUREMENTS, batch.measurement_fields, *batch.measurement_keys
         )
         amended = amend(connection, batch.amended, self._mark)
         stored = Stored(
-            np.array(new_runs, bool), np.array(new_measurements, bool), np.array(amended, bool)
+            new_runs,
+            np.array(new_measurements, bool),
+            np.array(amended, bool),
+            conflicts(connection, batch.runs, agents, new_runs, self._mark),
         )
         fresh = batch.cells(HOUR, stored.runs, stored.measurements, stored.amended)
         if len(fresh):

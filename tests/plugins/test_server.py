@@ -480,3 +480,23 @@ async def test_an_invalid_run_of_a_question_is_a_bad_parameter(client, monitor):
 
     monitor.get_error_patterns = refuse
     await refused(await client.get(f"{API}/errors"), 400, "bad_parameter", "since")
+
+
+async def test_conflicts_are_told_by_their_place(client, run_of):
+    """An id that is known with other content is named with what differs, by either format."""
+    await client.post(f"{API}/runs", json=[run_of(1), run_of(2)])
+    again = [run_of(1), run_of(2, status="failure", cost=1), run_of(3), run_of(3, model="m")]
+    told = [
+        {"index": 2, "run_id": "r2", "fields": ["status", "cost"]},
+        {"index": 4, "run_id": "r3", "fields": ["model"]},
+    ]
+    answer = await (await client.post(f"{API}/runs", json=[{}, *again])).json()
+    assert (answer["accepted"], answer["duplicates"], answer["conflicts"]) == (1, 1, told)
+    assert [one["index"] for one in answer["rejected"]] == [0]
+    lines = ["{", *(json.dumps(run) for run in again)]
+    response = await client.post(
+        f"{API}/runs", data="\n".join(lines), headers={"Content-Type": "application/x-ndjson"}
+    )
+    answer = await response.json()
+    assert (answer["accepted"], answer["duplicates"], answer["conflicts"]) == (0, 2, told)
+    assert response.status == 200

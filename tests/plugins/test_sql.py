@@ -83,7 +83,7 @@ def test_an_older_schema_keeps_every_row(opened, url, engine, execute, monkeypat
     )
     opened(url).close()
     monkeypatch.undo()
-    runs = make_rows(50)
+    runs = [(*row[:-1], None) for row in make_rows(50)]
     measured = [(*row[:15], 0, None, None, None) for row in make_measurements(5)]
     model = opened(f"sqlite:///{tmp_path}/model.db")
     stored(model, runs, measured)
@@ -92,7 +92,9 @@ def test_an_older_schema_keeps_every_row(opened, url, engine, execute, monkeypat
         execute("SELECT * FROM runs_named")
     new = opened(url)
     assert (runs_of(new), measurements_of(new)) == (runs, measured)
-    assert not stored(new, runs, measured).runs.any()
+    again = stored(new, runs, measured)
+    assert not again.runs.any()
+    assert again.conflicts == ()
     assert len(execute("SELECT * FROM runs_named")) == 50
     assert np.array_equal(cells_of(new).merged().stats, cells_of(model).merged().stats)
 
@@ -229,7 +231,7 @@ def test_sqlite_counts_and_size(opened, tmp_path):
     """A run takes at most 230 bytes of a SQLite file, its indexes and cells included."""
     path = tmp_path / "runs.db"
     storage = opened(f"sqlite:///{path}")
-    rows = [row for row in make_rows(20_000, span=3_600_000_000) if row[-1]]
+    rows = [row for row in make_rows(20_000, span=3_600_000_000) if row[-2]]
     stored(storage, rows)
     assert storage.describe()["runs"] == len(rows)
     storage.close()
