@@ -14,7 +14,7 @@ import click
 from perfmon.cli.opening import open_monitor, storage_option
 from perfmon.cli.root import INTERRUPTED, complain, config_option
 from perfmon.errors import PerfmonError
-from perfmon.importing import KINDS, Columns, FileImport, Source, Tally, moment
+from perfmon.importing import KINDS, Columns, FileImport, Source, Tally, known_encoding, moment
 from perfmon.records import from_micros
 
 if TYPE_CHECKING:
@@ -55,6 +55,13 @@ def _pairs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) ->
     return mapping
 
 
+def _encoding(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else known_encoding(value)
+    except PerfmonError as problem:
+        raise click.BadParameter(str(problem), param=param) from None
+
+
 _EPILOG = """\b
 Examples:
   perfmon import runs.csv.gz
@@ -65,7 +72,9 @@ Examples:
 JSON lines are {"type": "run", "accuracy", "prediction" or "outcome", ...} with the fields of
 record_agent_run, record_accuracy, record_prediction and record_outcome. CSV columns are taken by
 name; started_at plus duration_ms is the stamp, cost_usd the cost, meta_x goes to metadata, and a
-blank cell is unknown. Repeating an import adds nothing twice.
+blank cell is unknown. Repeating an import adds nothing twice. What separates the cells (comma,
+semicolon, tab or bar) is found in the header. A line that is no row is told and costs only itself;
+the exit code is then 1.
 
 A row that does not say what it is goes by its outcomes: predicted_outcome and actual_outcome are
 an accuracy row, either of them alone a prediction or an outcome, which find each other later. Say
@@ -84,6 +93,8 @@ prediction, and once it has an actual_outcome its outcome too (outcome_timestamp
 @click.option("--default-time", type=Moment(),
               help="When rows without a clock ended (now); else they are refused.")  # fmt: skip
 @click.option("--tenant", help="The tenant of rows that name none.")
+@click.option("--encoding", metavar="NAME", callback=_encoding,
+              help="Such as windows-1252; else UTF-8, or what the file's mark says.")  # fmt: skip
 @storage_option
 @config_option
 @click.pass_context
@@ -94,12 +105,13 @@ def import_command(
     kind: str | None,
     default_time: float | None,
     tenant: str | None,
+    encoding: str | None,
     storage: str | None,
 ) -> None:
     """Import runs, measurements, predictions and outcomes from JSON lines or CSV (.gz too)."""
     columns = Columns(mapping, kind=kind, default_time=default_time, tenant=tenant)
     with ExitStack() as stack:
-        sources = [stack.enter_context(closing(Source(path, columns))) for path in files]
+        sources = [stack.enter_context(closing(Source(path, columns, encoding))) for path in files]
         monitor = stack.enter_context(open_monitor(ctx, storage))
         interrupted = stack.enter_context(_interruptible())
         tallies = [_import(monitor, source, interrupted) for source in sources if not interrupted()]
@@ -111,6 +123,10 @@ def import_command(
         tally.accepted + tally.duplicates + tally.conflicts for tally in tallies
     ):
         raise PerfmonError("every line was refused")
+    damaged = sum(tally.damaged for tally in tallies)
+    if damaged:
+        lines = "1 line is no row" if damaged == 1 else f"{damaged:,} lines are no rows"
+        raise PerfmonError(f"{lines}, as told above; the others were read")
 
 
 def _import(monitor: Recorder, source: Source, interrupted: Callable[[], bool]) -> Tally:
@@ -128,11 +144,17 @@ def _import(monitor: Recorder, source: Source, interrupted: Callable[[], bool]) 
         finally:
             bar.stop()
             _tell(source, importing.tally, time.perf_counter() - began)
+    differs = abs(importing.expected - importing.tally.total) + abs(source.unaccounted)
+    if differs and not interrupted():
+        raise PerfmonError(
+            f"{source.path}: {differs:,} of its rows are neither accepted, duplicate, conflicting "
+            "nor rejected; this is a bug of perfmon, please report it"
+        )
     return importing.tally
 
 
 def _tell(source: Source, tally: Tally, seconds: float) -> None:
-    lines = tally.accepted + tally.duplicates + tally.conflicts + tally.rejected
+    lines = tally.total
     conflicts = f"{tally.conflicts:,} conflict, " if tally.conflicts else ""
     click.echo(
         f"{source.path}: {tally.accepted:,} accepted, {tally.duplicates:,} duplicate, "

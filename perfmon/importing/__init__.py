@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfmon.importing.cells import moment
 from perfmon.importing.columns import Columns
+from perfmon.importing.encodings import known_encoding
 from perfmon.importing.files import ImportFileError, Source
 from perfmon.importing.kinds import KINDS
 from perfmon.importing.recording import FileImport, Refused, Tally
@@ -16,5 +17,6 @@ __all__ = [
     "Refused",
     "Source",
     "Tally",
+    "known_encoding",
     "moment",
 ]

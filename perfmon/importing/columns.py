@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from perfmon.checks import STATUS_CODES
 from perfmon.errors import InvalidRun, PerfmonError
 from perfmon.importing.cells import CONVERTERS, converted
+from perfmon.importing.encodings import DamagedRow, legible, mended
 from perfmon.importing.kinds import KINDS, REQUIRED, TARGETS, Found, finished, kind_of
 
 if TYPE_CHECKING:
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 _ALIASES = {"cost_usd": "cost"}
 _LONGEST_NAMES = 300
 _CLOCKS = ("timestamp", "started_at", "outcome_timestamp")
+_DECADES = (631_152_000, 4_102_444_800)  # 1990 to 2099
+_NAMES = {"run": ("run_id", "agent_name"), "outcome": ("task_id",)} | dict.fromkeys(
+    ("accuracy", "prediction"), ("agent_name", "task_id")
+)
 _ALL = frozenset(field for fields in TARGETS.values() for field in fields)
 _OF_OUTCOMES = tuple(dict.fromkeys(f for kind in KINDS if kind != "run" for f in TARGETS[kind]))
 
@@ -70,9 +76,9 @@ class Columns:
         return finished(kind, fields, default_time=self.default_time, tenant=self.tenant)
 
 
-def _told(header: Sequence[str]) -> str:
+def told(header: Sequence[str]) -> str:
     """The names of columns, which may be anything where the file is no CSV."""
-    names = ", ".join(header) or "none"
+    names = legible(", ".join(header)) or "none"
     plain = "".join(letter if letter.isprintable() else "\ufffd" for letter in names)
     return plain if len(plain) <= _LONGEST_NAMES else plain[:_LONGEST_NAMES] + "..."
 
@@ -98,11 +104,12 @@ class CsvColumns:
         self._allowed = _OF_OUTCOMES if self._by_row else TARGETS[self._kind]
         self._fields: list[tuple[int, str, Callable[[str], Any] | None]] = []
         self._metadata: list[tuple[int, str]] = []
+        self._texts: dict[int, str] = {}
         self.left_out: list[str] = []
         places = {name: index for index, name in enumerate(header)}
         for field, name in columns.mapping.items():
             if name not in places:
-                raise PerfmonError(f"{where}: no column {name!r}, only {_told(header)}")
+                raise PerfmonError(f"{where}: no column {name!r}, only {told(header)}")
             self._add(places[name], field)
         for name, index in places.items():
             self._add_by_name(index, name)
@@ -122,7 +129,9 @@ class CsvColumns:
     def _add(self, index: int, field: str) -> None:
         if field.startswith("metadata."):
             self._metadata.append((index, field[9:]))
+            self._texts.setdefault(index, "metadata")
         else:
+            self._texts[index] = field
             self._fields.append((index, field, CONVERTERS.get(field)))
 
     def _check_required(self, header: Sequence[str], where: str) -> None:
@@ -130,7 +139,7 @@ class CsvColumns:
         for field in REQUIRED[self._kind]:
             if field not in found:
                 raise PerfmonError(
-                    f"{where}: no column for {field} (columns: {_told(header)}); "
+                    f"{where}: no column for {field} (columns: {told(header)}); "
                     f"name it with --map {field}=COLUMN"
                 )
 
@@ -141,7 +150,7 @@ class CsvColumns:
             ValueError: a cell cannot be read, the row has another width, or no clock.
         """
         if len(row) != self._width:
-            raise ValueError(f"{len(row)} cells where the header has {self._width}")
+            raise DamagedRow(f"{len(row)} cells where the header has {self._width}")
         try:
             fields: dict[str, Any] = {
                 name: convert(row[index]) if convert else row[index]
@@ -158,6 +167,38 @@ class CsvColumns:
             kind = kind_of(fields, kind)
             fields = {name: value for name, value in fields.items() if name in TARGETS[kind]}
         return self._columns.finished(fields, kind)
+
+    def mended(self, row: list[str], encoding: str) -> list[str]:
+        """The row without bytes that are no text; see `encodings.mended`.
+
+        Raises:
+            DamagedRow: there are some in a key.
+        """
+        row = [
+            legible(cell) if index not in self._texts else cell for index, cell in enumerate(row)
+        ]
+        for index, field in self._texts.items():
+            row[index] = mended(field, row[index], encoding)
+        return row
+
+    def is_row(self, row: list[str]) -> bool:
+        """Whether cells are certainly a row: its needed fields are there and what they should be.
+
+        A status is one, or a clock is one of these decades: no line of a message has these at
+        their places by chance.
+        """
+        try:
+            found = self.found(row)
+        except ValueError:
+            return False
+        fields = found.fields
+        if not all(fields.get(name) for name in _NAMES[found.kind]):
+            return False
+        if found.kind == "run":
+            return fields.get("status") in STATUS_CODES
+        return any(name in _CLOCKS and row[index] for index, name, _ in self._fields) and (
+            _DECADES[0] < fields["timestamp"] < _DECADES[1]
+        )
 
     def _slowly(self, row: list[str]) -> dict[str, Any]:
         return {
@@ -176,21 +217,27 @@ class JsonColumns:
 
     @property
     def left_out(self) -> list[str]:
-        return list(self._left_out)
+        return [legible(name) for name in self._left_out]
 
-    def found(self, found: Any) -> Found:
+    def found(self, found: Any, marked_of: str | None = None) -> Found:
         """What an object stands for.
+
+        Args:
+            found: the decoded line.
+            marked_of: the encoding that some bytes of it are no text of.
 
         Raises:
             ValueError: it is no such object, or has no clock.
         """
         if not isinstance(found, dict):
-            raise ValueError("not a JSON object")  # noqa: TRY004 - what a file says, not a bug
+            raise DamagedRow("not a JSON object")
         kind = self._kind(found)
         fields = {field: found[key] for field, key in self._columns.mapping.items() if key in found}
         metadata = self._by_name(found, kind, fields)
         if metadata:
             fields["metadata"] = {**(fields.get("metadata") or {}), **metadata}
+        if marked_of is not None:
+            fields = {name: mended(name, value, marked_of) for name, value in fields.items()}
         for name in _CLOCKS:
             if isinstance(fields.get(name), str):
                 fields[name] = converted(name, fields[name])

@@ -54,6 +54,7 @@ class Tally:
     """What became of what a file's lines hold; a prediction with its outcome is two things.
 
     Attributes:
+        damaged: those of the rejected that are no rows at all, or have unreadable keys.
         by_kind: the accepted of each kind.
         first: the first ten refused lines, in the file's order.
         oldest: the earliest stamp of what was not refused, in epoch seconds.
@@ -63,12 +64,19 @@ class Tally:
     duplicates: int = 0
     conflicts: int = 0
     rejected: int = 0
+    damaged: int = 0
     by_kind: Counter[str] = attrs.Factory(Counter)
     first: list[Refused] = attrs.Factory(list)
     oldest: float = math.inf
 
-    def refuse(self, line: int, reason: str) -> None:
+    @property
+    def total(self) -> int:
+        """Of all parts."""
+        return self.accepted + self.duplicates + self.conflicts + self.rejected
+
+    def refuse(self, line: int, reason: str, *, is_damaged: bool = False) -> None:
         self.rejected += 1
+        self.damaged += is_damaged
         # What the monitor refuses comes later than what cannot be read.
         insort(self.first, Refused(line, reason), key=attrgetter("line"))
         del self.first[SHOWN:]
@@ -79,7 +87,7 @@ class Tally:
         Raises:
             StorageError: it is not stored; nothing of it was counted.
         """
-        if not receipt.stored:
+        if not receipt.stored or receipt.dropped:
             raise StorageError(
                 f"storage does not take the batch of line {lines[0]:,} to {lines[-1]:,}; "
                 "repeat the import later, nothing will count twice"
@@ -117,6 +125,10 @@ class FileImport:
         source: the file.
         progress: called with the bytes read after each batch.
         interrupted: asked before each batch; True ends the import after the batch in hand.
+
+    Attributes:
+        expected: what was read of the file, counted apart from what became of it: once `run` has
+            returned, the total of the tally.
     """
 
     def __init__(
@@ -128,6 +140,7 @@ class FileImport:
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.tally = Tally()
+        self.expected = 0
         self._monitor = monitor
         self._source = source
         self._progress = progress
@@ -138,8 +151,9 @@ class FileImport:
         """Read all, or as far as it goes; `tally` is right at any time, after an error too."""
         try:
             for item in self._source.items():
+                self.expected += 1 if item.outcome is None else 2
                 if item.kind == "refused":
-                    self.tally.refuse(item.line, item.reason)
+                    self.tally.refuse(item.line, item.reason, is_damaged=item.is_damaged)
                     if self.tally.rejected % BATCH == 0 and self._interrupted():
                         break
                     continue
@@ -165,6 +179,7 @@ class FileImport:
         refused = self._record("prediction", piles["prediction"], monitor.record_predictions)
         # The outcome of a line whose prediction was refused comes with it when it is mended.
         outcomes = piles["outcome"].without(refused)
+        self.expected -= len(piles["outcome"].lines) - len(outcomes.lines)
         self._record("outcome", outcomes, lambda some: monitor.record_outcomes(some)[1])
         self._progress(self._source.position)
 
