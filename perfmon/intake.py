@@ -296,6 +296,17 @@ class Intake:
                     share.bulk.give_up(len(share))
                 waiting.shares = []
 
+    def look_at_storage(self) -> None:
+        """Notice that storage is away, or that it is back, though nothing is to be stored."""
+        try:
+            self.storage.check()
+        except StorageError as problem:
+            self.storage_error = str(problem)
+            self.failed_at = time.monotonic()
+        else:
+            if not self._unstored:
+                self.storage_error = None
+
     def _correct(self, waiting: Waiting, new: Stored) -> None:
         """Storage decides: take back what it had, add what was only suspected."""
         batch, suspected = waiting.batch, waiting.suspected

@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from perfmon.files import private
+
 try:
     import fcntl
 except ImportError:  # Windows: journals of dead processes are told by name only
@@ -56,7 +58,7 @@ class _Segment:
     def __init__(self, path: Path, size: int) -> None:
         self.path = path
         self.size = size
-        self._file = path.open("x+b")
+        self._file = open(path, "x+b", opener=private)  # noqa: SIM115 - it stays open
         try:
             _allocate(self._file, size)
             self.map = mmap.mmap(self._file.fileno(), size)
@@ -115,7 +117,7 @@ class Journal:
         self._dropped = 0  # files already forgotten
         folder.mkdir(parents=True, exist_ok=True)
         self._lock_path = folder / f"{self._name}.lock"
-        self._lock_file = self._lock_path.open("w")
+        self._lock_file = open(self._lock_path, "w", opener=private)  # noqa: SIM115
         if fcntl is not None:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._guard = threading.Lock()

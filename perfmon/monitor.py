@@ -300,6 +300,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self.stop()
 
     def _chores(self) -> None:
+        self.intake.look_at_storage()
         self.later.look()
         if self.queries.trending is not None:
             self.queries.trending.look_back()
@@ -378,6 +379,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
                 self.recorder.entered + self.recorder.dropped + counts.rejected + counts.recovered
             )
             window_runs = len(intake.window)
+        described = self._described()
         return {
             "events_buffered": window_runs,
             "agents_tracked": len({key[:2] for key in self.vocabulary.agents()}),
@@ -397,8 +399,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             "in_flight_dropped": self.in_flight.dropped,
             "runs_in_memory": window_runs,
             "folded_keys": self.vocabulary.folded,
-            "storage": self._described(),
-            "storage_error": intake.storage_error,
+            "storage": described,
+            "storage_error": intake.storage_error or described.get("error"),
             "alerts": alerts,
             "plugins": self.bus.accounts(),
         }

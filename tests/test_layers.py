@@ -18,7 +18,7 @@ CORE, PLUGINS = ROOT / "perfmon", ROOT / "plugins"
 FLOORS = tuple(
     floor.split()
     for floor in (
-        "errors ids secret places addresses directions limits checks equality content measurements records",
+        "errors ids files secret places addresses directions limits checks equality content measurements records",
         "alert_storage ranges roles bulk window strict sections tables",
         "config logs scores intervals calibration summary accuracy outcomes",
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote journal report tracking",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
 
 from perfmon import PluginError, StorageError
 from perfmon_sql.upgrade import upgrade
@@ -45,6 +43,8 @@ class Database(ABC):
         self._gate = threading.Condition()
         self._readers = 0
         self._closed = False
+        self.reopened: Callable[[bool], None] = lambda _is_same: None
+        """Called where a database was opened in its place, with whether it is the same one."""
         # Rows are fetched from the driver's cursor, past SQLAlchemy and its errors.
         self._driver_error: type[Exception] = writer.dialect.loaded_dbapi.Error
 
@@ -69,6 +69,9 @@ class Database(ABC):
     def now(self) -> str:
         """SQL for the time in microseconds, the same for all who share the database."""
         return str(time.time_ns() // 1_000)
+
+    def check(self) -> None:  # noqa: B027
+        """Raise `StorageError` where it no longer is what it was opened as."""
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -95,6 +98,10 @@ class Database(ABC):
         self._lock.release()
 
     def _let_go(self) -> None:
+        self._dispose()
+
+    def _dispose(self) -> None:
+        # Readers first: the last connection to close cleans up, and that is the writer's work.
         self._reader.dispose()
         self._writer.dispose()
 
@@ -130,9 +137,7 @@ class Database(ABC):
             self._gate.wait_for(lambda: self._readers == 0, timeout=BUSY_SECONDS)
         mine = self._lock.acquire(timeout=BUSY_SECONDS)
         try:
-            # Readers first: the last connection to close cleans up, and that is the writer's work.
-            self._reader.dispose()
-            self._writer.dispose()
+            self._dispose()
         finally:
             if mine:
                 self._lock.release()
@@ -149,72 +154,6 @@ class Database(ABC):
             yield
         except (sa.exc.SQLAlchemyError, self._driver_error) as problem:
             raise StorageError(f"{self.shown}: {first_line(problem)}") from problem
-
-
-class SqliteFile(Database):
-    """A file in WAL mode, for one monitor at a time; several at once share a PostgreSQL.
-
-    Only the writer's connection checkpoints: with several, SQLite before 3.51.3 has a race that
-    can corrupt the file.
-    """
-
-    kind = "sqlite"
-
-    def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
-        self.shown = f"sqlite:///{path}"
-        if not self.path.parent.is_dir():
-            raise StorageError(f"{self.shown}: there is no folder {self.path.parent}")
-        uri = self.path.as_uri()
-        writer = _sqlite(f"{uri}?mode=rwc", pool_size=1, max_overflow=0)
-        reader = _sqlite(f"{uri}?mode=ro", pool_size=4, max_overflow=60)
-        sa.event.listen(writer, "begin", _begin)
-        super().__init__(writer, reader)
-        _on_connect(
-            writer, "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536",
-            "wal_autocheckpoint=16384",
-        )  # fmt: skip
-        _on_connect(reader, "wal_autocheckpoint=0", "cache_size=-16384")
-
-    def sync(self) -> None:
-        # With synchronous=NORMAL a commit waits in the log until the kernel writes it; one
-        # commit with FULL flushes the log as a whole. Changing user_version is the smallest.
-        with self._lock, self._told(), self._writer.connect() as connection:
-            driver: Any = connection.connection.dbapi_connection
-            driver.execute("PRAGMA synchronous=FULL")
-            try:
-                with connection.begin():
-                    connection.exec_driver_sql("PRAGMA user_version=1")
-            finally:
-                driver.execute("PRAGMA synchronous=NORMAL")
-
-    def size(self, connection: sa.Connection) -> dict[str, int]:
-        log = Path(f"{self.path}-wal")
-        return {
-            "bytes": _sqlite_bytes(connection),
-            "wal_bytes": log.stat().st_size if log.exists() else 0,
-        }
-
-
-class SqliteMemory(Database):
-    """A database in memory: one connection, which everybody shares in turn."""
-
-    kind = "memory"
-    shown = "memory:"
-
-    def __init__(self) -> None:
-        engine = _sqlite("file::memory:", poolclass=StaticPool)
-        sa.event.listen(engine, "begin", _begin)
-        super().__init__(engine, engine)
-
-    def _around_reads(self) -> AbstractContextManager[Any]:
-        return self._lock
-
-    def _let_go(self) -> None:
-        """The connection is the database."""
-
-    def size(self, connection: sa.Connection) -> dict[str, int]:
-        return {"bytes": _sqlite_bytes(connection)}
 
 
 class Postgres(Database):
@@ -299,6 +238,8 @@ def first_line(problem: Exception) -> str:
 
 
 def _database(url: str) -> Database:
+    from perfmon_sql.sqlite import SqliteFile, SqliteMemory  # which are databases
+
     if url.startswith("memory:"):
         return SqliteMemory()
     try:
@@ -313,55 +254,6 @@ def _database(url: str) -> Database:
     if parsed.database in (None, "", ":memory:"):
         return SqliteMemory()
     return SqliteFile(Path(str(parsed.database)))
-
-
-def _sqlite(uri: str, **pool: Any) -> sa.Engine:
-    """An engine that begins no transaction by itself, neither SQLAlchemy's nor sqlite3's way."""
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-
-    pool.setdefault("poolclass", sa.QueuePool)
-    return sa.create_engine("sqlite://", creator=connect, **pool)
-
-
-def _begin(connection: sa.Connection) -> None:
-    # A transaction that only becomes a writer's later may fail at once, without any waiting.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _on_connect(engine: sa.Engine, *pragmas: str) -> None:
-    def prepare(driver: Any, _record: Any) -> None:
-        for pragma in pragmas:
-            _patiently(driver, f"PRAGMA {pragma}")
-        _patiently(driver, "PRAGMA schema_version")
-
-    sa.event.listen(engine, "connect", prepare)
-
-
-def _patiently(driver: Any, statement: str) -> None:
-    """Wait for a lock where SQLite itself does not, whatever its busy timeout is.
-
-    Entering WAL mode, the recovery of a log and the last connection's cleaning up lock everybody
-    else out at once: https://www.sqlite.org/wal.html, section 11. They are over soon.
-    """
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            driver.execute(statement).fetchall()
-            return
-        except sqlite3.OperationalError as problem:
-            busy = problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() >= deadline:
-                raise
-        time.sleep(0.005)
-
-
-def _sqlite_bytes(connection: sa.Connection) -> int:
-    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
 
 
 def _distribution() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +37,7 @@ _LOOSE = (
     "(SELECT 1 FROM outbox o WHERE o.id = outbox_alerts.outbox_id)"
 )
 _TYPE = RUNS.fields.index("agent_type")
+_LATELY, _LATELY_BATCHES = 2.0, 5  # seconds, at most so many batches
 
 
 class SqlStorage(SqlAlerts):
@@ -48,6 +51,8 @@ class SqlStorage(SqlAlerts):
         self._numbers = KeyNumbers(database.mark)
         self._open_cells = OpenCells(secrets.randbits(62), self._numbers, database.mark)
         self._commits = Commits(database.mark)
+        self._lately: deque[tuple[float, Batch]] = deque(maxlen=_LATELY_BATCHES)
+        database.reopened = self._reopened
 
     def store(self, batch: Batch) -> Stored:
         for attempt in range(1, TRIES + 1):
@@ -67,6 +72,7 @@ class SqlStorage(SqlAlerts):
             else:
                 self._open_cells.keep()
                 self._commits.settle(batch)
+                self._lately.append((time.monotonic(), batch))
                 return stored
         raise AssertionError
 
@@ -140,11 +146,15 @@ class SqlStorage(SqlAlerts):
         self._database.sync()
 
     def check(self) -> None:
+        self._database.check()
+        while self._lately and self._lately[0][0] < time.monotonic() - _LATELY:
+            self._lately.popleft()
         self._rows("SELECT min(id) FROM agents")
 
     def describe(self) -> dict[str, Any]:
         """Engine, URL without secrets, bytes, and about how many rows (counting would be slow)."""
         database = self._database
+        database.check()
         with database.reading() as connection:
             return {
                 "engine": database.kind,
@@ -161,6 +171,20 @@ class SqlStorage(SqlAlerts):
 
     def close(self) -> None:
         self._database.close()
+
+    def _reopened(self, is_same: bool) -> None:
+        """Numbers may be others; of the same database the last moment may be missing.
+
+        Whoever removed the log had copied it into the file a moment before.
+        """
+        self._numbers.forget()
+        self._open_cells.forget()
+        since = time.monotonic() - _LATELY if is_same else 1e300
+        for at, batch in list(self._lately):
+            if at >= since:
+                with self._database.writing() as connection:
+                    self._stored(connection, batch)
+                self._open_cells.keep()
 
     def _stored(self, connection: sa.Connection, batch: Batch) -> Stored:
         added, agents = self._added(connection, RUNS, batch.run_fields, *batch.run_keys)
