@@ -33,7 +33,8 @@ from perfmon.loading import CatchUp
 from perfmon.outbox import Outbox
 from perfmon.queries import Queries
 from perfmon.ranges import Moment
-from perfmon.records import AlertLevel, PerformanceAlert, Silence, from_micros
+from perfmon.records import AlertLevel, PerformanceAlert, Scope, Silence, from_micros
+from perfmon.relevance import relevant
 from perfmon.remembering import Remembered
 from perfmon.roles import Storage
 from perfmon.ruleset import Ruleset
@@ -45,6 +46,7 @@ _log = logging.getLogger("perfmon")
 _BUSY = 5  # times as long as an evaluation takes is the least until the next one
 _HEARD_EVERY = 0.05  # seconds for each firing alert between looks for acknowledgements
 _SAVED_EVERY = 60.0  # how much of "for how long" a kill may cost
+_PATIENCE = 0.1  # seconds that health waits for an evaluation
 _TRIES = 3  # to save, where somebody else did meanwhile
 
 
@@ -334,6 +336,28 @@ class Alerting:
             return self._saved_as_firing() if mine is None else mine + self._sinks_in_trouble()
         except StorageError:
             return self._last_firing if mine is None else mine
+
+    def firing_about(self, scope: Scope) -> list[PerformanceAlert]:
+        """What fires now about the runs of a scope; where nothing runs behind, evaluated first."""
+        if self._thread is None:
+            with suppress(StorageError):
+                self.look_now()
+        if not self._lock.acquire(timeout=_PATIENCE):  # an evaluation goes on
+            return self.about(scope, self._last_firing)
+        try:
+            return self.about(scope, self.firing)
+        finally:
+            self._lock.release()
+
+    def about(self, scope: Scope, alerts: list[PerformanceAlert]) -> list[PerformanceAlert]:
+        """Those of these alerts that are about the runs of a scope."""
+        now, window = self._now(), self._intake.window
+        with self._intake.lock:
+            keys = [] if scope.is_everything else window.keys.since(now - window.retention)
+        _, sampling = self._watching(self._rules)
+        return relevant(
+            alerts, scope, self._rules.watched, keys, lambda found: sampling.verdicts(found, now)
+        )
 
     def _saved_as_firing(self) -> list[PerformanceAlert]:
         return [found.alert for found in self._storage.find_alerts(state="firing", limit=None)]

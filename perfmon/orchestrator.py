@@ -124,7 +124,8 @@ class MonitoredOrchestrator:
     def get_performance_summary(self, time_window_minutes: float | None = None) -> dict[str, Any]:
         """How these agents did: `health_score`, `health_status`, and each agent's figures.
 
-        Health and `system_metrics` are of everything the monitor recorded. JSON values.
+        `health` says what pulls the score down, and what fires. Health and `system_metrics` are of
+        everything the monitor recorded. JSON values.
         """
         monitor = self.monitor
         names = {agent.name for agent in self.agents}
@@ -135,6 +136,7 @@ class MonitoredOrchestrator:
             "monitoring_enabled": True,
             "health_score": report["health_score"],
             "health_status": report["health_status"],
+            "health": report["health"],
             "system_metrics": report["system_metrics"],
             "agents": {n: agent for n, agent in report["agent_metrics"].items() if n in names},
             "recommendations": report["recommendations"],

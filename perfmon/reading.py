@@ -14,6 +14,7 @@ from perfmon.calibration import Calibration
 from perfmon.checks import text
 from perfmon.config import Config
 from perfmon.errors import InvalidRun
+from perfmon.health import Health
 from perfmon.measurements import MEASUREMENT_STATES
 from perfmon.queries import Queries
 from perfmon.ranges import Asked, Moment
@@ -30,7 +31,6 @@ from perfmon.records import (
 )
 from perfmon.report import add_recommendations, build_report
 from perfmon.roles import FoundBy
-from perfmon.scores import health_score, health_status
 
 _FOUND_STATES = tuple(
     word
@@ -260,21 +260,27 @@ class Reading(ABC):
         model: str | None = None,
         agent_type: str | None = None,
     ) -> dict[str, Any]:
-        """`status` (healthy, degraded, unhealthy, no_data), `health_score`, `timestamp`."""
-        metrics = self.get_system_metrics(
-            time_window_minutes,
-            since=since,
-            until=until,
-            tenant=tenant,
-            model=model,
-            agent_type=agent_type,
-        )
-        score = health_score(metrics, self.thresholds["latency_p95_max_ms"])
+        """`status` (healthy, degraded, unhealthy, no_data), `health_score`, `timestamp`.
+
+        The score is what the runs came to; the status also heeds what fires about them: it is
+        never `healthy` while a critical alert does. `parts` say which part of the score lost how
+        many points, `alerts` what fires, `runs` how many it is of (`few_runs`: too few to say
+        much), and `reasons` all that in sentences.
+        """
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type)
+        firing = self._firing(asked, scope)
+        metrics = self.queries.system(asked, scope)
+        health = Health.of(metrics, self.thresholds["latency_p95_max_ms"], firing)
         return {
-            "status": health_status(score),
-            "health_score": None if score is None else round(score, 1),
+            "health_score": None if health.score is None else round(health.score, 1),
             "timestamp": from_micros(self.now_us()),
+            **health.plain(),
         }
+
+    @abstractmethod
+    def _firing(self, asked: Asked, scope: Scope) -> list[PerformanceAlert]:
+        """What fires about the runs of a scope at the end of a range."""
 
     def generate_report(
         self,
@@ -291,6 +297,8 @@ class Reading(ABC):
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type)
         self.accuracy_queries.settle()
+        alerts = self.get_alerts() if asked.rolling and scope.is_everything else []
+        firing = self._firing(asked, scope)
         found = self.queries.overview(asked, scope, include_agents=include_agents)
         report = build_report(
             generated_at=self.now_us(),
@@ -301,7 +309,8 @@ class Reading(ABC):
             trends=found.trends,
             error_patterns=found.error_patterns,
             thresholds=self.thresholds,
-            alerts=self.get_alerts() if asked.rolling and scope.is_everything else [],
+            alerts=alerts,
+            firing=firing,
         )
         advice = self.bus.ask_all("recommend", report=report)
         add_recommendations(report, [item for part in advice for item in part])

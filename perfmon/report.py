@@ -8,15 +8,16 @@ import attrs
 import msgspec
 
 from perfmon.accuracy import AccuracySummary
+from perfmon.health import Health
 from perfmon.records import (
     AgentPerformance,
+    PerformanceAlert,
     PerformanceMetrics,
     Recommendation,
     Trend,
     from_micros,
     jsonable,
 )
-from perfmon.scores import health_score, health_word
 
 _MOST_EXAMPLES = 20
 _LONGEST = 1_000
@@ -33,16 +34,21 @@ def build_report(
     error_patterns: list[dict[str, Any]],
     thresholds: dict[str, float],
     alerts: list[Any],
+    firing: list[PerformanceAlert],
 ) -> dict[str, Any]:
-    """Everything but the recommendations, which are made from it."""
-    score = health_score(metrics, thresholds["latency_p95_max_ms"])
+    """Everything but the recommendations, which are made from it.
+
+    `alerts` are those to list, `firing` those that fire about these runs.
+    """
+    health = Health.of(metrics, thresholds["latency_p95_max_ms"], firing)
     report: dict[str, Any] = {
         "generated_at": from_micros(generated_at),
         "time_window_minutes": round((window[1] - window[0]) / 60e6, 3),
         "since": from_micros(window[0]),
         "until": from_micros(window[1]),
-        "health_score": None if score is None else round(score, 1),
-        "health_status": health_word(score),
+        "health_score": None if health.score is None else round(health.score, 1),
+        "health_status": health.word,
+        "health": health.plain(),
         "system_metrics": metrics,
         "agent_metrics": {},
         "accuracy": _in_short(accuracy, with_agents=agents is not None),
@@ -104,9 +110,15 @@ def add_recommendations(report: dict[str, Any], found: list[Recommendation]) -> 
     report["recommendations"] = [item.text for item in found]
     report["recommendation_details"] = [jsonable(attrs.asdict(item)) for item in found]
     if not found:
-        quiet = (
-            "All is well: nothing needs to be done."
-            if report["system_metrics"]["total_tasks"]
-            else "No runs in this window: nothing to recommend."
-        )
-        report["recommendations"] = [quiet]
+        report["recommendations"] = [_quiet(report)]
+
+
+def _quiet(report: dict[str, Any]) -> str:
+    """What is said where nothing is recommended."""
+    firing = len(report["health"]["alerts"])
+    if firing:
+        alerts = "the alert that fires" if firing == 1 else f"the {firing:,} alerts that fire"
+        return f"See to {alerts}."
+    if not report["system_metrics"]["total_tasks"]:
+        return "No runs in this window: nothing to recommend."
+    return "All is well: nothing needs to be done."

@@ -6,7 +6,7 @@ A part that was not measured (NaN) is left out and its weight shared out among t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -62,14 +62,53 @@ def health_score(metrics: PerformanceMetrics, latency_p95_max_ms: float = 5000.0
     """
     if not metrics.total_tasks:
         return None
-    accuracy = 1.0 if math.isnan(metrics.avg_accuracy) else metrics.avg_accuracy
-    parts = (
-        (40, metrics.success_rate),
-        (30, 1 - _ratio(metrics.avg_latency_ms, 2 * latency_p95_max_ms)),
-        (20, 1 - metrics.error_rate / _WORST_ERROR_RATE),
-        (10, accuracy),
+    parts = _health(metrics, latency_p95_max_ms)
+    return 100 * _weighted(tuple((weight, value) for _, weight, value in parts))
+
+
+class HealthPart(NamedTuple):
+    """What a part of the health score came to: points of `most`."""
+
+    name: str
+    points: float
+    most: float
+
+    @property
+    def lost(self) -> float:
+        return self.most - self.points
+
+
+def health_parts(
+    metrics: PerformanceMetrics, latency_p95_max_ms: float = 5000.0
+) -> tuple[HealthPart, ...]:
+    """The parts whose points make the health score; empty without runs.
+
+    >>> from perfmon import PerformanceMetrics
+    >>> half = PerformanceMetrics(total_tasks=4, success_rate=0.5, error_rate=0.5)
+    >>> [(part.name, round(part.points, 1), round(part.most, 1)) for part in health_parts(half)]
+    [('success', 28.6, 57.1), ('errors', 0.0, 28.6), ('accuracy', 14.3, 14.3)]
+    """
+    if not metrics.total_tasks:
+        return ()
+    known = [one for one in _health(metrics, latency_p95_max_ms) if not math.isnan(one[2])]
+    scale = 100 / math.fsum(weight for _, weight, _ in known)
+    return tuple(
+        HealthPart(name, scale * weight * _clamp(value), scale * weight)
+        for name, weight, value in known
     )
-    return 100 * _weighted(parts)
+
+
+def _health(
+    metrics: PerformanceMetrics, latency_p95_max_ms: float
+) -> tuple[tuple[str, float, float], ...]:
+    """Each part's name, weight and value."""
+    accuracy = 1.0 if math.isnan(metrics.avg_accuracy) else metrics.avg_accuracy
+    return (
+        ("success", 40, metrics.success_rate),
+        ("latency", 30, 1 - _ratio(metrics.avg_latency_ms, 2 * latency_p95_max_ms)),
+        ("errors", 20, 1 - metrics.error_rate / _WORST_ERROR_RATE),
+        ("accuracy", 10, accuracy),
+    )
 
 
 def health_word(score: float | None) -> str:

@@ -12,9 +12,9 @@ from perfmon.alert_storage import Delivery, FoundAlert
 from perfmon.alerting import Alerting
 from perfmon.checks import count, stamp
 from perfmon.errors import InvalidRun, StorageError
-from perfmon.ranges import Moment
+from perfmon.ranges import Asked, Moment
 from perfmon.reading import Reading
-from perfmon.records import AlertLevel, PerformanceAlert, Silence, to_micros
+from perfmon.records import AlertLevel, PerformanceAlert, Scope, Silence, to_micros
 from perfmon.roles import Storage
 
 ALERT_STATES = ("pending", "firing", "resolved")
@@ -133,6 +133,12 @@ class Watching(Reading):
                 newest = attrs.evolve(newest, acknowledged_by=one.alert.acknowledged_by)
             told.append(one._replace(alert=newest))
         return told
+
+    def _firing(self, asked: Asked, scope: Scope) -> list[PerformanceAlert]:
+        if asked.rolling:
+            return self.alerting.firing_about(scope)
+        found = self.storage.find_alerts(since=asked.until, until=asked.until, limit=None)
+        return self.alerting.about(scope, [one.alert for one in found])
 
     def get_alert(self, alert_id: str) -> FoundAlert:
         """One episode, with what became of its messages.

@@ -18,6 +18,7 @@ def outline(report: dict[str, Any]) -> Outline:
     """The outline of the dictionary that `generate_report()` gives."""
     health = report.get("health_score")
     sections = (
+        _health(report),
         _runs(report),
         _errors(report),
         _agents(report),
@@ -35,6 +36,12 @@ def outline(report: dict[str, Any]) -> Outline:
         status=str(report.get("health_status") or "no_data").replace("_", " "),
         sections=tuple(section for section in sections if section is not None),
     )
+
+
+def _health(report: dict[str, Any]) -> Section | None:
+    """What pulls the score down: alerts that fire, parts that lost points, few runs."""
+    reasons = (report.get("health") or {}).get("reasons") or []
+    return Section("Health", items=tuple(map(str, reasons))) if reasons else None
 
 
 def _range(report: dict[str, Any]) -> str:

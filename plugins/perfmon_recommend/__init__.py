@@ -19,7 +19,9 @@ def recommend(report: dict[str, Any]) -> list[Recommendation]:
         return [_nothing_ran()]
     found = [item for rule in RULES for item in rule(view)]
     found.sort(key=lambda item: -item[0])
-    return [recommendation for _, recommendation in found[:MOST]] or [_all_is_well(view)]
+    firing = (report.get("health") or {}).get("alerts") or []
+    rest = [_alerts_fire(firing)] if firing else [_all_is_well(view)]
+    return [recommendation for _, recommendation in found[:MOST]] or rest
 
 
 def _nothing_ran() -> Recommendation:
@@ -27,6 +29,16 @@ def _nothing_ran() -> Recommendation:
         text="Nothing can be recommended: there are no runs in this window",
         reason="either no agent ran, or none is recorded",
         expected_effect="a longer window, or a first recorded run, gives something to look at",
+    )
+
+
+def _alerts_fire(firing: list[dict[str, Any]]) -> Recommendation:
+    first = firing[0]
+    more = f" and {len(firing) - 1:,} more" if len(firing) > 1 else ""
+    return Recommendation(
+        text=f"See to what fires first: {first['message']}{more}",
+        reason=f"a {first['level']} alert fires, though nothing else in these figures stands out",
+        expected_effect="the alert is over once what it is about is",
     )
 
 

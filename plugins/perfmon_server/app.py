@@ -64,10 +64,12 @@ async def openapi(question: Question) -> Any:
 
 def tick(monitor: PerformanceMonitor) -> dict[str, Any]:
     """What each event of the stream holds."""
+    # Alerts first: what they look at anew, health must not contradict.
+    firing = monitor.get_alerts(state="firing", limit=50)
     return {
         "health": monitor.get_health(),
         "metrics": monitor.get_system_metrics(),
-        "alerts": monitor.get_alerts(state="firing", limit=50),
+        "alerts": firing,
         "generated_at": now(monitor),
     }
 

@@ -44,11 +44,13 @@ class Facts:
 
 
 def gather(monitor: PerformanceMonitor) -> Facts:
+    # Alerts first: what they look at anew, health must not contradict.
+    firing = monitor.get_alerts(state="firing", limit=MOST_ALERTS)
     return Facts(
         monitor.get_health(),
         monitor.get_system_metrics(),
         monitor.get_all_agent_metrics(),
-        monitor.get_alerts(state="firing", limit=MOST_ALERTS),
+        firing,
         _over(monitor),
         monitor.window_size_minutes,
         now(monitor),
@@ -123,7 +125,7 @@ def _tiles(facts: Facts) -> str:
     likely = f"{low * 100:.1f} to {high * 100:.1f} %" if metrics.total_tasks else ""
     rate = metrics.runs_per_minute if metrics.total_tasks else float("nan")
     tiles = [
-        _tile("Health", figures.score(health["health_score"]), _words(health["status"]), tone),
+        _tile("Health", figures.score(health["health_score"]), _pulled_down(health), tone),
         _tile("Runs", figures.count(metrics.total_tasks), f"{figures.count(rate)} a minute"),
         _tile("Success", figures.percent(metrics.success_rate), likely,
               trend=metrics.success_rate_trend),
@@ -136,6 +138,18 @@ def _tiles(facts: Facts) -> str:
               _relied_on(metrics), trend=metrics.accuracy_trend),
     ]  # fmt: skip
     return f'<section class="tiles">{"".join(tiles)}</section>'
+
+
+def _pulled_down(health: dict[str, Any]) -> str:
+    """The status, and what it is due to in a few words."""
+    critical = sum(alert["level"] == "critical" for alert in health["alerts"])
+    due = [f"{critical} critical alert{'' if critical == 1 else 's'}"] if critical else []
+    lost = sorted(health["parts"], key=lambda part: -part["lost"])
+    due += [f"{part['part']} -{part['lost']:.0f}" for part in lost if part["lost"] >= 0.5]
+    if health["few_runs"]:
+        due.append(f"only {figures.count(health['runs'])} run{'' if health['runs'] == 1 else 's'}")
+    words = _words(health["status"])
+    return f"{words}: {', '.join(due)}" if due else words
 
 
 def _relied_on(metrics: PerformanceMetrics) -> str:

@@ -16,10 +16,38 @@ from perfmon import (
 HealthStatus = Literal["healthy", "degraded", "unhealthy", "no_data"]
 
 
-class Health(TypedDict):
-    """`healthy` from 70, `degraded` from 50, else `unhealthy`; `no_data` and null without runs."""
+class HealthPart(TypedDict):
+    """Points of a part of the health score: what it came to, could have, and so lost."""
+
+    part: str
+    points: float
+    most: float
+    lost: float
+
+
+class HealthAlert(TypedDict):
+    alert_id: str
+    level: Literal["info", "warning", "critical"]
+    message: str
+
+
+class HealthParts(TypedDict):
+    """What is behind a health score; `few_runs` are too few to say much."""
 
     status: HealthStatus
+    runs: int
+    few_runs: bool
+    parts: list[HealthPart]
+    alerts: list[HealthAlert]
+    reasons: list[str]
+
+
+class Health(HealthParts):
+    """`healthy` from 70, `degraded` from 50, else `unhealthy`; `no_data` and null without runs.
+
+    Never `healthy` while a critical alert fires about these runs.
+    """
+
     health_score: float | None
     timestamp: datetime
 
@@ -69,6 +97,7 @@ class Report(TypedDict):
     until: datetime
     health_score: float | None
     health_status: str
+    health: HealthParts
     system_metrics: PerformanceMetrics
     agent_metrics: dict[str, ReportAgent]
     accuracy: AccuracySummary

@@ -22,6 +22,35 @@ async def test_the_page_tells_health_alerts_and_agents(client, monitor, run_of):
     assert "unhealthy" in page
 
 
+async def test_no_answer_says_healthy_while_a_critical_alert_fires(client, monitor, run_of):
+    """Page and title, health of everything and of a tenant, report and stream agree."""
+    monitor.record_agent_runs([run_of(n, duration_ms=1) for n in range(300)])
+    page = await (await client.get("/")).text()
+    assert "perfmon: healthy</title>" in page
+    monitor.record_agent_runs(
+        [run_of(n, agent_name="big", tenant="other", memory_mb=9000) for n in range(300, 304)]
+    )
+    page = await (await client.get("/")).text()
+    assert "perfmon: degraded</title>" in page
+    assert "degraded: " in page
+    assert "1 critical alert" in page
+    assert "healthy" not in page
+    for tenant, status in (("", "degraded"), ("?tenant=other", "degraded"),
+                           ("?tenant=default", "healthy")):  # fmt: skip
+        health = await (await client.get(f"/api/performance/health{tenant}")).json()
+        assert health["status"] == status, health
+        assert health["health_score"] > 90
+    answer = await client.get("/api/performance/report", headers={"Accept": "text/html"})
+    written = await answer.text()
+    assert "Fair" in written
+    assert not [word for word in ("Excellent", "Good", "healthy", "All is well") if word in written]
+    async with client.get("/api/performance/stream") as stream:
+        async for line in stream.content:
+            if line.startswith(b"data: "):
+                break
+    assert b'"status":"degraded"' in line.replace(b" ", b"")
+
+
 async def test_an_empty_monitor_tells_how_to_begin(client):
     """No runs is not health: a dash, and how the first run is recorded."""
     page = await (await client.get("/")).text()
