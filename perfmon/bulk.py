@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from perfmon.checks import MAX_ID, MAX_JSON, MAX_NAME, RUN_FIELDS, STATUS_CODES
+from perfmon.checks import MAX_ID, MAX_JSON, MAX_NAME, RUN_FIELDS, STATUS_CODES, quick_json
 from perfmon.content import when
 from perfmon.errors import InvalidRun
 
@@ -52,10 +52,9 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True)
 assert _Plain.__struct_fields__ == RUN_FIELDS
 
 _as_tuple = msgspec.structs.astuple
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[_Plain]).decode
 _QUICK_PROBLEMS = (
-    msgspec.MsgspecError, TypeError, ValueError, KeyError, OverflowError, RecursionError,
+    msgspec.MsgspecError, TypeError, ValueError, KeyError, ArithmeticError, RecursionError,
 )  # fmt: skip
 
 
@@ -117,11 +116,12 @@ def _row(fields: Row, now: int) -> Row | None:
     ) = fields  # fmt: skip
     details = None
     if metadata is not None:
-        details = _encode(metadata).decode()
+        encoded = quick_json(metadata)
         if task_type is None:
             task_type = metadata.get("task_type")
-        if len(details) > MAX_JSON or not isinstance(task_type, str | None):
+        if len(encoded) > MAX_JSON or not isinstance(task_type, str | None):
             return None
+        details = encoded.decode()
     if tokens_used is None and (input_tokens is not None or output_tokens is not None):
         tokens_used = (input_tokens or 0) + (output_tokens or 0)
     if not run_id.isascii() or "\0" in run_id or not run_id.strip():

@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from perfmon.errors import InvalidRun, spelled
 
 # The order of a run's row, from the journal to storage. The five keys of a cell come in one
@@ -24,7 +26,7 @@ STATUS_CODES = {"success": 0, "failure": 1, "partial": 2}
 MAX_ID = 512
 MAX_NAME = 256
 MAX_ERROR = 200
-MAX_JSON = 65_536
+MAX_JSON = 65_536  # bytes, as the three above
 MAX_AHEAD_US = 5 * 60 * 1_000_000
 # Datetime's own range, a day inside it: 0001-01-02 to 9999-12-30.
 MIN_STAMP_US = -62_135_510_400_000_000
@@ -47,9 +49,11 @@ def _json_encoder() -> Callable[[Any], str]:
 
 
 _encoded = _json_encoder()
+quick_json = msgspec.json.Encoder().encode
 
 
 def text(field: str, value: Any, longest: int = MAX_NAME) -> str:
+    """Text of at most so many bytes as UTF-8, or `InvalidRun`."""
     # What is plainly good, first: this is called for every name of every measurement.
     if (
         type(value) is str
@@ -64,14 +68,35 @@ def text(field: str, value: Any, longest: int = MAX_NAME) -> str:
         and 0 < len(value) <= longest
         and "\0" not in value
         and value.strip()
-        and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
+        and (value.isascii() or _fits(value, longest))
     ):
         return str.__str__(value)  # a text enumeration's value, not its name
-    raise InvalidRun(field, value, f"text of 1 to {longest} characters, without NUL")
+    raise InvalidRun(field, value, f"text of 1 to {longest} bytes, without NUL")
+
+
+def _fits(value: str, longest: int) -> bool:
+    try:
+        return len(value.encode()) <= longest
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
 
 
 def optional_text(field: str, value: Any, longest: int = MAX_NAME) -> str | None:
     return None if value is None else text(field, value, longest)
+
+
+def cut_text(field: str, value: Any, longest: int = MAX_NAME) -> str | None:
+    """Text whose end is left off where it is too long, or None; refused for any other reason."""
+    if isinstance(value, str) and len(value) * 4 > longest:
+        value = _head(str.__str__(value), longest)
+    return optional_text(field, value, longest)
+
+
+def _head(value: str, longest: int) -> str:
+    with suppress(UnicodeEncodeError):  # which is refused later
+        head = value[:longest].encode()[:longest].decode(errors="ignore")
+        return head if head.strip() else _head(value.strip(), longest) if value.strip() else head
+    return value[:longest]
 
 
 def _number(field: str, value: Any, allowed: str) -> float | int:
@@ -180,18 +205,27 @@ def json_text(field: str, value: Any, longest: int = MAX_JSON) -> str:
         return repr(value)
     if kind is float and math.isfinite(value):
         return repr(value)
+    encoded = _json(field, value)
+    size = _bytes(encoded, longest)
+    if size > longest:
+        raise InvalidRun(field, value, f"at most {longest} bytes as JSON, not {size}")
+    return encoded
+
+
+def _json(field: str, value: Any) -> str:
     try:
         encoded = _encoded(value)
     except Exception as problem:  # the caller's own objects may raise anything
         raise InvalidRun(field, value, f"a JSON value ({spelled(problem)})") from None
     if not encoded.isascii():
         encoded = encoded.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    size = len(encoded)
-    if size * 4 > longest:
-        size = len(encoded.encode())
-    if size > longest:
-        raise InvalidRun(field, value, f"at most {longest} bytes as JSON, not {size}")
     return encoded
+
+
+def _bytes(encoded: str, longest: int) -> int:
+    """How long it is as UTF-8, exact where that is near `longest` or beyond."""
+    size = len(encoded)
+    return len(encoded.encode()) if size * 4 > longest else size
 
 
 def as_read(value: Any, encoded: str) -> Any:
@@ -220,18 +254,29 @@ def _is_plain(value: Any) -> bool:
 
 
 def metadata_text(field: str, value: Any) -> str | None:
+    """A dictionary as JSON; what is too large is left out whole.
+
+    Every way in writes it like this, so that a repeat is equal to the first.
+    """
     if value is None:
         return None
     if not isinstance(value, Mapping):
         raise InvalidRun(field, value, "a dictionary")
+    encoded = _metadata_json(field, value)
+    return None if _bytes(encoded, MAX_JSON) > MAX_JSON else encoded
+
+
+def _metadata_json(field: str, value: Mapping[Any, Any]) -> str:
     with suppress(Exception):  # the caller's own objects may raise anything
-        return json_text(field, dict(value))
-    # What JSON has no form for (a path, an exception, a NaN) is kept as its text.
+        return quick_json(value).decode()
+    with suppress(Exception):
+        return _json(field, dict(value))
+    # What JSON has no form for (a path, an exception) is kept as its text.
     try:
         readable = _plain(value, 0)
     except Exception as problem:
         raise InvalidRun(field, value, f"a dictionary ({spelled(problem)})") from None
-    return json_text(field, readable)
+    return _json(field, readable)
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -250,7 +295,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 def error_text(field: str, value: Any) -> str | None:
     # Callers pass str(exception) here; the head is what tells classes apart.
-    return None if value is None else text(field, value, 1_000_000)[:MAX_ERROR]
+    return cut_text(field, value, MAX_ERROR)
 
 
 _AMOUNTS = (
@@ -261,8 +306,8 @@ _RUN_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "run_id": lambda field, value: text(field, value, MAX_ID),
     "tenant": text,
     "agent_name": text,
-    "agent_type": optional_text,
-    "model": optional_text,
+    "agent_type": cut_text,
+    "model": cut_text,
     "status": status_code,
     **dict.fromkeys(_AMOUNTS, amount),
     "quality_score": share,
@@ -299,11 +344,11 @@ def task_type_of(fields: Mapping[str, Any]) -> str | None:
     """The task type of a run or measurement: given, or in its metadata."""
     given = fields.get("task_type")
     if given is not None:
-        return text("task_type", given)
+        return cut_text("task_type", given)
     metadata = fields.get("metadata")
     found = metadata.get("task_type") if isinstance(metadata, Mapping) else None
     if found is None:
         return None
     if isinstance(found, str) and not found.strip():
         return None
-    return text("metadata.task_type", found if isinstance(found, str) else spelled(found))
+    return cut_text("metadata.task_type", found if isinstance(found, str) else spelled(found))

@@ -27,6 +27,7 @@ OWN_STAMP = 1  # the time is that of perfmon's clock
 PRICED = 2  # a plugin named the cost
 CLASSIFIED = 4  # a plugin named the error class
 METADATA_LEFT_OUT = 8  # too large
+TEXT_CUT = 32  # the end of a text was left off
 ASSUMED_STAMP = 16  # the time is one that an import assumed
 _WHOSE = OWN_STAMP | ASSUMED_STAMP
 _AHEAD = 8  # from this bit on: how far ahead of the clock the given time was, in microseconds
@@ -41,6 +42,8 @@ _AT, _COST, _ERROR_TYPE, _METADATA, _ADDED = (
 )
 _ODD = frozenset(("run_id", "tenant", "agent_name", "timestamp", "cost", "error_type", "metadata"))
 _PLAIN = tuple((name, _PLACE[name]) for name in RUN_FIELDS if name not in _ODD)
+_TEXTS = ("agent_type", "model", "task_type", "error_type", "feedback_source")
+CUT = METADATA_LEFT_OUT | TEXT_CUT
 _KEY = 3  # what comes before it is the same in a repeat anyway
 # What an old row has where its caller gave nothing.
 _ONCE_FILLED_IN = {"api_calls": 1, "retries": 0}
@@ -68,7 +71,21 @@ def when(value: datetime | float | str | None, now_us: int | None) -> tuple[int,
 def recorded_run(fields: Mapping[str, Any], now_us: int | None) -> Row:
     """The row of a run, in the order of `RUN_ROW`, or `InvalidRun` for its first bad field."""
     row = checked_run(fields, now_us)
-    return (*row, when(fields.get("timestamp"), now_us)[1])
+    return (*row, when(fields.get("timestamp"), now_us)[1] | cut(fields, row, _PLACE))
+
+
+def cut(fields: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> int:
+    """What of these fields was too large for their row: `METADATA_LEFT_OUT`, `TEXT_CUT` or both."""
+    metadata, found = fields.get("metadata"), 0
+    if metadata is not None and row[place["metadata"]] is None:
+        found = METADATA_LEFT_OUT
+    for name in _TEXTS:
+        given = fields.get(name)
+        if name == "task_type" and given is None and isinstance(metadata, Mapping):
+            given = metadata.get(name)
+        if isinstance(given, str) and given.strip() and row[place[name]] != given:
+            return found | TEXT_CUT
+    return found
 
 
 def modern_run(row: Row) -> Row:

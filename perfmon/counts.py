@@ -7,13 +7,17 @@ import attrs
 
 @attrs.define
 class Counts:
-    """The monitor's accounts: rows, since it was made."""
+    """The monitor's accounts: rows, since it was made.
+
+    `cut` are those of which something was too large, and is no part of the sum.
+    """
 
     stored: int = 0
     duplicate: int = 0
     conflict: int = 0
     rejected: int = 0
     dropped: int = 0
+    cut: int = 0
     measurements: int = 0
     recovered: int = 0
     damaged: int = 0

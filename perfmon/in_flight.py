@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from perfmon.checks import MAX_ID, optional_text, text
+from perfmon.checks import MAX_ID, cut_text, text
 from perfmon.errors import InvalidRun
 from perfmon.records import from_micros, jsonable
 
@@ -72,7 +72,7 @@ class InFlight:
             raise InvalidRun("metadata", metadata, "an object of JSON values, or None")
         run = Flying(
             text("tenant", tenant), text("run_id", run_id, MAX_ID), text("agent_name", agent_name),
-            optional_text("agent_type", agent_type), jsonable(metadata), now,
+            cut_text("agent_type", agent_type), jsonable(metadata), now,
         )  # fmt: skip
         known = self.runs.pop(run.key, None)
         if known is not None or len(self.runs) < self._limit:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from perfmon.checks import (
     MAX_ID,
     as_read,
+    cut_text,
     json_text,
     metadata_text,
     optional_text,
@@ -143,19 +144,18 @@ def checked_measurement(
         )
     else:
         scored = _given(fields, given, confidence)
-    source = fields.get("feedback_source")
     return (
         text("measurement_id", fields["measurement_id"], MAX_ID),
-        text("tenant", fields.get("tenant") or "default"),
+        text("tenant", _tenant(fields)),
         agent_name,
         None,
-        optional_text("model", fields.get("model")),
+        cut_text("model", fields.get("model")),
         task_type_of(fields),
         stamp("timestamp", fields.get("timestamp"), now_us),
         text("task_id", fields["task_id"], MAX_ID),
         predicted,
         actual,
-        *scored_fields(scored, "user" if source is None else text("feedback_source", source)),
+        *scored_fields(scored, _source(fields)),
         metadata_text("metadata", fields.get("metadata")),
         int(SCORED_STATES[scored.state]),
         *said_fields(scored),
@@ -193,7 +193,7 @@ def _given(fields: Mapping[str, Any], given: Any, confidence: float | None) -> S
 
 def prediction_row(fields: Mapping[str, Any], now_us: int) -> Row:
     """The row of a prediction that waits for its outcome, or `InvalidRun`."""
-    tenant = text("tenant", fields.get("tenant") or "default")
+    tenant = text("tenant", _tenant(fields))
     agent_name = text("agent_name", fields["agent_name"])
     task_id = text("task_id", fields["task_id"], MAX_ID)
     return (
@@ -201,7 +201,7 @@ def prediction_row(fields: Mapping[str, Any], now_us: int) -> Row:
         tenant,
         agent_name,
         None,
-        optional_text("model", fields.get("model")),
+        cut_text("model", fields.get("model")),
         task_type_of(fields),
         stamp("timestamp", fields.get("timestamp"), now_us),
         task_id,
@@ -222,10 +222,9 @@ def prediction_row(fields: Mapping[str, Any], now_us: int) -> Row:
 def outcome_row(fields: Mapping[str, Any], now_us: int) -> Row:
     """The row of an outcome as it was told, or `InvalidRun`."""
     agent_name = fields.get("agent_name")
-    source = fields.get("feedback_source")
     return (
         text("outcome_id", fields["outcome_id"], MAX_ID),
-        text("tenant", fields.get("tenant") or "default"),
+        text("tenant", _tenant(fields)),
         ANY_AGENT if agent_name is None else text("agent_name", agent_name),
         None,
         None,
@@ -235,7 +234,7 @@ def outcome_row(fields: Mapping[str, Any], now_us: int) -> Row:
         NO_OUTCOME,
         json_text("actual_outcome", fields["actual_outcome"], MAX_OUTCOME),
         NO_SCORE,
-        text("feedback_source", "user" if source is None else source),
+        _source(fields),
         None,
         None,
         metadata_text("metadata", fields.get("metadata")),
@@ -244,6 +243,15 @@ def outcome_row(fields: Mapping[str, Any], now_us: int) -> Row:
         None,
         None,
     )
+
+
+def _source(fields: Mapping[str, Any]) -> str:
+    return cut_text("feedback_source", fields.get("feedback_source")) or "user"
+
+
+def _tenant(fields: Mapping[str, Any]) -> Any:
+    given = fields.get("tenant")
+    return "default" if given is None else given
 
 
 def prediction_id(tenant: str, agent_name: str, task_id: str) -> str:

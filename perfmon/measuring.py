@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from perfmon.content import cut
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.ids import new_id
 from perfmon.measurements import (
@@ -115,14 +116,13 @@ class Measuring(Recording):
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
         """
         with self._counting():
-            row = prediction_row(
+            row = self._prediction_row(
                 {
                     "agent_name": agent_name, "task_id": task_id,
                     "predicted_outcome": predicted_outcome, "metadata": metadata,
                     "confidence": confidence, "model": model, "task_type": task_type,
                     "tenant": tenant, "timestamp": timestamp,
-                },
-                self.now_us(),
+                }
             )  # fmt: skip
         self._append_measurement(row)
         return str(row[_ID])
@@ -133,7 +133,7 @@ class Measuring(Recording):
         """Record many predictions, given as mappings of `record_prediction`'s arguments."""
 
         def made(fields: dict[str, Any]) -> Row:
-            return prediction_row(fields, self.now_us())
+            return self._prediction_row(fields)
 
         rows, rejected = self._rows(items, PREDICTION_ARGUMENTS, made)
         return self._record_rows([], _kept(rows), rejected, wait=wait)
@@ -204,13 +204,29 @@ class Measuring(Recording):
             self._take_in_if_many()
 
     def _measurement_row(self, fields: dict[str, Any]) -> Row:
-        fields["measurement_id"] = fields.get("measurement_id") or new_id()
-        return checked_measurement(fields, self.now_us(), self.scoring.score)
+        if fields.get("measurement_id") is None:
+            fields["measurement_id"] = new_id()
+        row = checked_measurement(fields, self.now_us(), self.scoring.score)
+        self._count_cut_measurement(fields, row)
+        return row
+
+    def _prediction_row(self, fields: dict[str, Any]) -> Row:
+        row = prediction_row(fields, self.now_us())
+        self._count_cut_measurement(fields, row)
+        return row
+
+    def _count_cut_measurement(self, fields: Mapping[str, Any], row: Row) -> None:
+        if cut(fields, row, _F):
+            with self._counts_lock:
+                self._counts.cut += 1
 
     def _outcome_row(self, fields: dict[str, Any]) -> Row:
         given = fields.get("outcome_id")
-        row = outcome_row({**fields, "outcome_id": given or new_id()}, self.now_us())
-        if not given:
+        row = outcome_row(
+            {**fields, "outcome_id": new_id() if given is None else given}, self.now_us()
+        )
+        self._count_cut_measurement(fields, row)
+        if given is None:
             return row
         return (told_id(row[_TENANT], row[_AGENT], row[_TASK], row[_ID]), *row[1:])
 

@@ -393,6 +393,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             "rejected": counts.rejected,
             "dropped": dropped,
             "pending": pending,
+            "cut": counts.cut,
             "recovered": counts.recovered,
             "damaged": counts.damaged,
             "in_flight": len(self.in_flight.runs),

@@ -7,12 +7,11 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
-import msgspec
 
 from perfmon.bulk import json_items, quick_rows
 from perfmon.bus import Bus
@@ -20,10 +19,11 @@ from perfmon.checks import (
     MAX_JSON,
     RUN_FIELDS,
     STATUS_CODES,
+    quick_json,
     text,
 )
 from perfmon.config import Config
-from perfmon.content import OWN_STAMP, recorded_run, when
+from perfmon.content import CUT, OWN_STAMP, recorded_run, when
 from perfmon.counts import Counts
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
@@ -44,10 +44,8 @@ _MAX_KNOWN = 20_000
 _TAKE_IN_AT = 10_000
 _RETRY = 1.0  # seconds between tries of a storage that is away
 _log = logging.getLogger("perfmon")
-_encode_json = msgspec.json.Encoder().encode
 _time_ns = time.time_ns
 _NUMBER = frozenset((int, float))
-_QUICK_PROBLEMS = (TypeError, AttributeError, ValueError, KeyError, OverflowError, RecursionError)
 _ERROR = RUN_FIELDS.index("error_type")
 
 
@@ -101,6 +99,7 @@ class Recording(ABC):
         output_tokens: float | None = None,
         cached_tokens: float | None = None,
         model: str | None = None,
+        task_type: str | None = None,
         api_calls: int = 1,
         retries: int = 0,
         timed_out: bool = False,
@@ -111,24 +110,30 @@ class Recording(ABC):
         """Record one run; see `AgentRun` for the fields and their units.
 
         Returns in microseconds, and never waits for storage, a sink or the network beyond a
-        bounded moment. `timestamp` is when the run ended, by default now.
+        bounded moment. `timestamp` is when the run ended, by default now; `task_type` goes before
+        one in the metadata. The end of too long an `agent_type`, `model`, `task_type` or
+        `error_type` is left off, metadata beyond 64 KiB of JSON is left out: the run is `cut`.
 
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
         """
-        # The quick way takes what is plainly good. Anything else, an unusual type or a bad
-        # value, goes the slow way, which converts it or says what is wrong.
+        # The quick way takes what is plainly good; the slow way converts or refuses the rest.
+        row: Row | None = None
         try:
+            kind = task_type
             if metadata is None:
-                task_type = details = None
+                details = None
             else:
-                task_type = metadata.get("task_type")
-                details = _encode_json(metadata).decode()
+                encoded = quick_json(metadata)
+                is_plain = len(encoded) <= MAX_JSON and type(metadata) is dict
+                details = encoded.decode() if is_plain else False
+                if kind is None:
+                    kind = metadata.get("task_type")
             tokens = tokens_used
             if tokens is None and (input_tokens is not None or output_tokens is not None):
                 tokens = (input_tokens or 0) + (output_tokens or 0)
             if (
-                (tenant, agent_name, agent_type, model, task_type) in self._known
+                (tenant, agent_name, agent_type, model, kind) in self._known
                 and type(run_id) is str
                 and 0 < len(run_id) <= 512
                 and "\0" not in run_id
@@ -175,27 +180,26 @@ class Recording(ABC):
                         and not task_id.isspace()
                     )
                 )
-                and (details is None or len(details) <= MAX_JSON)
+                and details is not False
             ):
                 at, added = _time_ns() // 1_000 if self._wall else self.now_us(), OWN_STAMP
                 if timestamp is not None:
                     at, added = when(timestamp, at)
-                self._append_run(
-                    (
-                        run_id, tenant, agent_name, agent_type, model, task_type, at,
-                        STATUS_CODES[status], duration_ms, tokens, input_tokens, output_tokens,
-                        cached_tokens, cost, memory_mb, cpu_ms, quality_score, confidence,
-                        api_calls, retries, 1 if timed_out else 0, error_type, task_id, details,
-                        added,
-                    )
+                row = (
+                    run_id, tenant, agent_name, agent_type, model, kind, at,
+                    STATUS_CODES[status], duration_ms, tokens, input_tokens, output_tokens,
+                    cached_tokens, cost, memory_mb, cpu_ms, quality_score, confidence,
+                    api_calls, retries, 1 if timed_out else 0, error_type, task_id, details, added,
                 )  # fmt: skip
-                if self._flying:
-                    self._flying.pop((tenant, run_id, agent_name), None)
-                if self._writer is None:
-                    self._take_in_if_many()
-                return
-        except _QUICK_PROBLEMS:
+        except Exception:  # noqa: S110 - objects may raise anything, and the slow way says it
             pass
+        if row is not None:
+            self._append_run(row)
+            if self._flying:
+                self._flying.pop((tenant, run_id, agent_name), None)
+            if self._writer is None:
+                self._take_in_if_many()
+            return
         self.record_fields(
             dict(
                 run_id=run_id, agent_name=agent_name, agent_type=agent_type, status=status,
@@ -203,8 +207,8 @@ class Recording(ABC):
                 cpu_ms=cpu_ms, quality_score=quality_score, confidence=confidence,
                 error_type=error_type, metadata=metadata, input_tokens=input_tokens,
                 output_tokens=output_tokens, cached_tokens=cached_tokens, model=model,
-                api_calls=api_calls, retries=retries, timed_out=timed_out, task_id=task_id,
-                tenant=tenant, timestamp=timestamp,
+                task_type=task_type, api_calls=api_calls, retries=retries, timed_out=timed_out,
+                task_id=task_id, tenant=tenant, timestamp=timestamp,
             )
         )  # fmt: skip
 
@@ -212,6 +216,7 @@ class Recording(ABC):
         """Record a run given as a mapping of `AgentRun`'s fields."""
         with self._counting():
             row = self._checked(fields)
+        self._count_cut([row])
         self._append_run(row)
         self.in_flight.end([row])
         if self._writer is None:
@@ -285,6 +290,7 @@ class Recording(ABC):
     ) -> Receipt:
         self.in_flight.end(runs)
         self._count_rejected(len(rejected))
+        cut = self._count_cut(runs)
         if not wait:
             dropped = self.recorder.append_many(runs, measurements)
             if self._writer is None:
@@ -293,6 +299,7 @@ class Recording(ABC):
                 rejected=tuple(rejected),
                 dropped=dropped,
                 pending=len(runs) + len(measurements) - dropped,
+                cut=cut,
                 stored=False,
             )
         bulk = Bulk(runs, measurements)
@@ -308,6 +315,7 @@ class Recording(ABC):
             ),
             rejected=tuple(rejected),
             dropped=bulk.dropped,
+            cut=cut,
             stored=bulk.stored,
         )
 
@@ -339,6 +347,14 @@ class Recording(ABC):
         if rows:
             with self._counts_lock:
                 self._counts.rejected += rows
+
+    def _count_cut(self, rows: Sequence[Row]) -> int:
+        """Of how many runs something was too large."""
+        count = sum(bool(row[-1] & CUT) for row in rows)
+        if count:
+            with self._counts_lock:
+                self._counts.cut += count
+        return count
 
     def run_started(
         self,

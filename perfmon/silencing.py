@@ -32,7 +32,7 @@ class Silencing:
         now = self._now()
         _check_matchers(matchers)
         author = text("by", by)
-        said = text("comment", comment, _LONGEST_COMMENT) if comment else ""
+        said = "" if comment == "" else text("comment", comment, _LONGEST_COMMENT)
         begins = now if starts is None else stamp("starts_at", starts, None)
         ends = stamp("until", until, None)
         if ends <= max(now, begins):

@@ -21,7 +21,7 @@ from perfmon.ids import new_id
 _log = logging.getLogger("perfmon")
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 Record = Callable[..., None]
-_KNOWN = frozenset(RUN_FIELDS) - {"task_type"}
+_KNOWN = frozenset(RUN_FIELDS)
 _NEEDED = ("run_id", "agent_name", "status")
 
 

@@ -119,17 +119,23 @@ def test_config_stands_before_or_after_the_subcommand(here, runs):
 
 def test_import_tells_what_became_of_each_line(here, runs):
     """Accepted, duplicate and rejected are counted; the first ten refusals have line and reason."""
+    lines = runs.read_text().splitlines(keepends=True)
     with runs.open("a") as file:
         file.write(
             "bad,a,t,done,5,1,1,1,\n"
             + "worse,a,t,success,5,-1,1,1,\n" * 11
             + "r1,agent-1,t,success,5,,,,\n"
+            + lines[1]
         )
     text = perfmon("import", runs).stdout
-    assert "100 accepted, 1 duplicate, 12 rejected" in text
+    assert "100 accepted, 1 duplicate, 1 conflict, 12 rejected" in text
     assert "  line 102: status = 'done': must be success, failure or partial\n" in text
     assert "  line 103: duration_ms = -1: must be a finite number of at least 0\n" in text
     assert "  and 2 more\n" in text
+    assert (
+        "  line 114: run r1 is known with other content (timestamp, duration_ms, tokens_used, cost);"
+        " the first is kept\n"
+    ) in text
 
 
 def test_import_says_when_rows_are_too_old_to_stay(here, runs):

@@ -33,7 +33,8 @@ def test_metadata_that_is_none_is_kept_in_the_metadata(monitor):
         run.metadata = {"task_type": "x" * 300, "k": 1}
     first, second = recorded(monitor)
     assert first.metadata == {"metadata": [1], "tokens_uesd": 2}
-    assert second.metadata is None
+    assert second.metadata == {"task_type": "x" * 300, "k": 1}
+    assert second.task_type == "x" * 256
 
 
 def test_whatever_goes_wrong_stays_in_the_log(monitor, caplog):

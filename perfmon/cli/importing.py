@@ -167,6 +167,12 @@ def _tell(source: Source, tally: Tally, seconds: float) -> None:
         click.echo(f"  line {refused.line:,}: {refused.reason}")
     if tally.rejected > len(tally.first):
         click.echo(f"  and {tally.rejected - len(tally.first):,} more")
+    for conflict in tally.first_conflicts:
+        click.echo(f"  line {conflict.line:,}: {conflict.reason}; the first is kept")
+    if tally.conflicts > len(tally.first_conflicts):
+        click.echo(f"  and {tally.conflicts - len(tally.first_conflicts):,} more like them")
+    if tally.cut:
+        click.echo(f"  of {tally.cut:,} the end of a text, or the metadata, was too large")
     if source.left_out:
         click.echo(f"  left out, as no field takes them: {', '.join(source.left_out)}")
 

@@ -89,7 +89,7 @@ def finished(
     elif fields.get("measurement_id") is None:
         # As if the outcome had been told of a prediction: the same row counts once as either.
         agent_name = str(fields["agent_name"])
-        tenant = str(fields.get("tenant") or "default")
+        tenant = str("default" if fields.get("tenant") is None else fields["tenant"])
         own = told_id(tenant, agent_name, str(fields["task_id"]), str(outcome_id))
         fields["measurement_id"] = joined_id(own, agent_name)
     return Found(kind, _stamped(fields, default_time))

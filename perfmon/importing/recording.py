@@ -57,6 +57,8 @@ class Tally:
         damaged: those of the rejected that are no rows at all, or have unreadable keys.
         by_kind: the accepted of each kind.
         first: the first ten refused lines, in the file's order.
+        first_conflicts: the first ten of the runs whose id is known with other content.
+        cut: of so many of them the end of a text, or the metadata, was too large and is left out.
         oldest: the earliest stamp of what was not refused, in epoch seconds.
     """
 
@@ -67,6 +69,8 @@ class Tally:
     damaged: int = 0
     by_kind: Counter[str] = attrs.Factory(Counter)
     first: list[Refused] = attrs.Factory(list)
+    first_conflicts: list[Refused] = attrs.Factory(list)
+    cut: int = 0
     oldest: float = math.inf
 
     @property
@@ -96,6 +100,10 @@ class Tally:
         self.by_kind[kind] += receipt.accepted
         self.duplicates += receipt.duplicates
         self.conflicts += len(receipt.conflicts)
+        for one in receipt.conflicts[: SHOWN - len(self.first_conflicts)]:
+            reason = f"run {one.run_id} is known with other content ({', '.join(one.fields)})"
+            self.first_conflicts.append(Refused(lines[one.index], reason))
+        self.cut += receipt.cut
         for rejection in receipt.rejected:
             self.refuse(lines[rejection.index], rejection.message)
 

@@ -50,6 +50,8 @@ class Receipt:
         rejected: refused, and why.
         dropped: found no room and were not recorded: send them again.
         pending: nobody waited for their storage, so that it is not known yet which they are.
+        cut: of so many of them the end of a text, or the whole metadata, was too large and is
+            left out; no part of the sum.
         stored: False when storage was away and the accepted wait for it; duplicates and conflicts
             are then not known yet and counted in `accepted`.
     """
@@ -60,6 +62,7 @@ class Receipt:
     rejected: tuple[Rejection, ...] = ()
     dropped: int = 0
     pending: int = 0
+    cut: int = 0
     stored: bool = True
 
     @property

@@ -105,7 +105,7 @@ async def started(question: Question) -> Any:
             raise InvalidRun(name, fields[name], f"one of the fields {', '.join(_AGENT_ONLY)}")
     for name in ("run_id", "agent_name"):
         if name not in fields:
-            raise InvalidRun(name, None, "text of 1 to 256 characters, without NUL")
+            raise InvalidRun(name, None, "text of 1 to 256 bytes, without NUL")
     await question.write(partial(question.monitor.run_started, **fields))
     return {"status": "success"}
 
