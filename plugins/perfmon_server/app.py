@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from attrs import evolve
 
 from perfmon import StorageError
 from perfmon_server import alerts, looking, outcomes, page, reading, recording, shapes
@@ -19,6 +20,7 @@ from perfmon_server.refusals import Refusal, encoded, refusals
 from perfmon_server.route import DESK, Question, Reply, Route
 from perfmon_server.settings import ServerConfig
 from perfmon_server.stream import Stream
+from perfmon_server.transfer import transfer
 
 if TYPE_CHECKING:
     from perfmon import PerformanceMonitor
@@ -27,7 +29,8 @@ MONITOR: web.AppKey[PerformanceMonitor] = web.AppKey("MONITOR")  # type: ignore[
 STREAM = web.AppKey("STREAM", Stream)
 _PROBE_SECONDS = 2.0
 _HEADERS = {
-    "Cache-Control": "no-store",
+    # Kept by the caller alone, and asked for again each time: an ETag saves sending it.
+    "Cache-Control": "private, no-cache",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -74,6 +77,14 @@ def tick(monitor: PerformanceMonitor) -> dict[str, Any]:
     }
 
 
+def _tick(monitor: PerformanceMonitor) -> tuple[dict[str, Any], bytes]:
+    """An event of the stream, and what of it differs where something but the clock has changed."""
+    value = tick(monitor)
+    metrics = evolve(value["metrics"], window_start=None, window_end=None)
+    health = {name: item for name, item in value["health"].items() if name != "timestamp"}
+    return value, encoded((metrics, health, value["alerts"]))
+
+
 ROUTES = (
     *reading.ROUTES,
     *looking.ROUTES,
@@ -83,7 +94,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/stream",
-        summary="Server-sent events: one `tick` a second, its data as the component Tick",
+        summary="Server-sent events: a `tick` whenever something changed, as the component Tick",
         answer=stream,
         contents={"text/event-stream": "Events until the client leaves."},
     ),
@@ -122,7 +133,7 @@ def make_app(monitor: PerformanceMonitor, config: ServerConfig) -> web.Applicati
     open_paths = frozenset(route.path for route in ROUTES if route.is_open)
     app = web.Application(
         client_max_size=round(config.max_body_mb * 1e6),
-        middlewares=[refusals, host_guard(config), key_guard(config, open_paths)],
+        middlewares=[transfer, refusals, host_guard(config), key_guard(config, open_paths)],
     )
     app[MONITOR] = monitor
     with warnings.catch_warnings():
@@ -147,8 +158,8 @@ async def _open(
     desk = Desk(monitor, config)
     app[DESK] = desk
 
-    async def make_tick() -> dict[str, Any]:
-        return await desk.readers.run(tick, monitor, seconds=desk.seconds)
+    async def make_tick() -> tuple[dict[str, Any], Any]:
+        return await desk.readers.run(_tick, monitor, seconds=desk.seconds)
 
     app[STREAM] = Stream(make_tick, config.max_streams)
     yield
@@ -161,5 +172,6 @@ async def _close_stream(app: web.Application) -> None:
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     del request
+    response.headers["Server"] = "perfmon"  # aiohttp has put its own and Python's version there
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)

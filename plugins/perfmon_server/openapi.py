@@ -101,7 +101,7 @@ def _body(body: Body, schemas: Schemas) -> Schema:
                 content[kind]["example"] = "".join(json.dumps(run) + "\n" for run in body.example)
         else:
             content[kind] = {"schema": schemas.of(body.shape), "example": body.example}
-    return {"required": True, "content": content}
+    return {"required": body.required, "content": content}
 
 
 def _responses(route: Route, schemas: Schemas) -> Schema:

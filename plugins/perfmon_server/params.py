@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,14 +16,18 @@ from multidict import MultiMapping
 from perfmon_server.refusals import Refusal
 
 _STEP = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?", re.ASCII)
-_MINUTES = {"s": 1 / 60, None: 1.0, "m": 1.0, "h": 60.0, "d": 1440.0}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_AGO = re.compile(r"(\d{1,7}(?:\.\d{1,6})?)(s|m|h|d|w)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MINUTES = {"s": 1 / 60, None: 1.0, "m": 1.0, "h": 60.0, "d": 1440.0, "w": 10_080.0}
 _YEARS = 5_256_000  # ten, in minutes
-_MOMENTS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+# A number below a year of seconds is a year or a spreadsheet's day, and no time of a run.
+_MOMENTS = (datetime(1971, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 def _number(text: str) -> float:
     # float() also takes "1_000", "infinity" and other scripts' digits.
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
+    if not _NUMBER.fullmatch(text):
         raise ValueError(text)
     value = float(text)
     if not math.isfinite(value):
@@ -38,7 +42,8 @@ def _integer(text: str) -> int:
 
 
 def _text(text: str, longest: int = 256) -> str:
-    if not 0 < len(text) <= longest or "\0" in text or not text.isprintable():
+    # What a run may be called can be asked for, a name with a line break as well.
+    if not 0 < len(text) <= longest or "\0" in text or text.isspace():
         raise ValueError(text)
     return text
 
@@ -48,9 +53,14 @@ def _flag(text: str) -> bool:
 
 
 def read_moment(text: str) -> datetime:
-    try:
+    """A time with its zone, epoch seconds, a date (its midnight UTC), or a duration before now."""
+    if ago := _AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(minutes=float(ago[1]) * _MINUTES[ago[2]])
+    if _DATE.fullmatch(text):
+        moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    elif _NUMBER.fullmatch(text):
         moment = datetime.fromtimestamp(_number(text), UTC)
-    except ValueError:
+    else:
         # A "+" that was not escaped arrives as a space.
         moment = datetime.fromisoformat(re.sub(r" (\d\d:\d\d)$", r"+\1", text))
     if moment.tzinfo is None or not _MOMENTS[0] <= moment <= _MOMENTS[1]:
@@ -90,8 +100,16 @@ ID = Kind(
 FLAG = Kind(_flag, "true or false", {"type": "boolean"})
 MOMENT = Kind(
     read_moment,
-    "a time such as 2026-01-31T12:00:00Z, with its zone, or epoch seconds",
-    {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "minimum": 0}]},
+    "a time such as 2026-01-31T12:00:00Z, with its zone, a date (its midnight UTC), epoch seconds"
+    " of 1971 or later, or a duration before now such as 90s, 30m, 1h, 7d or 2w",
+    {
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "format": "date"},
+            {"type": "string", "pattern": r"^\d{1,7}(\.\d{1,6})?[smhdw]$"},
+            {"type": "number", "minimum": 31_536_000},
+        ]
+    },
 )
 STEP = Kind(
     _step,

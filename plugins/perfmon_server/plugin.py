@@ -14,7 +14,7 @@ from aiohttp import web
 
 from perfmon import Config, ConfigError, PerfmonError
 from perfmon_server.app import make_app
-from perfmon_server.refusals import log
+from perfmon_server.refusals import Lines, log
 from perfmon_server.settings import ServerConfig
 
 if TYPE_CHECKING:
@@ -102,7 +102,10 @@ async def _keep_reloading(changed: asyncio.Event, reload: Callable[[], None] | N
 async def serving(monitor: PerformanceMonitor, settings: ServerConfig) -> AsyncIterator[str]:
     """The server's URL while it runs; requests have most of a second to end."""
     runner = web.AppRunner(
-        make_app(monitor, settings), access_log=None, shutdown_timeout=_GOODBYE_SECONDS
+        make_app(monitor, settings),
+        access_log=None,
+        shutdown_timeout=_GOODBYE_SECONDS,
+        logger=Lines(log),
     )
     await runner.setup()
     try:

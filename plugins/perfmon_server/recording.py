@@ -14,7 +14,7 @@ from perfmon_server import shapes
 from perfmon_server.params import NUMBER, Param
 from perfmon_server.reading import PREFIX
 from perfmon_server.refusals import Refusal
-from perfmon_server.route import JSON, Body, Question, Reply, Route, decoded
+from perfmon_server.route import BOM, JSON, Body, Question, Reply, Route, decoded
 
 if TYPE_CHECKING:
     from perfmon import PerformanceMonitor
@@ -26,14 +26,14 @@ _AGENT_ONLY = ("run_id", "agent_name", "agent_type", "metadata", "tenant")
 
 async def runs(question: Question) -> Any:
     """One run, a list, or NDJSON: decoding is a worker's as well, so that the loop stays free."""
-    body = await question.body()
-    by_line = question.request.content_type in _LINES
-    receipt = await question.write(_record, question.monitor, body, by_line)
+    body = (await question.body()).removeprefix(BOM)
+    named = question.request.content_type in _LINES
+    receipt = await question.write(_record, question.monitor, body, named)
     return answer_of(receipt)
 
 
-def _record(monitor: PerformanceMonitor, body: bytes, by_line: bool) -> Receipt:
-    if by_line:
+def _record(monitor: PerformanceMonitor, body: bytes, named: bool) -> Receipt:
+    if _is_by_line(body, named):
         return _record_lines(monitor, body)
     if body.startswith(b"["):
         # Decoded and checked in one go; what is no JSON is looked at again for the reason.
@@ -45,6 +45,26 @@ def _record(monitor: PerformanceMonitor, body: bytes, by_line: bool) -> Receipt:
     if not isinstance(items, list):
         raise Refusal(400, "malformed_json", "a run is an object; several are a list of objects")
     return _stored(monitor, items)
+
+
+def _is_by_line(body: bytes, named: bool) -> bool:
+    """Whether each line is a run, by what is there rather than by what the header says of it.
+
+    A list is a list, whatever it is called. Several lines are runs where one of the first two is
+    an object by itself; a single object may be laid out over several lines.
+    """
+    start = body.lstrip()
+    if start[:1] == b"[":
+        return False
+    lines = [line for line in start.split(b"\n", 3)[:2] if line.strip()]
+    return named or (start[:1] == b"{" and len(lines) > 1 and any(map(_is_object, lines)))
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return False
 
 
 def _record_lines(monitor: PerformanceMonitor, body: bytes) -> Receipt:
@@ -111,11 +131,36 @@ async def started(question: Question) -> Any:
 
 
 async def sync(question: Question) -> Any:
-    hours = question.query.get("lookback_hours", 24)
-    loaded = await question.read(question.monitor.sync_with_database, hours)
+    hours = question.query.get("lookback_hours")
+    if body := await question.body():
+        hours = _lookback(body, hours)
+    loaded = await question.read(
+        question.monitor.sync_with_database, 24 if hours is None else hours
+    )
     return {"status": "success", "loaded": loaded}
 
 
+def _lookback(body: bytes, given: float | None) -> float:
+    """The hours that a body asks for; what it does not say in this form is refused."""
+    fields = decoded(body)
+    if not isinstance(fields, dict) or fields.keys() - {"lookback_hours"}:
+        message = 'the body is empty, or an object such as {"lookback_hours": 24}'
+        raise Refusal(400, "bad_parameter", message, field="lookback_hours")
+    if given is not None and fields:
+        message = "lookback_hours is given in the query and in the body: leave one out"
+        raise Refusal(400, "bad_parameter", message, field="lookback_hours")
+    hours = fields.get("lookback_hours", LOOKBACK.default)
+    return float(LOOKBACK.read(str(hours) if type(hours) in (int, float) else repr(hours)))
+
+
+LOOKBACK = Param(
+    name="lookback_hours",
+    kind=NUMBER,
+    least=1 / 60,
+    most=24 * 366,
+    default=24,
+    description="How far back.",
+)
 _RUN = {
     "run_id": "r-1",
     "agent_name": "billing-agent",
@@ -159,15 +204,7 @@ ROUTES = (
         summary="Load stored history into the window; twice changes nothing",
         answer=sync,
         shape=shapes.Synced,
-        params=(
-            Param(
-                name="lookback_hours",
-                kind=NUMBER,
-                least=1 / 60,
-                most=24 * 366,
-                default=24,
-                description="How far back.",
-            ),
-        ),
+        params=(LOOKBACK,),
+        body=Body(shape=shapes.SyncBody, example={"lookback_hours": 24}, required=False),
     ),
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from perfmon import InvalidRun, PerfmonError, StorageError
 
@@ -25,6 +26,21 @@ _CODES = {
     413: "too_large",
     415: "unsupported_media_type",
 }
+
+
+class Lines(logging.LoggerAdapter[logging.Logger]):
+    """The log of what comes before any route: a request that is no HTTP is a line.
+
+    The line has neither traceback nor content, in which a key may stand.
+    """
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        problem = kwargs.get("exc_info")
+        if isinstance(problem, HttpProcessingError):
+            kind = type(problem).__name__
+            self.logger.warning("a request could not be read as HTTP (%s); it was refused", kind)
+        else:
+            super().log(level, msg, *args, **kwargs)
 
 
 class Refusal(Exception):

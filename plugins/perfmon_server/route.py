@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 JSON = "application/json"
+BOM = b"\xef\xbb\xbf"
 
 
 @attrs.frozen(kw_only=True)
@@ -28,9 +29,11 @@ class Body:
         shape: the type of its JSON.
         contents: the content types, JSON first.
         example: one that works.
+        required: whether it must be there.
     """
 
     shape: Any
+    required: bool = True
     contents: tuple[str, ...] = (JSON,)
     example: Any = None
 
@@ -104,7 +107,7 @@ class Question:
     def name(self, of: str) -> str:
         """A part of the path, such as an agent's name; it may contain escaped slashes."""
         name = self.request.match_info[of]
-        if len(name) > 256 or not name.isprintable():
+        if len(name) > 256 or "\0" in name or name.isspace():
             raise Refusal(404, "not_found", f"no {of} has such a name", field=of)
         return name
 
@@ -124,7 +127,7 @@ class Question:
 def decoded(body: bytes) -> Any:
     """JSON as Python values, or `Refusal` 400; NaN and Infinity are no JSON."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body.removeprefix(BOM))
     except RecursionError:
         raise Refusal(400, "malformed_json", "the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as problem:

@@ -254,6 +254,10 @@ class Done(TypedDict):
     status: Literal["success"]
 
 
+class SyncBody(TypedDict, total=False):
+    lookback_hours: float
+
+
 class Synced(TypedDict):
     status: Literal["success"]
     loaded: int

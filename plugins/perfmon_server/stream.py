@@ -1,10 +1,11 @@
-"""Server-sent events: one aggregate a second, made once for everybody who listens."""
+"""Server-sent events: what changed, looked for once a second for everybody who listens."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,26 +16,31 @@ from perfmon_server.refusals import Refusal, encoded
 log = logging.getLogger("perfmon.server")
 TICK_SECONDS = 1.0
 _BEHIND = 4
+_QUIET_SECONDS = 15.0
 _SEND_SECONDS = 20.0
 
 
 class Stream:
-    """Sends a tick a second to each listener; while nobody listens it costs nothing.
+    """Sends each listener a tick when it comes, and whenever something has changed since.
 
-    A listener that reads too slowly misses ticks and holds up nobody; one that does not read at
-    all is cut off.
+    While nobody listens it costs nothing; while nothing changes a comment now and then shows that
+    the connection stands. A listener that reads too slowly misses ticks and holds up nobody; one
+    that does not read at all is cut off.
 
     Args:
-        tick: makes the event's value.
+        tick: makes the event's value, and what of it tells one from the next.
         most: how many may listen at once.
     """
 
-    def __init__(self, tick: Callable[[], Awaitable[Any]], most: int) -> None:
+    def __init__(self, tick: Callable[[], Awaitable[tuple[Any, Any]]], most: int) -> None:
         self._tick = tick
         self._most = most
         self._queues: set[asyncio.Queue[bytes | None]] = set()
         self._ticking: asyncio.Task[None] | None = None
         self._number = 0
+        self._last: bytes | None = None
+        self._known: Any = None
+        self._sent_at = 0.0
         self._closed = False
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
@@ -50,6 +56,8 @@ class Stream:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BEHIND)
         if self._closed:
             queue.put_nowait(None)
+        elif self._last is not None and self._queues:
+            queue.put_nowait(self._last)
         self._queues.add(queue)
         try:
             await response.prepare(request)
@@ -74,22 +82,35 @@ class Stream:
             self._ticking = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        self._last = self._known = None
         while self._queues:
             event = await self._event()
-            for queue in self._queues:
-                _put(queue, event)
+            if event is not None:
+                self._sent_at = time.monotonic()
+                for queue in self._queues:
+                    _put(queue, event)
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _event(self) -> bytes:
+    async def _event(self) -> bytes | None:
+        """What there is to say now, if anything."""
+        kind, value, known = await self._now()
+        if known == self._known:
+            quiet = time.monotonic() - self._sent_at > _QUIET_SECONDS
+            return b": nothing has changed\n\n" if quiet else None
         self._number += 1
+        self._known, self._last = known, _framed(kind, self._number, value)
+        return self._last
+
+    async def _now(self) -> tuple[str, Any, Any]:
         try:
-            return _framed("tick", self._number, await self._tick())
+            value, known = await self._tick()
+            return "tick", value, known
         except Refusal as refusal:
-            return _framed("problem", self._number, {"error": refusal.error})
+            error = refusal.error
         except Exception:
             log.exception("a tick of the stream failed")
             error = {"code": "unavailable", "message": "the monitor cannot answer now"}
-            return _framed("problem", self._number, {"error": error})
+        return "problem", {"error": error}, error
 
 
 def _framed(event: str, number: int, value: Any) -> bytes:

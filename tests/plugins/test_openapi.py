@@ -164,7 +164,7 @@ async def test_documented_bodies_are_accepted(client, ids, path, operation):
         answer = await client.post(path, **sent)
         assert answer.status == 200, await answer.text()
         checked(await answer.json(), operation, 200)
-        if kind == "application/json":
+        if kind == "application/json" and operation["requestBody"]["required"]:
             answer = await client.post(path, json={})
             assert answer.status == 422
             checked(await answer.json(), operation, 422)
