@@ -57,7 +57,13 @@ class PluginError(PerfmonError):
 
 
 class StorageError(PerfmonError):
-    """Storage cannot be opened, or refuses a transaction for now; what was recorded waits."""
+    """Storage cannot be opened, or refuses a transaction for now; what was recorded waits.
+
+    Attributes:
+        in_doubt: only the answer is missing; the transaction may be stored as a whole.
+    """
+
+    in_doubt = False
 
 
 class DeliveryError(PerfmonError):

@@ -6,6 +6,7 @@ its own at its first call; one that does not pays nothing.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -14,12 +15,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
+from perfmon.config import Config
 from perfmon.counts import Counts
 from perfmon.errors import StorageError
 from perfmon.intake import Intake
+from perfmon.opening import open_journal
 from perfmon.recorder import Recorder, Row
 from perfmon.roles import Storage
 from perfmon.writer import Writer
+
+_log = logging.getLogger("perfmon")
 
 # What belongs to one process, and sleeps in its children.
 _PARTS = ("storage", "intake", "queries", "accuracy_queries", "outbox", "alerting")
@@ -35,12 +40,14 @@ class Forking(ABC):
     _counts: Counts
     _append_run: Callable[[Row], None]
     _closed: bool
+    config: Config
 
     def __init__(self) -> None:
         super().__init__()
         self._paused: list[Any] = []
         self._inherited: list[Any] = []
         self._was_started = False
+        self._owner: str | None = None  # of the journal
         self._waking = threading.RLock()
         self._wake_not_before = 0.0
 
@@ -112,7 +119,18 @@ class Forking(ABC):
                 opened.close(keep=False)
             if not isinstance(storage, Sleeping):
                 storage.close()
+            self._journal_alone()
             raise
+
+    def _journal_alone(self) -> None:
+        """What is recorded while nothing can be opened outlives this process all the same."""
+        if self.recorder.journal is None and self._owner is not None:
+            try:
+                journal = open_journal(self.config.monitor, self._owner)
+            except StorageError as problem:
+                _log.warning("what is recorded is in memory only: %s", problem)
+            else:
+                self.recorder.begin(journal)
 
 
 class Sleeping:

@@ -277,24 +277,42 @@ class Intake:
             self.matcher.join()
         for share in waiting.shares:
             share.settle(new, lost)
-        if self.recorder.journal is not None and waiting.position is not None:
-            self.recorder.journal.forget(waiting.position)
+        if waiting.position is not None:
+            self.recorder.forget(waiting.position)
         with self._committed:
             self._committed.notify_all()
         self._tell(batch, new.runs)
 
     def _refused(self, problem: StorageError) -> None:
-        """Storage is away: who waits for a commit is told, and their rows go to the journal."""
+        """Storage is away: who waits for a commit is told, and their rows go to the journal.
+
+        Rows for which it has no room are not as durable as they should be: they are dropped.
+        """
         self.storage_error = str(problem)
         self.failed_at = time.monotonic()
         with self.lock:
-            for waiting in self._unstored:
-                if not waiting.journaled:
-                    self.recorder.hold(waiting.batch.runs, waiting.batch.measurements)
-                    waiting.journaled = True
-                for share in waiting.shares:
+            waited_for = [waiting for waiting in self._unstored if waiting.shares]
+        for waiting in waited_for:
+            batch, shares, waiting.shares = waiting.batch, waiting.shares, []
+            waiting.journaled = self.recorder.hold(batch.runs, batch.measurements)
+            if not waiting.journaled and not waiting.attempt.may_be_stored:
+                self._drop(waiting)
+            for share in shares:
+                if waiting.journaled:
                     share.bulk.give_up(len(share))
-                waiting.shares = []
+                else:
+                    share.drop()
+
+    def _drop(self, waiting: Waiting) -> None:
+        """It was never recorded: neither storage nor the window has any of it."""
+        batch, fresh = waiting.batch, (~waiting.suspected[0], ~waiting.suspected[1])
+        with self.lock:
+            self._unstored.remove(waiting)
+            self._unstored_rows -= len(batch)
+            self.window.retract(waiting.where, batch, *fresh)
+            self._seen_runs.forget(batch.run_hashes[fresh[0]])
+            self._seen_measurements.forget(batch.measurement_hashes[fresh[1]])
+            self.counts.dropped += len(batch)
 
     def look_at_storage(self) -> None:
         """Notice that storage is away, or that it is back, though nothing is to be stored."""

@@ -1,102 +1,35 @@
 """What was recorded and not yet stored, in memory-mapped files that outlive the process.
 
-A record is its length (4 bytes), its kind (1 byte), a checksum (4 bytes) and its payload. Copying
-it into the mapping is enough to survive `kill -9`: the pages belong to the kernel. Files are
-allocated before they are mapped, since writing to a hole on a full disk kills the process.
+The files stand in line. Where the disk has no room for another one, a file whose records are all
+stored is used again, so that a full disk stops nobody whose storage is elsewhere and answers.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-import struct
-import sys
 import threading
+import time
 import uuid
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from perfmon.files import private
+from perfmon.segments import FRAME, START, Record, Segment, framed, read_file
 
 try:
     import fcntl
 except ImportError:  # Windows: journals of dead processes are told by name only
     fcntl = None  # type: ignore[assignment]
 
-_FRAME = struct.Struct("<IBI")
-_pack = _FRAME.pack
-_adler32 = zlib.adler32
-_MAGIC = b"perfmon1"
-_START = 16
 SEGMENT = 8 * 1024 * 1024
-_AHEAD = 256 * 1024  # bytes that are made ready before their need
-_POPULATE_WRITE = 23 if sys.platform == "linux" else None  # of madvise, since Linux 5.14
-
-
-def framed(kind: int, payload: bytes) -> bytes:
-    """A record as it stands in a file. A torn one is told by its checksum."""
-    return _pack(len(payload), kind, _adler32(payload)) + payload
+_RESERVED = 4  # a reserve is so many times smaller than a file in line
+_AGAIN = 0.05  # seconds before a disk that was full is asked again
 
 
 class JournalFull(Exception):
     """The journal has reached its bound."""
-
-
-class Record(NamedTuple):
-    """A kind and its payload."""
-
-    kind: int
-    payload: bytes
-
-
-class _Segment:
-    """One preallocated, mapped file; records follow one another up to a zero length."""
-
-    def __init__(self, path: Path, size: int) -> None:
-        self.path = path
-        self.size = size
-        self._file = open(path, "x+b", opener=private)  # noqa: SIM115 - it stays open
-        try:
-            _allocate(self._file, size)
-            self.map = mmap.mmap(self._file.fileno(), size)
-        except OSError:
-            self._file.close()
-            path.unlink(missing_ok=True)
-            raise
-        self.map[: len(_MAGIC)] = _MAGIC
-        self.map.seek(_START)
-        self._ready = 0
-        self.make_ready()
-
-    def make_ready(self) -> None:
-        """Have the system fetch the next pages, which costs whoever writes there first a fault.
-
-        Only the next ones: those written back to disk meanwhile would have to be fetched again.
-        """
-        end = min((self.map.tell() + _AHEAD) // mmap.PAGESIZE * mmap.PAGESIZE, self.size)
-        start = max(self._ready, self.map.tell() // mmap.PAGESIZE * mmap.PAGESIZE)
-        if _POPULATE_WRITE is not None and end > start:
-            with suppress(OSError):
-                self.map.madvise(_POPULATE_WRITE, start, end - start)
-        self._ready = end
-
-    def close(self, *, keep: bool = False) -> None:
-        self.map.close()
-        self._file.close()
-        if not keep:
-            self.path.unlink(missing_ok=True)
-
-
-def _allocate(file: IO[bytes], size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-        return
-    for _ in range(0, size, 1 << 20):
-        file.write(bytes(1 << 20))
-    file.flush()
 
 
 class Journal:
@@ -113,73 +46,150 @@ class Journal:
         self._max_segments = max(max_bytes // SEGMENT, 2)
         self._name = f"{owner}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._closed = False
-        self._number = 0
+        self._number = self._made = 0  # files in line so far, and all
         self._dropped = 0  # files already forgotten
+        self._synced = 0  # files before it survive the loss of power
+        self._full_until = 0.0
         folder.mkdir(parents=True, exist_ok=True)
         self._lock_path = folder / f"{self._name}.lock"
         self._lock_file = open(self._lock_path, "w", opener=private)  # noqa: SIM115
         if fcntl is not None:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._guard = threading.Lock()
-        self._spare: _Segment | None = self._new_segment()
-        self._segments: list[_Segment] = []
-        self._next_segment(0)
+        self._segments: list[Segment] = []
+        self._spare: Segment | None = None
+        self._reserve: Segment | None = None
+        try:
+            self._spare = self._new_segment(SEGMENT)
+            self._reserve = self._new_segment(SEGMENT // _RESERVED, is_reserve=True)
+        except OSError:
+            self.close(keep=False)
+            raise
+        self._next_segment()
+        self.prepare()
 
-    def _new_segment(self, at_least: int = 0) -> _Segment:
-        self._number += 1
-        size = max(SEGMENT, -(-(at_least + 64) // 4096) * 4096)
-        return _Segment(self.folder / f"{self._name}-{self._number:08d}.log", size)
+    @property
+    def has_room(self) -> bool:
+        """Whether anybody may `write`: who finds the file full still has the reserve."""
+        if self._reserve is None or not self._segments:
+            return False
+        return not self._segments[-1].is_reserve
 
-    def _next_segment(self, at_least: int) -> _Segment:
+    def _new_segment(self, size: int, *, is_reserve: bool = False) -> Segment:
+        self._made += 1
+        path = self.folder / f"{self._name}-next-{self._made}.log"
+        return Segment(path, size, is_reserve=is_reserve)
+
+    def _next_segment(self, frame: bytes = b"", *, begun: bool = False) -> None:
+        """Go on in the next file, which begins with this record."""
         with self._guard:
-            if self._closed or len(self._segments) >= self._max_segments:
+            if self._closed:
                 raise JournalFull
-            spare, self._spare = self._spare, None
-            if spare is None or at_least > spare.size - 64:
-                self._spare = spare
-                spare = self._new_segment(at_least)
-            self._segments.append(spare)
-            self.write = spare.map.write
+            segment = self._free_segment(len(frame) + START, begun=begun)
+            self._number += 1
+            segment.move(self.folder / f"{self._name}-{self._number:08d}.log")
+            # Written before anybody else can: a file may be just as large as its first record.
+            segment.map.write(frame)
+            self._segments.append(segment)
+            self.write = segment.map.write
+
+    def _free_segment(self, at_least: int, *, begun: bool) -> Segment:
+        try:
+            return self._ordinary_segment(at_least)
+        except (JournalFull, OSError):
+            reserve = self._reserve
+            if not begun or reserve is None or at_least > reserve.size:
+                raise
+            self._reserve = None
+            return reserve
+
+    def _ordinary_segment(self, at_least: int) -> Segment:
+        if self._in_line >= self._max_segments:
+            raise JournalFull
+        spare = self._spare
+        if spare is not None and at_least <= spare.size:
+            self._spare = None
             return spare
+        if time.monotonic() < self._full_until:
+            raise JournalFull
+        size = max(SEGMENT, -(-(at_least + 64) // 4096) * 4096)
+        try:
+            return self._new_segment(size)
+        except OSError:
+            self._full_until = time.monotonic() + _AGAIN
+            raise
+
+    @property
+    def _in_line(self) -> int:
+        return sum(not segment.is_reserve for segment in self._segments)
 
     def prepare(self) -> None:
-        """Make the next file and pages ready ahead of their need; called behind the callers."""
-        with self._guard:
+        """Make the next file and pages ready ahead of their need; called behind the callers.
+
+        On a full disk what is there has to do.
+        """
+        with self._guard, suppress(OSError):
             if self._segments:
                 self._segments[-1].make_ready()
-            if (
-                not self._closed
-                and self._spare is None
-                and len(self._segments) < self._max_segments
-            ):
-                self._spare = self._new_segment()
+            if self._closed:
+                return
+            if self._reserve is None:
+                self._reserve = self._new_segment(SEGMENT // _RESERVED, is_reserve=True)
+            if self._spare is None and self._in_line < self._max_segments:
+                self._spare = self._new_segment(SEGMENT)
 
     def abandon(self) -> None:
         """Close what a child inherited, and touch nothing of the parent's."""
         self._closed = True
-        for segment in (*self._segments, *filter(None, [self._spare])):
+        for segment in (*self._segments, *filter(None, [self._spare, self._reserve])):
             segment.close(keep=True)
-        self._segments, self._spare = [], None
+        self._segments, self._spare, self._reserve = [], None, None
         self._lock_file.close()
 
-    def append(self, kind: int, payload: bytes) -> None:
+    def append(self, kind: int, payload: bytes, *, begun: bool = False) -> None:
         """Write a record. Raises `JournalFull` or `OSError`; then nothing was written.
 
-        One caller at a time. On an ordinary day `write(framed(...))` does the same from any
-        thread: it is one call into C, which the interpreter does not interrupt.
+        One caller at a time. While it `has_room`, `write(framed(...))` does the same from any
+        thread: it is one call into C, which the interpreter does not interrupt. Who finds the
+        file full there says `begun`, and has the reserve where there is no room else.
         """
         frame = framed(kind, payload)
+        if not begun and self._segments and self._segments[-1].is_reserve:
+            self._next_segment(frame)
+            return
         try:
             self.write(frame)
         except ValueError:  # no room left in the file
-            self._next_segment(len(frame) + _START)
-            self.write(frame)
+            self._next_segment(frame, begun=begun)
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether so many bytes of records are within its bound."""
+        with self._guard:
+            left = (self._max_segments - self._in_line) * (SEGMENT - START)
+            if self._segments and not self._segments[-1].is_reserve:
+                left += self._segments[-1].room
+        return size <= left
+
+    def sync(self) -> None:
+        """Return when all that was written so far survives the loss of power; or `OSError`."""
+        with self._guard:
+            first = max(self._synced - self._dropped, 0)
+            segments, last = self._segments[first:], self._dropped + len(self._segments) - 1
+        for segment in segments:
+            segment.flush()
+        if hasattr(os, "O_DIRECTORY"):
+            place = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(place)
+            finally:
+                os.close(place)
+        self._synced = max(last, 0)
 
     def position(self) -> tuple[int, int]:
         """Where the next record will be: file number in line, offset."""
         with self._guard:
             if not self._segments:
-                return self._dropped, _START
+                return self._dropped, START
             return self._dropped + len(self._segments) - 1, self._segments[-1].map.tell()
 
     def read(self, position: tuple[int, int], limit: int) -> tuple[list[Record], tuple[int, int]]:
@@ -194,28 +204,47 @@ class Journal:
             is_last = number - dropped == len(segments) - 1
             end = segment.map.tell()
             while offset < end and len(records) < limit:
-                length, kind, _ = _FRAME.unpack_from(segment.map, offset)
+                length, kind, _ = FRAME.unpack_from(segment.map, offset)
                 records.append(Record(kind, segment.map[offset + 9 : offset + 9 + length]))
                 offset += 9 + length
             if offset < end or is_last:
                 break
-            number, offset = number + 1, _START
+            number, offset = number + 1, START
         return records, (number, offset)
 
-    def forget(self, position: tuple[int, int]) -> None:
-        """All before the position is stored: remove the files that only hold such records."""
+    def forget(self, position: tuple[int, int]) -> bool:
+        """All before the position is stored; returns whether that made room."""
+        forgotten = []
         with self._guard:
             while self._dropped < position[0] and len(self._segments) > 1:
-                self._segments.pop(0).close()
+                forgotten.append(self._segments.pop(0))
                 self._dropped += 1
+        for segment in forgotten:
+            self._let_go(segment)
+        return bool(forgotten)
+
+    def _let_go(self, segment: Segment) -> None:
+        """Remove its file, or use it again where the disk has no room for another one."""
+        self.prepare()
+        with self._guard:
+            if self._closed:
+                segment.close()
+            elif segment.is_reserve and self._reserve is None:
+                segment.renew()
+                self._reserve = segment
+            elif not segment.is_reserve and self._spare is None and segment.size == SEGMENT:
+                segment.renew()
+                self._spare = segment
+            else:
+                segment.close()
 
     def close(self, *, keep: bool) -> None:
         """Release; `keep` leaves the files for the next start to recover."""
         with self._guard:
             self._closed = True
-            if self._spare is not None:
-                self._spare.close(keep=False)
-                self._spare = None
+            for unused in filter(None, [self._spare, self._reserve]):
+                unused.close(keep=False)
+            self._spare = self._reserve = None
             for segment in self._segments:
                 segment.close(keep=keep)
             self._segments.clear()
@@ -235,31 +264,13 @@ class Orphan(NamedTuple):
     def records(self) -> Iterator[Record | None]:
         """Its records; None for the place where a file is damaged."""
         for path in self.files:
-            yield from _read_file(path)
+            yield from read_file(path)
 
     def remove(self) -> None:
         for path in self.files:
             path.unlink(missing_ok=True)
         self.lock.close()
         self.lock_path.unlink(missing_ok=True)
-
-
-def _read_file(path: Path) -> Iterator[Record | None]:
-    content = path.read_bytes()
-    if content[: len(_MAGIC)] != _MAGIC:
-        if content.strip(b"\0"):
-            yield None
-        return
-    offset = _START
-    while offset + 9 <= len(content):
-        length, kind, checksum = _FRAME.unpack_from(content, offset)
-        if length == 0:
-            if kind or checksum:
-                yield None
-            return
-        payload = content[offset + 9 : offset + 9 + length]
-        offset += 9 + length
-        yield Record(kind, payload) if _adler32(payload) == checksum else None
 
 
 def orphans(folder: Path, owner: str = "perfmon") -> Iterator[Orphan]:

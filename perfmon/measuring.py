@@ -257,7 +257,7 @@ class Measuring(Recording):
             except StorageError:
                 known = None
         if known is None:
-            lost = receipt.dropped == len(rows)
+            lost = receipt.dropped > 0  # which of several is not known: all may be told again
             said = ("dropped", _DROPPED) if lost else ("pending", _PENDING)
             return [OutcomeReceipt(row[_ID], *said) for row in rows]
         by_task: dict[str, list[Row]] = {}

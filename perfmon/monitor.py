@@ -123,8 +123,11 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         """Open storage and journal, and make what stands on them."""
         settings = self.config.monitor
         self.storage = open_storage(self.bus, settings.storage)
-        owner = journal_owner(settings.storage, self.storage)
-        before, self.recorder = self.recorder, Recorder(open_journal(settings, owner))
+        self._owner = journal_owner(settings.storage, self.storage)
+        before = self.recorder
+        self.recorder = Recorder(
+            open_journal(settings, self._owner), synced=settings.durability == "power"
+        )
         self._append_run = self.recorder.append_run
         window = Window(
             self.vocabulary, settings.retention_hours * HOUR, settings.max_runs_in_memory
@@ -162,7 +165,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         )  # fmt: skip
         self.intake.learn_agents()
         self.recorder.take_over(before)
-        self.intake.recover(owner)
+        self.intake.recover(self._owner)
+        before.close(keep=False)
 
     def _source_priority_of(self, agent_name: str) -> list[str]:
         return self.config.source_priority_of(agent_name)  # of today's, after a reload too
@@ -239,7 +243,9 @@ class PerformanceMonitor(Forking, Measuring, Watching):
 
     @property
     def _is_waiting(self) -> bool:
-        return not isinstance(self.intake, Sleeping) and self.intake.pending > 0
+        if isinstance(self.intake, Sleeping):
+            return len(self.recorder) > 0
+        return self.intake.pending > 0
 
     def _reopen(self) -> None:
         self._closed = False

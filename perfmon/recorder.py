@@ -6,6 +6,7 @@ and waits here for a fraction of a second.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,7 +17,10 @@ from typing import Any, NamedTuple
 import attrs
 import msgspec
 
-from perfmon.journal import Journal, JournalFull, Record, framed
+from perfmon.journal import Journal, JournalFull
+from perfmon.segments import Record, framed
+
+_log = logging.getLogger("perfmon")
 
 RUN, MEASUREMENT = 1, 2
 # Rows of which memory has no copy, to be read back.
@@ -28,6 +32,9 @@ _AT_ONCE = 8_000
 _PATIENCE = 0.1  # seconds a caller waits for room before its run is dropped and counted
 # Seconds after a drop in which nobody waits, unless room is made: the host is not to crawl.
 _IMPATIENCE = 1.0
+
+# A larger row takes its turn under the lock: those that meet a full file at once share the reserve.
+_SMALL = 2_048
 
 _framed = framed
 _encode = msgspec.msgpack.Encoder().encode
@@ -85,10 +92,15 @@ class Bulk:
         self.stored = False
         self.settle(accepted=rows, duplicates=0)
 
+    def drop(self, rows: int) -> None:
+        """These rows were not recorded."""
+        self.stored = False
+        self.settle(accepted=0, duplicates=0, dropped=rows)
+
     def refuse(self) -> int:
         """There is no room; what is left of it was not recorded. Returns how many rows."""
-        refused, self.stored = self.waiting, False
-        self.settle(accepted=0, duplicates=0, dropped=refused)
+        refused = self.waiting
+        self.drop(refused)
         return refused
 
 
@@ -104,14 +116,25 @@ class Drained(NamedTuple):
 class Recorder:
     """Takes from any thread, gives to one.
 
+    With a journal a row is recorded when it is there, and not before: where the journal has no
+    room, its caller waits a moment, and then the row is dropped and counted.
+
     Attributes:
         wake: set when something is pending.
         dropped: rows refused for want of room, or after the end.
         drained: rows given away so far.
+
+    Args:
+        journal: what outlives the process; None where memory is enough.
+        max_pending: how many rows of a kind may wait in memory.
+        synced: whether rows that are held have to survive the loss of power, too.
     """
 
-    def __init__(self, journal: Journal | None, max_pending: int = MAX_PENDING) -> None:
+    def __init__(
+        self, journal: Journal | None, max_pending: int = MAX_PENDING, *, synced: bool = False
+    ) -> None:
         self.journal = journal
+        self._synced = synced
         self.dropped = 0
         self.drained = 0
         self.wake = threading.Event()
@@ -130,6 +153,9 @@ class Recorder:
         self._ahead: tuple[tuple[int, int], int, int] | None = None
         self._closed = False
         self._patient_from = 0.0
+        # Whether rows take their turn under the lock: it is closed, spilled, or the journal full.
+        self._slow = False
+        self._review()
 
     def __len__(self) -> int:
         """Rows pending, in memory or spilled to the journal."""
@@ -147,41 +173,51 @@ class Recorder:
 
     def append_run(self, row: Row) -> None:
         """Record a run. Returns at once, or waits a moment for room and else drops it."""
-        if self._closed or self._spilled or len(self._runs) >= self._max_pending:
+        if self._slow or len(self._runs) >= self._max_pending:
             self._append(RUN, row, self._deadline())
-        else:
-            # First the queue: what is stored and still gets journaled is only known twice, but
-            # what was forgotten with its file and is stored later would be lost by a kill.
+        elif self.journal is None:
             self._runs.append(row)
-            if self.journal is not None:
-                payload = _encode(row)
+        else:
+            payload = _encode(row)
+            if len(payload) > _SMALL:
+                self._append(RUN, row, self._deadline())
+            else:
+                # First the queue: what is stored and still gets journaled is only known twice,
+                # but what was forgotten with its file and is stored later would be lost by a kill.
+                self._runs.append(row)
                 try:
                     self.journal.write(_framed(RUN, payload))
                 except ValueError:  # the file is full
-                    self._journal(RUN, payload)
+                    self._go_on(row, payload)
         if not self.wake.is_set():
             self.wake.set()
 
-    def _journal(self, kind: int, payload: bytes) -> None:
-        """Write into the next file; where there is none, the row is in memory only."""
-        with self.lock, suppress(JournalFull, OSError):
-            if self.journal is not None:
-                self.journal.append(kind, payload)
+    def _go_on(self, row: Row, payload: bytes) -> None:
+        """Write a run that is in the queue already into the next file, or into the reserve."""
+        assert self.journal is not None
+        with self.lock:
+            try:
+                self.journal.append(RUN, payload, begun=True)
+            except (JournalFull, OSError):
+                # Closed, or more callers at once than the reserve is for.
+                with suppress(ValueError):
+                    self._runs.remove(row)
+                    self.dropped += 1
+            self._review()
 
     def append_measurement(self, row: Row) -> None:
         """The same for a measurement."""
-        if self._closed or self._spilled or len(self._measurements) >= self._max_pending:
+        if self._slow or self.journal is not None or len(self._measurements) >= self._max_pending:
             self._append(MEASUREMENT, row, self._deadline())
         else:
             self._measurements.append(row)
-            if self.journal is not None:
-                payload = _encode(row)
-                try:
-                    self.journal.write(_framed(MEASUREMENT, payload))
-                except ValueError:  # the file is full
-                    self._journal(MEASUREMENT, payload)
         if not self.wake.is_set():
             self.wake.set()
+
+    def _review(self) -> None:
+        """See whether rows have to take their turn."""
+        full = self.journal is not None and not self.journal.has_room
+        self._slow = self._closed or bool(self._spilled) or full
 
     def append_many(self, runs: Iterable[Row], measurements: Iterable[Row]) -> int:
         """The same for many, with one moment's patience for all; returns how many were dropped."""
@@ -207,15 +243,37 @@ class Recorder:
             bulks, self._bulks, self._bulk_rows = self._bulks, [], 0
             self.dropped += sum(bulk.refuse() for bulk in bulks)
 
-    def hold(self, runs: Sequence[Row], measurements: Sequence[Row]) -> None:
-        """Make rows that wait in memory survive the process, as far as the journal has room."""
+    def hold(self, runs: Sequence[Row], measurements: Sequence[Row]) -> bool:
+        """Make rows that wait in memory as durable as configured; or nothing of them, and False."""
         if self.journal is None:
-            return
-        with self.lock, suppress(JournalFull, OSError):
-            for row in runs:
-                self.journal.append(RUN, _encode(row))
-            for row in measurements:
-                self.journal.append(MEASUREMENT, _encode(row))
+            return True
+        payloads = [(RUN, _encode(row)) for row in runs]
+        payloads += [(MEASUREMENT, _encode(row)) for row in measurements]
+        try:
+            with self.lock:
+                if not self.journal.has_room_for(sum(len(_framed(*one)) for one in payloads)):
+                    return False
+                for kind, payload in payloads:
+                    self.journal.append(kind, payload)
+                self._review()
+            if self._synced:
+                self.journal.sync()
+        except (JournalFull, OSError):
+            return False
+        return True
+
+    def forget(self, position: tuple[int, int]) -> None:
+        """All that was given away before this position of the journal is stored."""
+        if self.journal is not None and self.journal.forget(position):
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """It is worth waiting again, and for those who do the wait is over."""
+        with self.lock:
+            self._review()
+            self._patient_from = 0.0
+        with self.room:
+            self.room.notify_all()
 
     def _append(self, kind: int, row: Row, deadline: float) -> bool:
         payload = None if self.journal is None else _encode(row)
@@ -242,24 +300,33 @@ class Recorder:
         with self.lock:
             if self._closed:
                 return False
-            if not self._spilled and len(queue) < self._max_pending:
-                queue.append(row)
-                if self.journal is not None and payload is not None:
-                    with suppress(JournalFull, OSError):
-                        self.journal.append(kind, payload)
-                return True
-            return payload is not None and self._spill(kind, payload)
+            if self._spilled or len(queue) >= self._max_pending:
+                return payload is not None and self._spill(kind, payload)
+            if payload is not None and not self._journal(kind, payload):
+                return False
+            queue.append(row)
+            return True
+
+    def _journal(self, kind: int, payload: bytes) -> bool:
+        """Whether the journal has it now."""
+        assert self.journal is not None
+        try:
+            self.journal.append(kind, payload)
+        except (JournalFull, OSError):
+            return False
+        finally:
+            self._review()
+        return True
 
     def _spill(self, kind: int, payload: bytes) -> bool:
         """Leave a row on disk only, to be read back when memory has room."""
         assert self.journal is not None
         position = self._spilled_from if self._spilled else self.journal.position()
-        try:
-            self.journal.append(SPILLED_RUN if kind == RUN else SPILLED_MEASUREMENT, payload)
-        except (JournalFull, OSError):
+        if not self._journal(SPILLED_RUN if kind == RUN else SPILLED_MEASUREMENT, payload):
             return False
         self._spilled_from = position
         self._spilled += 1
+        self._slow = True
         return True
 
     def drain(self, *, with_bulks: bool = True) -> Drained:
@@ -269,7 +336,9 @@ class Recorder:
                 drained = self._taken(with_bulks=with_bulks)
                 self.drained += len(drained.runs) + len(drained.measurements)
                 self.drained += sum(bulk.waiting for bulk in drained.bulks)
-                self._patient_from = 0.0  # somebody makes room: it is worth waiting again
+                self._review()
+                if drained.runs or drained.measurements:
+                    self._patient_from = 0.0  # somebody makes room: it is worth waiting again
                 end = None
                 if self.journal is not None and self._spilled and not any(drained[:3]):
                     end = self.journal.position()
@@ -318,8 +387,17 @@ class Recorder:
         with self.lock:
             self._spilled -= len(runs) + len(measurements)
             self._spilled_from = after
+            self._review()
             self.drained += len(runs) + len(measurements)
         return Drained(runs, measurements, [], min(after, end))
+
+    def begin(self, journal: Journal | None) -> None:
+        """Have a journal from now on, with what is here in it."""
+        with self.lock:
+            self.journal = journal
+            self._review()
+        if not self.hold(list(self._runs), list(self._measurements)):
+            _log.warning("the journal has no room for what was recorded before: it is in memory")
 
     def take_over(self, before: Recorder) -> None:
         """Go on with the accounts of the recorder before, and with what it still holds."""
@@ -340,7 +418,7 @@ class Recorder:
     def shut(self) -> None:
         """Take nothing more: what is recorded from now on is dropped and counted."""
         with self.lock:
-            self._closed = True
+            self._closed = self._slow = True
         with self.room:
             self.room.notify_all()
 

@@ -81,8 +81,8 @@ class Storage(AlertStorage, Protocol):
     Times are UTC microseconds; ranges are [since, until).
     Sharing: `shared` says whether other processes may store there at the same time.
     Errors: `StorageError`; a failed `store` has changed nothing, or all of it, where only the
-    answer was lost. Repeated with the same batch (its `token`) it then returns what the lost
-    answer said, and changes nothing more.
+    answer was lost (the error is `in_doubt`). Repeated with the same batch (its `token`) it then
+    returns what the lost answer said, and changes nothing more.
     """
 
     @property

@@ -26,6 +26,13 @@ class Attempt:
         self._batch = batch
         self._halves: list[Attempt] = []
         self._done: tuple[Stored, Stored] | None = None
+        self._in_doubt = False
+
+    @property
+    def may_be_stored(self) -> bool:
+        """Whether storage has something of it, or whether that is not known."""
+        parts = any(half.may_be_stored for half in self._halves)
+        return self._in_doubt or self._done is not None or parts
 
     def store(self, store: Store) -> tuple[Stored, Stored]:
         """Which rows were new, and which storage cannot take.
@@ -42,7 +49,8 @@ class Attempt:
         if not self._halves:
             try:
                 return store(self._batch), none
-            except StorageError:
+            except StorageError as problem:
+                self._in_doubt |= problem.in_doubt
                 raise
             except Exception:
                 if len(self._batch) == 1:

@@ -45,8 +45,7 @@ class Share:
 
     def drop(self) -> None:
         """Tell the bulk that these rows were not recorded."""
-        self.bulk.stored = False
-        self.bulk.settle(accepted=0, duplicates=0, dropped=len(self))
+        self.bulk.drop(len(self))
 
 
 @attrs.define(eq=False)

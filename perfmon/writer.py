@@ -14,6 +14,7 @@ _log = logging.getLogger("perfmon")
 _LINGER = 0.2  # seconds: what comes within them shares a transaction
 _IDLE = 1.0
 _LONGEST_WAIT = 5.0
+_LOG_DROPPED_EVERY = 60.0
 
 
 class Writer:
@@ -25,6 +26,8 @@ class Writer:
     def __init__(self, intake: Intake, chores: Callable[[], None]) -> None:
         self._intake = intake
         self._chores = chores
+        self._dropped = intake.recorder.dropped + intake.counts.dropped
+        self._log_dropped_from = 0.0
         self._urgent = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perfmon-writer", daemon=True)
@@ -63,6 +66,7 @@ class Writer:
             wait = self._round(wait)
             if len(self._intake.recorder):
                 wake.set()
+            self._log_dropped()
             if time.monotonic() >= next_chores:
                 self._guarded(self._chores)
                 next_chores = time.monotonic() + _IDLE
@@ -89,6 +93,17 @@ class Writer:
             _log.exception("the writer met a bug; it goes on")
             return _LONGEST_WAIT
         return 0.0
+
+    def _log_dropped(self) -> None:
+        """Once a minute at most, since overload comes in thousands."""
+        new = self._intake.recorder.dropped + self._intake.counts.dropped - self._dropped
+        if new > 0 and time.monotonic() >= self._log_dropped_from:
+            self._dropped += new
+            self._log_dropped_from = time.monotonic() + _LOG_DROPPED_EVERY
+            _log.warning(
+                "%d runs and measurements were dropped: there is no room for them in %s", new,
+                "memory" if self._intake.recorder.journal is None else "the journal",
+            )  # fmt: skip
 
     @staticmethod
     def _guarded(chores: Callable[[], None]) -> None:

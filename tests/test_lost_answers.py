@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from losing import LostAnswers
 from perfmon_sql import open_storage
 
 from benchmarks.reliability.proxy import PostgresProxy
@@ -19,29 +20,6 @@ from perfmon.window.batch import Batch
 from perfmon.window.vocabulary import Vocabulary
 
 ROUNDS, EACH = 4, 25
-
-
-class LostAnswers:
-    """Loses the answers to the next commits of a SQLite database."""
-
-    def __init__(self, database: Any) -> None:
-        self.to_lose = self.spared = self.lost = 0
-        self._writing = database.writing
-        database.writing = self._losing
-
-    def lose_answers(self, commits: int, *, after: int = 0) -> None:
-        self.to_lose, self.spared = commits, after
-
-    @contextlib.contextmanager
-    def _losing(self) -> Any:
-        with self._writing() as connection:
-            yield connection
-        if self.spared:
-            self.spared -= 1
-        elif self.to_lose:
-            self.to_lose -= 1
-            self.lost += 1
-            raise StorageError("the answer was lost")
 
 
 def wait_for(condition: Callable[[], Any]) -> None:

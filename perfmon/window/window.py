@@ -138,7 +138,10 @@ class Window:
 
     def retract(self, where: Receipted, batch: Batch, runs: Mask, measurements: Mask) -> None:
         """Take back the rows of these masks, which storage already had."""
+        # What was forgotten since then is not there to be taken back.
+        runs = runs & (batch.times[0] >= self._expired)
         runs &= np.isin(np.arange(len(runs)), where.runs_kept)
+        measurements = measurements & (batch.times[1] >= self._expired)
         measurements &= np.isin(np.arange(len(measurements)), where.measurements_kept)
         for held, columns, kept, first, gone in (
             (self._runs, batch.run_columns, where.runs_kept, where.runs_first, runs),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, Stored
+from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, StorageError, Stored
 from perfmon_sql.alerting import SqlAlerts
 from perfmon_sql.cells import OpenCells, read_packed
 from perfmon_sql.commits import Commits
@@ -56,17 +56,22 @@ class SqlStorage(SqlAlerts):
 
     def store(self, batch: Batch) -> Stored:
         for attempt in range(1, TRIES + 1):
+            committing = False
             try:
                 with self._database.writing() as connection:
                     stored = self._commits.earlier(connection, batch)
                     if stored is None:
                         stored = self._stored(connection, batch)
                         self._commits.note(connection, batch, stored)
+                    committing = True
             except BaseException as problem:
                 # Their numbers were given in the transaction that was rolled back.
                 self._numbers.forget()
                 self._open_cells.forget()
-                self._commits.doubt(batch)
+                if committing:
+                    self._commits.doubt(batch)
+                    if isinstance(problem, StorageError):
+                        problem.in_doubt = True
                 if attempt == TRIES or not self._database.worth_repeating(problem):
                     raise
             else:
