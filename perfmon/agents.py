@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from perfmon.errors import PerfmonError
+from perfmon.metering import STEPS, THREAD, Measured, Meter
 
 # What an agent may say about its own run, beside its output.
 REPLY_FIELDS = (
@@ -90,7 +91,8 @@ class Ending:
     value: Any = None
     problem: BaseException | None = None
     duration_ms: float = 0.0
-    cpu_ms: float | None = None
+    cpu_ms: Measured | None = None
+    memory_mb: Measured | None = None
 
     @property
     def timed_out(self) -> bool:
@@ -145,30 +147,37 @@ Caller = Callable[[Agent, Callable[[], Any]], Awaitable[Ending]]
 
 def measured(call: Callable[[], Any]) -> Ending:
     """Call here and now; whatever is raised is part of the ending."""
-    started, cpu = time.perf_counter(), time.thread_time()
+    meter = Meter(THREAD).begin()
     value, problem = None, None
+    token = meter.enter()
     try:
         value = call()
     except BaseException as raised:
         problem = raised
-    took = (time.perf_counter() - started) * 1000
-    return Ending(value, problem, took, (time.thread_time() - cpu) * 1000)
+    meter.leave(token)
+    return _ended(meter, value, problem)
+
+
+def _ended(meter: Meter, value: Any, problem: BaseException | None) -> Ending:
+    meter.end()
+    return Ending(value, problem, meter.duration * 1000, meter.cpu_ms, meter.memory_mb)
 
 
 async def measured_async(value: Awaitable[Any], limit: float | None) -> Ending:
     """Await within a time limit in seconds; whatever is raised is part of the ending."""
-    started = time.perf_counter()
+    meter = Meter(STEPS if inspect.iscoroutine(value) else None).begin()
     result, problem = None, None
+    token = meter.enter()
     try:
         # Not `wait_for`, which before Python 3.12 may swallow its caller's cancellation.
         async with asyncio.timeout(limit):
-            result = await value
+            result = await (meter.steps(value) if inspect.iscoroutine(value) else value)
     except BaseException as raised:
         problem = raised
-    took = (time.perf_counter() - started) * 1000
+    meter.leave(token)
     if isinstance(problem, TimeoutError) and not str(problem) and limit is not None:
         problem = _too_late(limit)
-    return Ending(result, problem, took)
+    return _ended(meter, result, problem)
 
 
 def in_thread(call: Callable[[], Any]) -> Future[Ending]:
@@ -202,4 +211,16 @@ def _too_late(limit: float) -> TimeoutError:
 
 def joined(first: Ending, rest: Ending) -> Ending:
     """A call that returned an awaitable, and what came of awaiting it."""
-    return attrs.evolve(rest, duration_ms=first.duration_ms + rest.duration_ms)
+    return attrs.evolve(
+        rest,
+        duration_ms=first.duration_ms + rest.duration_ms,
+        cpu_ms=_both(first.cpu_ms, rest.cpu_ms),
+        memory_mb=_both(first.memory_mb, rest.memory_mb),
+    )
+
+
+def _both(first: Measured | None, rest: Measured | None) -> Measured | None:
+    """Known where both are."""
+    if first is None or rest is None:
+        return None
+    return Measured(first.amount + rest.amount, rest.source)

@@ -31,6 +31,7 @@ from perfmon.recorder import (
 )
 from perfmon.records import AgentRun
 from perfmon.roles import KnownAgent, Storage, Stored
+from perfmon.tracking import record_left
 from perfmon.waiting import Share, Waiting
 from perfmon.window.batch import Batch
 from perfmon.window.seen import Seen
@@ -117,6 +118,7 @@ class Intake:
 
         Bulks may be left to the writer: their callers wait, nothing of them is recorded yet.
         """
+        record_left()
         in_hand = self.recorder.has_rows() or self._taking_rows
         if not in_hand and not (with_bulks and len(self.recorder)):
             return
@@ -129,6 +131,7 @@ class Intake:
 
     def take_some(self) -> None:
         """Bring in a part, about as much as goes into a transaction."""
+        record_left()
         with self.taking:
             self._take_once(with_bulks=True)
 

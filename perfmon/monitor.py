@@ -39,6 +39,7 @@ from perfmon.reloading import greet_plugins, prepared, replace_plugins
 from perfmon.roles import Clock
 from perfmon.scoring import Scoring
 from perfmon.sections import MonitorTable
+from perfmon.tracking import record_left
 from perfmon.watching import Watching
 from perfmon.window.cells import HOUR
 from perfmon.window.recent import CHUNK
@@ -204,6 +205,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         """
         if self._closed:
             return
+        record_left()
         self._closed = True
         if isinstance(self.intake, Sleeping):
             self._wake_if_recorded()
@@ -333,6 +335,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             StorageError: it is not, after `timeout` seconds (None: as long as it takes).
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        record_left()
         writer = self._writer
         if writer is None or not writer.is_alive:
             self.store_now(deadline)

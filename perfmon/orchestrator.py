@@ -26,7 +26,7 @@ from perfmon.errors import InvalidRun, PerfmonError
 from perfmon.ids import new_id
 from perfmon.monitor import PerformanceMonitor
 from perfmon.records import AgentRun
-from perfmon.tracking import resident_mb
+from perfmon.tracking import with_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -233,7 +233,7 @@ class _Orchestration:
             self.monitor.hook.run_started(**{key: fields[key] for key in began})
         ending = await self.call(agent, agent.bound(self.task, context))
         if self.monitor is not None:
-            run = _run({**fields, "retries": attempt, "memory_mb": resident_mb()}, ending)
+            run = _run({**fields, "retries": attempt}, ending)
             self.monitor.hook.run_finished(run=run)
         return ending
 
@@ -254,10 +254,16 @@ def _run(fields: dict[str, Any], ending: Ending) -> AgentRun:
         **fields,
         "status": ending.status,
         "duration_ms": ending.duration_ms,
-        "cpu_ms": ending.cpu_ms,
         "timed_out": ending.timed_out,
     }
     said = ending.details
+    taken = {"cpu_ms": ending.cpu_ms, "memory_mb": ending.memory_mb}
+    found = {name: one for name, one in taken.items() if one is not None and name not in said}
+    seen |= {name: one.amount for name, one in found.items()}
+    fields["metadata"] = with_sources(
+        fields["metadata"], {name: one.source for name, one in found.items()}
+    )
+    seen["metadata"] = fields["metadata"]
     with suppress(TypeError):
         said["metadata"] = {**fields["metadata"], **said.get("metadata", {})}
     try:

@@ -29,6 +29,7 @@ from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
 from perfmon.in_flight import InFlight
 from perfmon.intake import Intake
+from perfmon.metering import counted
 from perfmon.recorder import Bulk, Recorder, Row
 from perfmon.records import (
     AgentRun,
@@ -37,7 +38,8 @@ from perfmon.records import (
     Rejection,
 )
 from perfmon.roles import Storage
-from perfmon.tracking import TrackedRun, Wrapped, watched
+from perfmon.tracking import Home, TrackedRun
+from perfmon.wrapping import Wrapped, watched
 from perfmon.writer import Writer
 
 _MAX_KNOWN = 20_000
@@ -384,17 +386,37 @@ class Recording(ABC):
     def track(self, agent_name: str, agent_type: str | None = None, **fields: Any) -> TrackedRun:
         """A block that is a run: `with monitor.track("planner", "react") as run: ...`.
 
-        Also `async with`. Records duration, CPU, memory and the exception's class, and never
-        raises into the host nor swallows its exceptions.
+        Also `async with`. Records duration, the exception's class, and the CPU time and memory
+        that the run itself took, as far as that can be known; see `TrackedRun`. Never raises into
+        the host nor swallows its exceptions.
         """
         return TrackedRun(
-            self.record_agent_run, {"agent_name": agent_name, "agent_type": agent_type, **fields}
+            self._home, {"agent_name": agent_name, "agent_type": agent_type, **fields}
         )
+
+    @property
+    def _home(self) -> Home:
+        return Home(self.record_agent_run, self.now_us, self._flying.__len__)
 
     def watch(
         self, agent_name: str, agent_type: str | None = None, **fields: Any
     ) -> Callable[[Wrapped], Wrapped]:
-        """A decorator: each call of the function, sync or async, is a run."""
-        return lambda function: watched(
-            lambda: self.track(agent_name, agent_type, **fields), function
-        )
+        """A decorator: each call of a function, method, class or callable object is a run.
+
+        It lasts until what the call returned has ended: a coroutine, future or other awaitable, a
+        generator or stream (also as an attribute of a response, or one of several in a tuple, list
+        or dictionary), or what is only there to be entered by `with`. `TrackedRun` says how those
+        end that nobody awaited, or that were closed or dropped before their end. Files, and what
+        hands out its stream by a method, end when they are returned.
+        """
+        return lambda target: watched(lambda: self.track(agent_name, agent_type, **fields), target)
+
+    def counted(self, work: Any) -> Any:
+        """Work of the run that is under way here, for another thread or task: its CPU time counts.
+
+        Takes a function, `pool.submit(monitor.counted(function), ...)`, or a coroutine,
+        `asyncio.create_task(monitor.counted(coroutine))`, and returns the same for use in its
+        stead. Where work that was counted so has not ended with its run, the run's CPU time is
+        unknown; other threads are noticed, and leave it unknown, only while no other run is open.
+        """
+        return counted(work)

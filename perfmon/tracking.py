@@ -1,48 +1,57 @@
-"""Recording a run by running it: `with monitor.track(...)` and `@monitor.watch(...)`."""
+"""A run that is recorded by running it: what was set on it, and what was measured."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
 import os
 import sys
-import time
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 from perfmon.checks import RUN_FIELDS, checked_run
-from perfmon.errors import InvalidRun, PerfmonError
+from perfmon.errors import InvalidRun, PerfmonError, spelled
 from perfmon.ids import new_id
+from perfmon.limits import did_you_mean
+from perfmon.metering import THREAD, Meter
 
 _log = logging.getLogger("perfmon")
-Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 Record = Callable[..., None]
 _KNOWN = frozenset(RUN_FIELDS)
 _NEEDED = ("run_id", "agent_name", "status")
+_MOST_STRANGE = 1_000
+MEASURED = "measured"
+"""The key of a run's metadata that says where its measured amounts come from."""
 
 
-def resident_mb() -> float | None:
-    """The process's resident memory in MiB now (its peak where the system only tells that)."""
-    with suppress(OSError, ValueError, IndexError), open("/proc/self/statm", "rb") as file:  # noqa: PTH123
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    with suppress(ImportError, OSError):
-        import resource
+class Home(NamedTuple):
+    """Where runs are recorded: how, what the time is there, and how many are open beside these."""
 
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**20 if sys.platform == "darwin" else 2**10)
-    return None
+    record: Record
+    now_us: Callable[[], int]
+    others: Callable[[], int] | None = None
 
 
 class TrackedRun:
-    """A run under way. What is set on it is recorded when its block ends.
+    """A run under way. What is set on it is recorded when it ends.
 
     Attributes are those of `record_agent_run`: `tokens_used`, `cost`, `quality_score`,
-    `metadata`, ... Unless set, `status` is `success`, `failure` where the block raised, and
-    `partial` where it is part of a generator that was closed before its end.
+    `metadata`, ... Unless set, `status` is
+
+    - `success` where the block, or what the call returned, came to its end;
+    - `failure` where it raised, with the exception's class as `error_type`; a task or coroutine
+      that was cancelled is one, too (`CancelledError`);
+    - `partial` where it began and was left: a generator or stream that was closed or dropped
+      before its end, or what a call returned and nobody awaited or read.
+
+    A coroutine or generator *function* of which no step was ever asked for did nothing, and is no
+    run. Unless set, `cpu_ms` and `memory_mb` are what the run itself took, where that can be known
+    (see `perfmon.metering`); `metadata["measured"]` says where they come from: `growth`, `thread`,
+    `steps` or `counted`.
     """
 
     agent_name: str
@@ -65,37 +74,59 @@ class TrackedRun:
     timestamp: datetime | float | None
     metadata: Mapping[str, Any] | None
 
-    def __init__(self, record: Record, fields: dict[str, Any]) -> None:
+    def __init__(self, home: Home, fields: dict[str, Any]) -> None:
+        self._open: list[bool] = []  # one token while it is under way, taken by who ends it
+        self._home = home
         self.run_id: str = fields.pop("run_id", None) or new_id()
         self.status: str | None = None
         self.timed_out = False
         self.error_type: str | None = None
-        self.__dict__.update(fields)
-        self._record = record
-        self._started = 0.0
-        self._cpu: float | None = None
+        self.__dict__.update({str(name): value for name, value in fields.items()})
 
-    def _begin(self, *, own_thread: bool) -> None:
-        # Of an async block the thread's CPU time is everybody's.
-        self._cpu = time.thread_time() if own_thread else None
-        self._started = time.perf_counter()
+    def _begin(self, cpu: str | None) -> Meter:
+        self._process = os.getpid()
+        self._meter = Meter(cpu, self._home.others).begin()
+        self._open.append(True)
+        return self._meter
 
     def _finish(self, problem: BaseException | None) -> None:
         # The host's own work is never disturbed by what it told us about it.
         try:
-            self._record(**_mended(self._told(problem)))
-        except PerfmonError as refused:
-            _log.warning("a tracked run was not recorded: %s", refused)
+            self._open.pop()
+        except IndexError:
+            return  # it has ended before
+        try:
+            told = self._told(problem)
+            if isinstance(problem, GeneratorExit):
+                self._leave(told)
+            else:
+                _record(self._home.record, told)
         except Exception:
             _log.exception("a tracked run was not recorded")
 
+    def _leave(self, told: dict[str, Any]) -> None:
+        """Record it a little later: where this is called by the collector, locks may be held."""
+        if told.get("timestamp") is None:
+            told["timestamp"] = self._home.now_us() / 1e6
+        _left.append((self._home.record, told))
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            if self._open and self._process == os.getpid() and not sys.is_finalizing():
+                self._finish(GeneratorExit())
+
     def _told(self, problem: BaseException | None) -> dict[str, Any]:
         """What was set on the run, and what was measured where it was not."""
+        meter = self._meter
+        meter.end()
         fields = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        fields.setdefault("duration_ms", (time.perf_counter() - self._started) * 1000)
-        if self._cpu is not None:
-            fields.setdefault("cpu_ms", max(time.thread_time() - self._cpu, 0.0) * 1000)
-        fields.setdefault("memory_mb", resident_mb())
+        fields.setdefault("duration_ms", meter.duration * 1000)
+        sources = {}
+        for name in ("cpu_ms", "memory_mb"):
+            found = getattr(meter, name)
+            if found is not None and fields.setdefault(name, found.amount) is found.amount:
+                sources[name] = found.source
+        fields["metadata"] = with_sources(fields.get("metadata"), sources)
         if isinstance(problem, GeneratorExit):
             # Whoever asked for the items has enough of them: no error, and not all of the work.
             fields["status"] = self.status or "partial"
@@ -108,7 +139,7 @@ class TrackedRun:
         return fields
 
     def __enter__(self) -> Self:
-        self._begin(own_thread=True)
+        self._entered = self._begin(THREAD).enter()
         return self
 
     def __exit__(
@@ -117,10 +148,12 @@ class TrackedRun:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._meter.leave(self._entered)
         self._finish(problem)
 
     async def __aenter__(self) -> Self:
-        self._begin(own_thread=False)
+        # Of an async block the thread's CPU time is everybody's.
+        self._entered = self._begin(None).enter()
         return self
 
     async def __aexit__(
@@ -129,14 +162,107 @@ class TrackedRun:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._meter.leave(self._entered)
         self._finish(problem)
+
+
+class _All:
+    """The parts of a run: which are open, and how others ended that did not end well."""
+
+    __slots__ = ("open", "problems")
+
+    def __init__(self) -> None:
+        self.open: set[int] = set()
+        self.problems: list[BaseException] = []
+
+
+class Part:
+    """What a run lasts as long as: it ends when all of its parts have; dropped, one was left.
+
+    Attributes:
+        run: the run.
+        value: what is followed, where nobody else holds it.
+    """
+
+    __slots__ = ("_all", "_over", "run", "value")
+
+    def __init__(self, run: TrackedRun, value: Any = None, *, beside: Part | None = None) -> None:
+        self.run = run
+        self.value = value
+        self._over = False
+        self._all: _All = _All() if beside is None else beside._all  # noqa: SLF001 - of its own kind
+        self._all.open.add(id(self))
+
+    @property
+    def meter(self) -> Meter:
+        return self.run._meter  # noqa: SLF001 - a run's own part
+
+    def end(self, problem: BaseException | None = None) -> None:
+        """It came to its end, or to a bad one."""
+        if self._over:
+            return
+        self._over = True
+        every = self._all
+        if problem is not None:
+            every.problems.append(problem)
+        every.open.discard(id(self))
+        if not every.open:
+            worst = sorted(every.problems, key=lambda one: isinstance(one, GeneratorExit))
+            every.problems.clear()
+            self.run._finish(worst[0] if worst else None)  # noqa: SLF001 - a run's own part
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            if not self._over and self.run._process == os.getpid():  # noqa: SLF001
+                # It never began; that it was never awaited is said once, of what the host had.
+                close = getattr(self.value, "close", None)
+                if hasattr(self.value, "cr_frame") and close is not None:
+                    close()
+                self.end(GeneratorExit())
+
+
+_left: deque[tuple[Record, dict[str, Any]]] = deque()
+
+
+def record_left() -> None:
+    """Record the runs that were left, by closing or dropping what they were in the midst of."""
+    while _left:
+        with suppress(IndexError):  # somebody else takes them, too
+            record, told = _left.popleft()
+            try:
+                _record(record, told)
+            except Exception:
+                _log.exception("a tracked run was not recorded")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_left.clear)  # the parent records them
+
+
+def _record(record: Record, told: dict[str, Any]) -> None:
+    try:
+        record(**_mended(told))
+    except PerfmonError as refused:
+        _log.warning("a tracked run was not recorded: %s", refused)
+
+
+def with_sources(metadata: Any, sources: dict[str, str]) -> Any:
+    """The metadata with where amounts come from, unless there is something else under that key."""
+    if not sources:
+        return metadata
+    with suppress(Exception):  # the caller's own objects may raise anything
+        if metadata is None:
+            return {MEASURED: sources}
+        if isinstance(metadata, Mapping) and MEASURED not in metadata:
+            return {**metadata, MEASURED: sources}
+    return metadata
 
 
 def _mended(fields: dict[str, Any]) -> dict[str, Any]:
     """Without what a run cannot have: strange names go to the metadata, bad values are left out."""
     strange = {name: fields.pop(name) for name in set(fields) - _KNOWN}
     if strange:
-        _log.warning("a tracked run has no %s: kept in its metadata", ", ".join(sorted(strange)))
+        _say_once(strange)
         given = fields.get("metadata")
         if given is not None and not isinstance(given, Mapping):
             given = {"metadata": given}
@@ -155,52 +281,19 @@ def _mended(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def watched(make: Callable[[], TrackedRun], function: Wrapped) -> Wrapped:
-    """The function, each call of it a tracked run; of a generator, each iteration over it."""
-    if inspect.isasyncgenfunction(function):
+_said: set[str] = set()
+_saying = threading.Lock()
 
-        @functools.wraps(function)
-        async def watching_items_async(*args: Any, **kwargs: Any) -> Any:
-            async with make(), aclosing(function(*args, **kwargs)) as items:
-                # What `yield from` does, which async generators have not.
-                step = anext(items)
-                while True:
-                    try:
-                        item = await step
-                    except StopAsyncIteration:
-                        return
-                    try:
-                        step = items.asend((yield item))
-                    except GeneratorExit:
-                        raise
-                    except BaseException as problem:
-                        step = items.athrow(problem)
 
-        return watching_items_async  # type: ignore[return-value]
-
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def watching_items(*args: Any, **kwargs: Any) -> Any:
-            with make() as run:
-                # Between two items the thread works for whoever asked for them.
-                run.cpu_ms = None
-                return (yield from function(*args, **kwargs))
-
-        return watching_items  # type: ignore[return-value]
-
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def watching_async(*args: Any, **kwargs: Any) -> Any:
-            async with make():
-                return await function(*args, **kwargs)
-
-        return watching_async  # type: ignore[return-value]
-
-    @functools.wraps(function)
-    def watching(*args: Any, **kwargs: Any) -> Any:
-        with make():
-            return function(*args, **kwargs)
-
-    return watching  # type: ignore[return-value]
+def _say_once(strange: Mapping[str, Any]) -> None:
+    """Each strange name is in the log once, with the one that was probably meant."""
+    with _saying:
+        new = sorted(set(strange) - _said) if len(_said) < _MOST_STRANGE else []
+        _said.update(new)
+    for name in new:
+        meant = did_you_mean(name, _KNOWN)
+        kept = f"{meant} It" if meant else "; it"
+        _log.warning(
+            "a tracked run has no field %s%s is kept in the metadata (said once)",
+            spelled(name), kept,
+        )  # fmt: skip

@@ -556,7 +556,7 @@ def test_a_block_is_a_run(monitor):
     assert (metrics.total_tasks, metrics.success_rate, metrics.total_tokens) == (1, 1.0, 12)
     assert metrics.max_latency_ms > 0
     assert metrics.avg_cpu_ms >= 0
-    assert metrics.avg_memory_mb > 1
+    assert not metrics.avg_memory_mb > 100  # its own, not the process's
 
 
 def test_a_block_that_raises_is_a_failure_and_still_raises(monitor):
