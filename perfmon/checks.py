@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from perfmon.errors import InvalidRun, spelled
+from perfmon.stamps import not_seconds
 
 # The order of a run's row, from the journal to storage. The five keys of a cell come in one
 # piece (row[1:6]), so that finding a run's cell is one slice.
@@ -32,6 +33,7 @@ MAX_AHEAD_US = 5 * 60 * 1_000_000
 MIN_STAMP_US = -62_135_510_400_000_000
 MAX_STAMP_US = 253_402_214_400_000_000
 _EXACT = 2**53
+_CLOCKS_ARE_SET = 946_684_800_000_000  # the year 2000; before it, a clock is a test's own
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
@@ -179,7 +181,10 @@ def stamp(field: str, value: Any, now_us: int | None) -> int:
         delta = when - datetime(1970, 1, 1, tzinfo=UTC)
         micros: float = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
     else:
-        micros = _number(field, value, allowed) * 1_000_000
+        number = _number(field, value, allowed)
+        if (now_us is None or now_us > _CLOCKS_ARE_SET) and (other := not_seconds(number)):
+            raise InvalidRun(field, value, f"{allowed}, and not {other}")
+        micros = number * 1_000_000
     if not MIN_STAMP_US < micros < MAX_STAMP_US:
         raise InvalidRun(field, value, "a time of the years 1 to 9999 (numbers are seconds)")
     return _not_ahead(field, value, round(micros), now_us)

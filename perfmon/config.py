@@ -10,9 +10,8 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 
-from perfmon.errors import ConfigError
 from perfmon.limits import Duration, did_you_mean, shown, whole
-from perfmon.secret import SOURCES, Secret, redacted
+from perfmon.secret import SOURCES, Secret
 from perfmon.sections import (
     AccuracyTable,
     AgentTable,
@@ -24,6 +23,7 @@ from perfmon.sections import (
     check_url,
 )
 from perfmon.tables import Mistake, Mistakes, Reader, literal_secrets
+from perfmon.toml import tables_of, text_of
 
 __all__ = ["Config", "Duration", "Secret"]
 
@@ -73,16 +73,16 @@ class Config:
     def load(cls, path: str | Path) -> Config:
         """The configuration in a file; `ConfigError` with all its mistakes."""
         file = Path(path)
-        text = _text_of(file)
+        text = text_of(file)
         reader = Reader(str(file), text, file.parent)
-        return cls._read(_parsed(str(file), text), reader, file)
+        return cls._read(tables_of(str(file), text), reader, file)
 
     @classmethod
     def load_plugins(cls, path: str | Path) -> Config:
         """The plugins' tables of a file alone, whatever is wrong with the others."""
         file = Path(path)
-        text = _text_of(file)
-        tables = {"plugins": _parsed(str(file), text).get("plugins", {})}
+        text = text_of(file)
+        tables = {"plugins": tables_of(str(file), text).get("plugins", {})}
         return cls._read(tables, Reader(str(file), text, file.parent), file)
 
     @classmethod
@@ -237,26 +237,6 @@ def _literal(reader: Reader, path: tuple[str | int, ...]) -> str:
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except OSError as problem:
-        raise ConfigError([f"{file}: cannot be read: {problem.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([f"{file}: is not UTF-8 text"]) from None
-
-
-def _parsed(source: str, text: str) -> dict[str, Any]:
-    import tomli
-
-    try:
-        return tomli.loads(text)
-    except (tomli.TOMLDecodeError, RecursionError) as problem:
-        number = re.search(r"\(at line (\d+)", str(problem))
-        place = f"{source}:{number[1]}" if number else source
-        raise ConfigError([f"{place}: is not TOML: {redacted(problem)}"]) from None
 
 
 def _plugin_mistakes(tables: Mapping[str, Any]) -> Iterator[Mistake]:

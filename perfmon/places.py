@@ -10,7 +10,10 @@ _WORD = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"{_WORD}(?:\s*\.\s*{_WORD})*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(rf"\s*({_DOTTED})\s*=")
-_QUOTES = re.compile(r'"""|' + "'''")
+# What changes whether the next line can be a key: comments and texts are passed over, brackets
+# are counted, and a text of several lines begins.
+_PIECE = re.compile(r"""#.*|""" + r'"""|"(?:\\.|[^"\\])*"|' + r"""'''|'[^']*'|[\[\]{}]""")
+_ENDS = {'"""': re.compile(r'\\.|("{3,5})'), "'''": re.compile("('{3,5})")}
 
 
 class Places:
@@ -20,12 +23,12 @@ class Places:
         self._lines: dict[Path, int] = {}
         self._arrays: dict[Path, int] = {}
         self._table: Path = ()
-        inside = False
-        for number, line in enumerate(text.splitlines(), start=1):
-            if not inside:
+        inside, depth = "", 0
+        for number, line in enumerate(text.split("\n"), start=1):
+            # Lines inside a text or list of several lines are not keys, whatever they look like.
+            if not inside and depth <= 0:
                 self._note(line, number)
-            # Lines inside a text of several lines are not keys, whatever they look like.
-            inside ^= len(_QUOTES.findall(line)) % 2 == 1
+            inside, depth = _after(line, inside, depth)
 
     def line(self, path: Path) -> int | None:
         """The line of a path, or of the nearest table or key around it."""
@@ -51,6 +54,22 @@ class Places:
             if path in self._arrays:
                 path = (*path, self._arrays[path])
         return path
+
+
+def _after(line: str, inside: str, depth: int) -> tuple[str, int]:
+    """The quotes of the text, and the number of open brackets, that go on behind a line."""
+    at = 0
+    while True:
+        piece = (_ENDS[inside] if inside else _PIECE).search(line, at)
+        if piece is None:
+            return inside, depth
+        at = piece.end()
+        if inside:
+            inside = "" if piece[1] else inside
+        elif piece[0] in _ENDS:
+            inside = piece[0]
+        else:
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(piece[0], 0)
 
 
 def _words(dotted: str) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from perfmon import PerformanceMonitor
+from perfmon import Config, PerformanceMonitor
 from perfmon.cli import cli
 
 HEADER = "run_id,agent_name,agent_type,status,timestamp,duration_ms,tokens_used,cost_usd,error_type"
@@ -371,6 +371,9 @@ def test_init_writes_a_configuration_that_works(here):
     text = (here / "monitor.toml").read_text()
     assert text.count("#") > 10
     assert "all is well" in perfmon("check").stdout
+    config, defaults = Config.load(here / "monitor.toml"), Config()
+    assert (config.alerts, config.agents) == (defaults.alerts, {})
+    assert (config.monitor, config.scores) == (defaults.monitor, defaults.scores)
     (here / "monitor.toml").write_text("# mine\n")
     assert "monitor.toml is there already" in perfmon("init", code=1).stderr
     assert (here / "monitor.toml").read_text() == "# mine\n"

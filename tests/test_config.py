@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import attrs
 import pytest
+import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,15 +53,29 @@ def refused(table: dict) -> list[str]:
     return found.value.mistakes
 
 
-def test_the_shipped_file_is_the_defaults_and_two_examples():
-    """monitor.toml loads without a warning and says what the defaults are."""
+def test_the_shipped_file_is_the_defaults():
+    """monitor.toml loads without a warning, says what the defaults are, and turns on no example."""
     config = Config.load(ROOT / "monitor.toml")
     assert config.monitor == Config().monitor
-    assert attrs.evolve(config.alerts, rules=[]) == Config().alerts
+    assert (config.alerts, config.agents) == (Config().alerts, {})
     assert (config.accuracy, config.scores) == (Config().accuracy, Config().scores)
-    assert [rule.name for rule in config.alerts.rules] == ["slow billing agent"]
-    assert config.specialties == {"billing-assistant": ["invoice", "refund"]}
     assert config.warnings == []
+
+
+def test_the_examples_of_the_shipped_file_are_well():
+    """Without their comment signs, they are rules and agents that can be."""
+    text = (ROOT / "monitor.toml").read_text()
+    start, end = text.index("# [[alerts.rules]]"), text.index("[accuracy]")
+    rules = re.sub(r"(?m)^# (?=\[|[a-z_]+ = |  \{|\])", "", text[start:end])
+    named = [rule.name for rule in Config.from_mapping(tomli.loads(rules)).alerts.rules]
+    assert named[0] == "slow billing agent"
+    assert len(named) == text[start:end].count("[[alerts.rules]]") == 7
+    start, end = text.index("# [agents.billing"), text.index("[plugins]\n")
+    agents = re.sub(r"(?m)^# (?=\[|[a-z_\".]+ = )", "", text[start:end])
+    assert Config.from_mapping(tomli.loads(agents)).specialties["billing-assistant"] == [
+        "invoice",
+        "refund",
+    ]
 
 
 def test_the_shipped_file_names_every_key():

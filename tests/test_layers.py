@@ -18,7 +18,7 @@ CORE, PLUGINS = ROOT / "perfmon", ROOT / "plugins"
 FLOORS = tuple(
     floor.split()
     for floor in (
-        "errors ids files secret places addresses directions limits checks equality content measurements records",
+        "errors ids files secret places addresses directions limits toml stamps checks equality content measurements records",
         "alert_storage ranges roles bulk window strict sections tables",
         "config logs scores intervals calibration summary accuracy outcomes health",
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote segments journal report metering tracking proxies following wrapping",
@@ -26,7 +26,7 @@ FLOORS = tuple(
         "scoring matching completing waiting intake later loading writer forking trends queries accuracy_queries aims sampling",
         "details relevance ruleset remembering silencing lease alerting",
         "recording measuring reading watching inputs reloading monitor current",
-        "agents orchestrator render importing demo testing cli",
+        "agents orchestrator render importing demo testing cli __main__",
     )
 )
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}

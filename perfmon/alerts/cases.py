@@ -16,7 +16,6 @@ from itertools import cycle
 from typing import Any, Literal
 
 import attrs
-import tomli
 
 from perfmon.alerts.evidence import evaluate
 from perfmon.alerts.life import Machine
@@ -31,6 +30,7 @@ from perfmon.errors import ConfigError, InvalidRun
 from perfmon.limits import Duration, a_while, some_text, whole
 from perfmon.records import AlertLevel, PerformanceAlert
 from perfmon.tables import Reader
+from perfmon.toml import tables_of
 
 _BEGIN = 1_767_225_600 * 1_000_000  # 2026-01-01T00:00:00Z, a Thursday
 _MOST = 1_000_000
@@ -174,10 +174,7 @@ def read_cases(
 
     Of a file that has nothing but tests, the configuration is `base`.
     """
-    try:
-        raw = tomli.loads(text)
-    except tomli.TOMLDecodeError as problem:
-        raise ConfigError([f"{source}: is not TOML: {problem}"]) from None
+    raw = tables_of(source, text)
     rest = {name: table for name, table in raw.items() if name != "tests"}
     mistakes: list[str] = []
     config, document = base or Config(), _Document()

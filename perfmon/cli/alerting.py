@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from perfmon.cli.listing import alert_lines, as_json, delivery_lines, full_id
 from perfmon.cli.opening import open_monitor, storage_option
+from perfmon.cli.printing import json_text
 from perfmon.cli.root import config_option
 from perfmon.cli.silencing import silence_command, silences_command, unsilence_command
 from perfmon.cli.trying import backtest_command, send_test_command, test_command
@@ -78,7 +78,7 @@ def _print(found: FoundAlerts, form: str, now: int) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json_text(value))
 
 
 @click.command(name="show")

@@ -13,8 +13,9 @@ import click
 
 from perfmon.cli.opening import open_monitor, storage_option
 from perfmon.cli.root import INTERRUPTED, complain, config_option
+from perfmon.cli.values import Since
 from perfmon.errors import PerfmonError
-from perfmon.importing import KINDS, Columns, FileImport, Source, Tally, known_encoding, moment
+from perfmon.importing import KINDS, Columns, FileImport, Source, Tally, known_encoding
 from perfmon.records import from_micros
 
 if TYPE_CHECKING:
@@ -26,23 +27,6 @@ if TYPE_CHECKING:
     from perfmon.monitor import PerformanceMonitor
 
 _DAY = 86_400
-
-
-class Moment(click.ParamType[float]):
-    """Epoch seconds of ISO 8601 text (a date alone is its midnight UTC), or of `now`."""
-
-    name = "TIME"
-    wanted = "ISO 8601 such as 2026-01-31T12:00Z, or now"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if value == "now":
-            return time.time()
-        try:
-            return moment(str(value))
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: must be {self.wanted}", param, ctx)
 
 
 def _pairs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -90,8 +74,8 @@ prediction, and once it has an actual_outcome its outcome too (outcome_timestamp
               help="A column (or key) that is not named like its field; repeatable.")  # fmt: skip
 @click.option("--type", "kind", type=click.Choice(KINDS),
               help="What rows are that do not say so; else they go by their fields.")  # fmt: skip
-@click.option("--default-time", type=Moment(),
-              help="When rows without a clock ended (now); else they are refused.")  # fmt: skip
+@click.option("--default-time", type=Since(),
+              help="When rows without a clock ended (now, 2h); else they are refused.")  # fmt: skip
 @click.option("--tenant", help="The tenant of rows that name none.")
 @click.option("--encoding", metavar="NAME", callback=_encoding,
               help="Such as windows-1252; else UTF-8, or what the file's mark says.")  # fmt: skip

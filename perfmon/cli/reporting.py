@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from perfmon.cli.opening import open_monitor, storage_option
+from perfmon.cli.printing import html_text, json_text
 from perfmon.cli.root import config_option
 from perfmon.cli.values import Since
 from perfmon.render import render_report
@@ -77,11 +77,11 @@ def _report(
 
 def _write(report: dict[str, Any], form: str, output: Path | None) -> None:
     if form == "json":
-        written = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        written = json_text(report, is_printed=output is None) + "\n"
     else:
         written = render_report(report, form)
     if output is None:
-        click.echo(written, nl=False)
+        click.echo(html_text(written) if form == "html" else written, nl=False)
     else:
         output.write_text(written, encoding="utf-8")
         click.echo(f"{output}: written", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from perfmon.cli.printing import print_what_can_be_printed
 from perfmon.errors import PerfmonError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Perfmon(click.Group):
 
     def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
         """As click's, but what is expected to fail is one line, whatever its source."""
+        print_what_can_be_printed()
         run: Callable[..., Any] = super().main
         if not standalone_mode:
             return run(*args, standalone_mode=False, **options)

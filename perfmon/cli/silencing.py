@@ -6,11 +6,10 @@ import time
 
 import click
 
-from perfmon.cli.importing import Moment
 from perfmon.cli.listing import only_one, silence_lines
 from perfmon.cli.opening import open_monitor, storage_option
 from perfmon.cli.root import config_option
-from perfmon.cli.values import Length, given_storage, user_name
+from perfmon.cli.values import Length, Moment, given_storage, user_name
 
 _EPILOG = """\b
 Examples:

@@ -14,6 +14,7 @@ from perfmon.cli.root import complain, config_option, load_config
 from perfmon.cli.values import Since, given_storage
 from perfmon.errors import ConfigError, PerfmonError
 from perfmon.limits import did_you_mean
+from perfmon.toml import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,10 +101,7 @@ def _test(path: Path, base: Config) -> tuple[int, int]:
     from perfmon.alerts.cases import read_cases, run_case
 
     try:
-        config, cases = read_cases(path.read_text("utf-8"), str(path), base)
-    except UnicodeDecodeError:
-        complain(f"{path}: is not UTF-8 text")
-        return 1, 1
+        config, cases = read_cases(text_of(path), str(path), base)
     except ConfigError as problem:
         complain(str(problem))
         return 1, 1

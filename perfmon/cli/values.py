@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import math
 import time
 
 import click
 
-from perfmon.cli.importing import Moment
 from perfmon.errors import PerfmonError
 from perfmon.limits import DURATION, seconds
+from perfmon.stamps import not_seconds
 
 _STORAGE = "perfmon.storage"
 
@@ -33,11 +34,37 @@ class Length(click.ParamType[float]):
         return found
 
 
+class Moment(click.ParamType[float]):
+    """Epoch seconds of ISO 8601 text (a date alone is its midnight UTC), or of `now`."""
+
+    name = "TIME"
+    wanted = "ISO 8601 such as 2026-01-31T12:00Z, a date, or now"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        from perfmon.importing import moment
+
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        if text == "now":
+            return time.time()
+        try:
+            found = moment(text)
+        except (ValueError, OverflowError):
+            found = math.nan
+        # A number that is a year or a day is no better than a word.
+        if math.isnan(found) or not_seconds(found) is not None:
+            self.fail(f"{value!r} is no time: must be {self.wanted}", param, ctx)
+        return found
+
+
 class Since(Moment):
     """A time, or a duration before now."""
 
     name = "TIME|DURATION"
-    wanted = "ISO 8601 such as 2026-01-31T12:00Z, now, or how long ago, such as 2h"
+    wanted = "ISO 8601 such as 2026-01-31T12:00Z, a date, now, or how long ago, such as 2h"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None

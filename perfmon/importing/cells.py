@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfmon.errors import InvalidRun
+from perfmon.stamps import DATE_WITHOUT_DASHES, not_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +23,14 @@ def moment(value: str) -> float:
     """Epoch seconds of ISO 8601 text (naive is UTC; digits beyond microseconds are cut) or number.
 
     Raises:
-        ValueError: the text is neither.
+        ValueError: the text is neither, or a number that is a year or a day rather than seconds.
     """
-    # Only a dash after the year makes it ISO text: 20231116 could be seconds as well.
+    # Only a dash after the year makes it ISO text; 20231116 is refused by who asks the clock.
     if value[4:5] != "-":
-        return number(value)
+        seconds = number(value)
+        if not_seconds(seconds) not in (None, DATE_WITHOUT_DASHES):
+            raise ValueError(value)
+        return seconds
     when = datetime.fromisoformat(value)
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
@@ -101,4 +105,15 @@ def converted(field: str, cell: str) -> Any:
     try:
         return convert(cell)
     except (ValueError, OverflowError, msgspec.DecodeError):
-        raise InvalidRun(field, cell, _ALLOWED.get(convert, "readable")) from None
+        raise InvalidRun(field, cell, _allowed(convert, cell)) from None
+
+
+def _allowed(convert: Callable[[str], Any], cell: str) -> str:
+    words = _ALLOWED.get(convert, "readable")
+    if convert is not moment:
+        return words
+    try:
+        other = not_seconds(number(cell))
+    except (ValueError, OverflowError):
+        other = None
+    return f"{words}, and not {other}" if other else words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfmon.checks import STATUS_CODES
-from perfmon.errors import InvalidRun, PerfmonError
+from perfmon.errors import PerfmonError
 from perfmon.importing.cells import CONVERTERS, converted
 from perfmon.importing.encodings import DamagedRow, legible, mended
 from perfmon.importing.kinds import KINDS, REQUIRED, TARGETS, Found, finished, kind_of
@@ -241,8 +241,8 @@ class JsonColumns:
         for name in _CLOCKS:
             if isinstance(fields.get(name), str):
                 fields[name] = converted(name, fields[name])
-            elif isinstance(fields.get(name), bool):
-                raise InvalidRun(name, fields[name], "a time in ISO 8601 or epoch seconds")
+            elif isinstance(fields.get(name), (bool, int, float)):
+                fields[name] = converted(name, str(fields[name]))
         return self._columns.finished(fields, kind)
 
     def _kind(self, found: dict[str, Any]) -> str:

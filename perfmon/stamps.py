@@ -1,0 +1,28 @@
+"""Numbers that are given as a time, and are no seconds since 1970."""
+
+from __future__ import annotations
+
+_RANGES = (
+    (1_900, 2_200, "a year"),
+    (20_000, 80_000, "the number of a day, as spreadsheets have it"),
+    (190_001, 220_012, "a year and a month"),
+    (693_596, 803_500, "the number of a day"),  # since the year 1, or 0
+    (2_415_020, 2_524_700, "the number of a day"),  # the astronomers', since 4713 BC
+)
+DATE_WITHOUT_DASHES = "a date without dashes"
+_DATES = (19_000_101, 22_001_231)
+
+
+def not_seconds(number: float) -> str | None:
+    """What a number of a time is that is no seconds since 1970; None where it may be those.
+
+    Such a number would be a time of the first days or months of 1970, when no agent ran.
+    """
+    for low, high, words in _RANGES:
+        if low <= number <= high:
+            return words
+    if _DATES[0] <= number <= _DATES[1]:
+        month, day = int(number) // 100 % 100, int(number) % 100
+        if number == int(number) and 1 <= month <= 12 and 1 <= day <= 31:
+            return DATE_WITHOUT_DASHES
+    return None
