@@ -48,7 +48,7 @@ from perfmon.records import (
     jsonable,
     to_micros,
 )
-from perfmon.roles import Clock, FoundBy, KnownAgent, Storage, Stored
+from perfmon.roles import Clock, ConflictCount, FoundBy, KnownAgent, Storage, Stored
 
 if TYPE_CHECKING:
     from perfmon.accuracy import (
@@ -150,6 +150,7 @@ __all__ = [
     "Clock",
     "Config",
     "ConfigError",
+    "ConflictCount",
     "Delivery",
     "DeliveryError",
     "Disagreement",

@@ -206,10 +206,15 @@ class Alerting:
         return all(edge is None or edge > now for edge in edges)
 
     @property
+    def _changes(self) -> int:
+        """Grows with whatever may change a verdict."""
+        return self._intake.window.keys.changes + self._intake.counts.conflict
+
+    @property
     def _is_new(self) -> bool:
         """Whether anything came since the last evaluation."""
         intake = self._intake
-        return len(intake.recorder) > 0 or intake.window.keys.changes != self._seen
+        return len(intake.recorder) > 0 or self._changes != self._seen
 
     def look_now(self) -> None:
         """Evaluate in the caller's thread, where something was recorded since the last time."""
@@ -224,7 +229,7 @@ class Alerting:
         with self._lock:
             began = time.monotonic()
             self._intake.take_in(with_bulks=False)
-            self._seen = self._intake.window.keys.changes
+            self._seen = self._changes
             self._hear(self._known.read())
             now = self._now()
             self._settle(self._sampling.verdicts(self._aims.targets(now), now), now)

@@ -33,6 +33,8 @@ class DetailsOf:
         self._found: tuple[int, dict[tuple[Scope, int], tuple[Answer, Answer]]] = 0, {}
 
     def __call__(self, verdict: Verdict) -> Details:
+        if verdict.watch.kind is Kind.CONFLICTS:  # it is about what is in no figure
+            return Details()
         seconds = verdict.seconds if verdict.seconds > 0 else _HOUR
         width = round(seconds * _MICROS)
         cells, before = (answer.cells for answer in self._answers(verdict.scope, width))

@@ -15,6 +15,7 @@ import numpy as np
 from perfmon.bus import Bus
 from perfmon.checks import RUN_FIELDS
 from perfmon.completing import completed
+from perfmon.conflicts import Conflicts
 from perfmon.content import RUN_ROW, modern_run
 from perfmon.counts import Counts
 from perfmon.errors import StorageError
@@ -69,6 +70,7 @@ class Intake:
         self.window = window
         self.storage = storage
         self.counts = counts
+        self.conflicts = Conflicts(storage, now)
         self.writing = threading.Lock()
         self.taking = threading.RLock()
         self.lock = threading.RLock()
@@ -271,6 +273,8 @@ class Intake:
         fresh = np.flatnonzero(new.measurements).tolist()
         # First, so that at every moment the rows wait for storage, or to be compared.
         self.matcher.note(batch.measurements, [batch.measurements[n] for n in fresh])
+        if new.conflicts:
+            self.conflicts.note(batch.runs, new.conflicts)
         with self.lock:
             self._unstored.popleft()
             self._unstored_rows -= len(batch)

@@ -18,6 +18,7 @@ from perfmon.accuracy_queries import AccuracyQueries
 from perfmon.alerting import Alerting
 from perfmon.bus import MONITOR, Bus
 from perfmon.config import Config
+from perfmon.conflicts import plain
 from perfmon.counts import Counts
 from perfmon.errors import ConfigError, PerfmonError, StorageError
 from perfmon.forking import Forking, Sleeping, watch_forks
@@ -223,6 +224,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self.bus.close(min(timeout, 2.0))
         self.later.stop(min(timeout, 2.0))  # what was cut off now
         self.recorder.close(keep=self._is_waiting)
+        if not isinstance(self.intake, Sleeping):
+            self.intake.conflicts.look(is_last=True)
         if not isinstance(self.storage, Sleeping):
             self.storage.close()
         if self._log_file is not None:
@@ -309,6 +312,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
 
     def _chores(self) -> None:
         self.intake.look_at_storage()
+        self.intake.conflicts.look()
         self.later.look()
         if self.queries.trending is not None:
             self.queries.trending.look_back()
@@ -407,6 +411,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             "damaged": counts.damaged,
             "in_flight": len(self.in_flight.runs),
             "in_flight_dropped": self.in_flight.dropped,
+            "conflicts": self.recent_conflicts(),
             "runs_in_memory": window_runs,
             "folded_keys": self.vocabulary.folded,
             "storage": described,
@@ -414,6 +419,13 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             "alerts": alerts,
             "plugins": self.bus.accounts(),
         }
+
+    def recent_conflicts(self) -> list[dict[str, Any]]:
+        """Those of the last 24 hours by agent, of every process on this storage."""
+        try:
+            return [plain(one) for one in self.intake.conflicts.since(self.now_us() - 24 * HOUR)]
+        except StorageError:
+            return []
 
     def _catch_up(self) -> None:
         """See what was recorded before, as every question does; alerts where nobody else looks."""

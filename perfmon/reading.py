@@ -13,8 +13,10 @@ from perfmon.bus import Bus
 from perfmon.calibration import Calibration
 from perfmon.checks import text
 from perfmon.config import Config
-from perfmon.errors import InvalidRun
+from perfmon.conflicts import plain
+from perfmon.errors import InvalidRun, StorageError
 from perfmon.health import Health
+from perfmon.intake import Intake
 from perfmon.measurements import MEASUREMENT_STATES
 from perfmon.queries import Queries
 from perfmon.ranges import Asked, Moment
@@ -44,6 +46,7 @@ class Reading(ABC):
 
     bus: Bus
     config: Config
+    intake: Intake
     queries: Queries
     accuracy_queries: AccuracyQueries
     window_size_minutes: int
@@ -311,10 +314,19 @@ class Reading(ABC):
             thresholds=self.thresholds,
             alerts=alerts,
             firing=firing,
+            conflicts=self._conflicts(found.window, tenant),
         )
         advice = self.bus.ask_all("recommend", report=report)
         add_recommendations(report, [item for part in advice for item in part])
         return report
+
+    def _conflicts(self, window: tuple[int, int], tenant: str | None) -> list[dict[str, Any]]:
+        """By agent, where one came in the window; those of the same hours count, too."""
+        try:
+            found = self.intake.conflicts.since(*window)
+        except StorageError:
+            return []
+        return [plain(one) for one in found if tenant in (None, one.tenant)]
 
     def _asked(self, minutes: float | None, since: Moment, until: Moment) -> Asked:
         if minutes is None and since is None and until is None:

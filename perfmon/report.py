@@ -35,10 +35,12 @@ def build_report(
     thresholds: dict[str, float],
     alerts: list[Any],
     firing: list[PerformanceAlert],
+    conflicts: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Everything but the recommendations, which are made from it.
 
-    `alerts` are those to list, `firing` those that fire about these runs.
+    `alerts` are those to list, `firing` those that fire about these runs, `conflicts` those by
+    agent.
     """
     health = Health.of(metrics, thresholds["latency_p95_max_ms"], firing)
     report: dict[str, Any] = {
@@ -55,6 +57,7 @@ def build_report(
         "trends": trends,
         "recent_alerts": alerts,
         "error_patterns": error_patterns,
+        "conflicts": conflicts,
         "anomalies": [],
         "forecasts": {},
         "thresholds": thresholds,

@@ -49,6 +49,26 @@ class Stored(NamedTuple):
     conflicts: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
+class ConflictCount(NamedTuple):
+    """Runs of an agent that came under known ids with other content within an hour of the clock.
+
+    Attributes:
+        tenant, agent_name: whose they are.
+        hour: when the hour begins, in microseconds.
+        runs: how many.
+        last_at: when the last one came.
+        run_id, fields: of the last one, and which of its fields differ.
+    """
+
+    tenant: str
+    agent_name: str
+    hour: int
+    runs: int
+    last_at: int
+    run_id: str
+    fields: tuple[str, ...]
+
+
 class FoundBy(NamedTuple):
     """Which measurements of a range are looked for.
 
@@ -141,6 +161,14 @@ class Storage(AlertStorage, Protocol):
 
     def known_agents(self) -> list[KnownAgent]:
         """Every agent ever stored, with the type and time of its last run."""
+        ...
+
+    def note_conflicts(self, counts: Sequence[ConflictCount]) -> None:
+        """Add to what is known of these agents' hours; the last ones are then those given here."""
+        ...
+
+    def read_conflicts(self, since: int) -> list[ConflictCount]:
+        """What is known of hours that begin at a time or later, the oldest first."""
         ...
 
     def oldest(self) -> int | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import attrs
 
 from perfmon.alerts.groups import Grouping, SinkTerms
-from perfmon.alerts.rules import watches
+from perfmon.alerts.rules import conflicts_watch, watches
 from perfmon.alerts.settings import Settings
 from perfmon.alerts.watch import Kind, Watch
 from perfmon.config import Config
@@ -31,7 +31,7 @@ class Ruleset(NamedTuple):
     @classmethod
     def of(cls, config: Config, outbox: Outbox, link: str | None, *, is_on: bool) -> Ruleset:
         sinks, every = outbox.sinks, outbox.tell_every
-        watched = watches(config)
+        watched = [*watches(config), conflicts_watch(config)]
         return cls(
             watched,
             Settings.of(config.alerts, watched),

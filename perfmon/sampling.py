@@ -19,6 +19,7 @@ from perfmon.alerts.targets import Target
 from perfmon.alerts.verdicts import Finding, Sample, State, Tally, Verdict
 from perfmon.alerts.watch import HORIZON_SECONDS, Kind, Stretch, Watch
 from perfmon.bus import Bus
+from perfmon.conflicts import named
 from perfmon.intake import Intake
 from perfmon.queries import Queries
 from perfmon.ranges import Asked
@@ -100,6 +101,7 @@ class Sampling:
         self._kinds: dict[Kind, Callable[[Target, int], Sample]] = {
             Kind.NO_RUNS: self._no_runs,
             Kind.UNFINISHED: self._unfinished,
+            Kind.CONFLICTS: self._conflicts,
             Kind.TREND: self._trend,
             Kind.ANOMALY: partial(self._detected, self._anomaly),
             Kind.FORECAST: partial(self._detected, self._forecast),
@@ -285,6 +287,13 @@ class Sampling:
         longest = max(found, key=lambda run: run["age_seconds"])
         words = f"run {longest['run_id']} of agent {longest['agent_name']}"
         return Sample((tally,), finding=Finding(words=words))
+
+    def _conflicts(self, target: Target, now: int) -> Sample:
+        self._is_good_until(now)
+        width = round(target.watch.stretches[0].seconds * _MICROS)
+        found = self._intake.conflicts.since(now - width)
+        runs = sum(count.runs for count in found)
+        return Sample((Tally(runs, (runs,)),), finding=Finding(words=named(found)))
 
     def _trend(self, target: Target, now: int) -> Sample:
         self._is_good_until(_next_minute(now))

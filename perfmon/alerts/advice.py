@@ -85,6 +85,11 @@ class Details:
 
 def recommendation(situation: Situation, details: Details) -> str | None:
     """What the figures advise, or None where they say nothing particular."""
+    if situation.kind is Kind.CONFLICTS:
+        return (
+            "Give each run an id of its own, such as a UUID: ids that restart with the process, or"
+            " are those of a trace or a row, hide every later run."
+        )
     advice = (_class_rises, _one_model, _one_agent, _retries, _prompts)
     about_money = situation.unit in ("$", "tokens", "ms")
     ordered = (_prompts, _retries, _one_model, _one_agent, _class_rises) if about_money else advice

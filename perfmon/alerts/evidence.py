@@ -266,6 +266,18 @@ def _unfinished(target: Target, sample: Sample, _now: int) -> Verdict:
     return attrs.evolve(verdict, words=sample.finding.words)
 
 
+def _conflicts(target: Target, sample: Sample, _now: int) -> Verdict:
+    (tally,) = sample.tallies
+    limit = target.watch.limits[0]
+    figures: dict[str, Any] = {
+        "value": float(tally.runs), "sample_size": tally.runs, "bad": tally.runs,
+        "words": "" if sample.finding is None else sample.finding.words,
+    }  # fmt: skip
+    if tally.runs >= limit.value:
+        return _verdict(target, State.BREACH, level=limit.level, **figures)
+    return _verdict(target, State.CLEAR, settled=not tally.runs, **figures)
+
+
 def _detected(target: Target, sample: Sample, _now: int) -> Verdict:
     finding = sample.finding
     if finding is None:
@@ -299,6 +311,6 @@ def _forecast(target: Target, sample: Sample, _now: int) -> Verdict:
 _JUDGES: dict[Kind, Callable[[Target, Sample, int], Verdict]] = {
     Kind.SHARE: _share, Kind.BEYOND: _share, Kind.ANY: _any, Kind.SINGLE: _single,
     Kind.MEAN: _mean, Kind.NUMBER: _number, Kind.BUDGET: _budget, Kind.BURN: _burn,
-    Kind.NO_RUNS: _no_runs, Kind.UNFINISHED: _unfinished, Kind.TREND: _detected,
-    Kind.ANOMALY: _detected, Kind.FORECAST: _forecast,
+    Kind.NO_RUNS: _no_runs, Kind.UNFINISHED: _unfinished, Kind.CONFLICTS: _conflicts,
+    Kind.TREND: _detected, Kind.ANOMALY: _detected, Kind.FORECAST: _forecast,
 }  # fmt: skip

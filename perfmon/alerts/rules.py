@@ -82,6 +82,21 @@ _DEFAULTS = {
 }
 
 
+CONFLICTS_RULE = "run_id_conflicts"
+_A_FEW = 3
+_CONFLICTS_COUNT = 3600.0  # seconds since an agent's last one
+
+
+def conflicts_watch(config: Config) -> Watch:
+    """The monitor's own: runs that came under known ids with other content, and were not kept."""
+    return Watch(
+        rule=CONFLICTS_RULE, kind=Kind.CONFLICTS, metric="conflicts", unit="runs",
+        metric_type=MetricType.ERROR_RATE, limits=(Limit(AlertLevel.WARNING, _A_FEW),),
+        stretches=(Stretch(_CONFLICTS_COUNT),),
+        keep_firing_for=config.alerts.keep_firing_for, group_wait=config.alerts.group_wait,
+    )  # fmt: skip
+
+
 def watches(config: Config) -> list[Watch]:
     """Everything a configuration watches: the thresholds, then the rules in its order.
 

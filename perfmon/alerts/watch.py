@@ -33,6 +33,7 @@ class Kind(enum.StrEnum):
     BURN = "burn"
     NO_RUNS = "no_runs"
     UNFINISHED = "unfinished"
+    CONFLICTS = "conflicts"  # runs under known ids with other content
     TREND = "trend"
     ANOMALY = "anomaly"
     FORECAST = "forecast"
@@ -108,7 +109,7 @@ class Watch:
     def family(self) -> str:
         """What alerts of one scope say the same about: successes and errors are one thing."""
         # Dear runs say nothing of a budget, nor slow ones of one that hangs.
-        if self.kind in (Kind.BUDGET, Kind.UNFINISHED):
+        if self.kind in (Kind.BUDGET, Kind.UNFINISHED, Kind.CONFLICTS):
             return self.kind.value
         if self.metric == "predictions_waiting":
             return self.metric

@@ -191,6 +191,15 @@ def _unfinished(s: Situation) -> str:
     return f"{runs} under way for up to {figure(s.value, 's')}{which}, longer than {_limit(s)}"
 
 
+def _conflicts(s: Situation) -> str:
+    if s.evidence == "clear":
+        return "runs come under ids of their own again"
+    return (
+        f"{s.bad:,} runs came under run ids that are known with other content, and were not kept"
+        f" ({s.words})"
+    )
+
+
 def _trend(s: Situation) -> str:
     return f"{_named(s.metric)} is {s.word}{f' ({s.words})' if s.words else ''}"
 
@@ -222,8 +231,8 @@ def _number(s: Situation) -> str:
 
 _KINDS: dict[Kind, Callable[[Situation], str]] = {
     Kind.SINGLE: _single, Kind.BUDGET: _budget, Kind.BURN: _burn, Kind.NO_RUNS: _no_runs,
-    Kind.UNFINISHED: _unfinished, Kind.TREND: _trend, Kind.ANOMALY: _anomaly,
-    Kind.FORECAST: _forecast, Kind.NUMBER: _number,
+    Kind.UNFINISHED: _unfinished, Kind.CONFLICTS: _conflicts, Kind.TREND: _trend,
+    Kind.ANOMALY: _anomaly, Kind.FORECAST: _forecast, Kind.NUMBER: _number,
 }  # fmt: skip
 
 
@@ -240,6 +249,7 @@ def _more(s: Situation) -> Iterable[str]:
         yield f"it fired {s.starts} times in 24 hours"
 
 
+_AS_IT_WAS = (Kind.UNFINISHED, Kind.CONFLICTS)
 _REASONS = {
     "no_data": "there have been no runs to tell",
     "insufficient_data": "there are too few runs to tell any more",
@@ -254,6 +264,6 @@ def _over(s: Situation) -> str:
     if s.reason != "clear":
         return f"{what}: closed{lasted}, because {_REASONS.get(s.reason, s.reason)}"
     # A run that has ended has no age any more; the last figure is that of the breach.
-    if math.isnan(s.value) or s.unit == "failures" or s.kind is Kind.UNFINISHED:
+    if math.isnan(s.value) or s.unit == "failures" or s.kind in _AS_IT_WAS:
         return f"{what}: over{lasted}"
     return f"{what}: over{lasted}; now {figure(s.value, s.unit)}{_interval(s)}, limit {_limit(s)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,19 @@ import click
 
 from perfmon.cli.extending import load_plugins
 from perfmon.cli.root import complain, config_option, config_path, load_config
+from perfmon.conflicts import Conflicts, sentence
 from perfmon.errors import ConfigError, PerfmonError, StorageError
 
 if TYPE_CHECKING:
     from perfmon.bus import Bus
     from perfmon.config import Config
 
+_DAY_US = 86_400_000_000
 _PATIENCE = 3.0  # seconds for the running server; where there is none it is known at once
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
 
 
 @click.command(name="check")
@@ -34,11 +41,13 @@ def check_command(ctx: click.Context) -> None:
         click.echo(f"warning: {warning}")
     problems = [] if plugin_problem is None else [str(plugin_problem)]
     problems += _read_at_start(bus, config)
-    storage = ""
+    storage, conflicts = "", None
     try:
-        storage = _describe_storage(bus, config)
+        storage, conflicts = _look_at_storage(bus, config)
     except PerfmonError as problem:
         problems.append(str(problem))
+    if conflicts is not None:
+        click.echo(f"warning: in the last 24 hours, {conflicts}")
     if problems:
         complain("\n".join(problems))
         ctx.exit(1)
@@ -96,7 +105,8 @@ def _read_at_start(bus: Bus, config: Config) -> list[str]:
     return mistakes
 
 
-def _describe_storage(bus: Bus, config: Config) -> str:
+def _look_at_storage(bus: Bus, config: Config) -> tuple[str, str | None]:
+    """What it is, and what is to be said of runs under known ids with other content."""
     for _, implementation in bus.implementations("open_storage"):
         storage = implementation(url=config.monitor.storage)
         if storage is None:
@@ -104,9 +114,11 @@ def _describe_storage(bus: Bus, config: Config) -> str:
         try:
             storage.check()
             found = storage.describe()
+            conflicts = Conflicts(storage, _now_us).since(_now_us() - _DAY_US)
         finally:
             storage.close()
-        return ", ".join(f"{name} {value}" for name, value in found.items() if value is not None)
+        told = (f"{name} {value}" for name, value in found.items() if value is not None)
+        return ", ".join(told), sentence(conflicts) if conflicts else None
     scheme = config.monitor.storage.split(":", 1)[0]
     raise StorageError(f"no plugin opens storage of the kind '{scheme}:' (see perfmon plugins)")
 

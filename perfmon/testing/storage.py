@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from perfmon.checks import RUN_FIELDS
 from perfmon.errors import StorageError
 from perfmon.records import CellKey, Scope
-from perfmon.roles import KnownAgent, Row, Storage
+from perfmon.roles import ConflictCount, KnownAgent, Row, Storage
 from perfmon.testing.alerts import AlertStorageContract, SharedAlertStorageContract
 from perfmon.testing.measurements import MeasurementStorageContract
 from perfmon.testing.rows import START_US, make_measurements, make_rows, run_row
@@ -105,6 +105,23 @@ class StorageContract(MeasurementStorageContract, AlertStorageContract):
         assert again.conflicts == tuple((place, ("cost",)) for place in range(600))
         assert again.runs.tolist() == [False] * 1200 + [True] * 300
         assert runs_of(storage) == rows
+
+    def test_conflicts_are_counted_by_agent_and_hour(
+        self, open_storage: Callable[[], Storage]
+    ) -> None:
+        """Counts of one hour are added up, and leave with the runs of their time."""
+        storage = open_storage()
+        first = ConflictCount("default", "it's, a", START_US, 3, START_US + 5, "r,1", ("cost",))
+        later = first._replace(runs=2, last_at=START_US + 9, fields=("status", "model"))
+        other = first._replace(tenant="acme", hour=START_US + HOUR)
+        storage.note_conflicts([first, other])
+        storage.note_conflicts([later])
+        assert storage.read_conflicts(START_US) == [later._replace(runs=5), other]
+        assert storage.read_conflicts(START_US + 1) == [other]
+        storage.purge(START_US + HOUR - 1, 0)
+        assert storage.read_conflicts(0) == [later._replace(runs=5), other]
+        storage.purge(START_US + HOUR, 0)
+        assert storage.read_conflicts(0) == [other]
 
     def test_repeats_in_a_large_batch(self, open_storage: Callable[[], Storage]) -> None:
         """What is new is told row by row, wherever the repeats are."""

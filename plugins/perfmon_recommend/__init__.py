@@ -15,13 +15,15 @@ MOST = 10
 def recommend(report: dict[str, Any]) -> list[Recommendation]:
     """At most ten recommendations, most important first; one where nothing is to be done."""
     view = View.of_report(report)
+    mixed_up = [_ids_again(report["conflicts"])] if report.get("conflicts") else []
     if not view.runs:
-        return [_nothing_ran()]
+        return mixed_up or [_nothing_ran()]
     found = [item for rule in RULES for item in rule(view)]
     found.sort(key=lambda item: -item[0])
     firing = (report.get("health") or {}).get("alerts") or []
     rest = [_alerts_fire(firing)] if firing else [_all_is_well(view)]
-    return [recommendation for _, recommendation in found[:MOST]] or rest
+    wanted = [*mixed_up, *(recommendation for _, recommendation in found)]
+    return wanted[:MOST] or rest
 
 
 def _nothing_ran() -> Recommendation:
@@ -29,6 +31,21 @@ def _nothing_ran() -> Recommendation:
         text="Nothing can be recommended: there are no runs in this window",
         reason="either no agent ran, or none is recorded",
         expected_effect="a longer window, or a first recorded run, gives something to look at",
+    )
+
+
+def _ids_again(conflicts: list[dict[str, Any]]) -> Recommendation:
+    """What was not kept is in none of the figures, so this goes before them."""
+    runs = sum(one["runs"] for one in conflicts)
+    most, last = conflicts[0], max(conflicts, key=lambda one: str(one["last_at"]))
+    whose = f"agent {most['agent_name']!r}" + (" and others" if len(conflicts) > 1 else "")
+    return Recommendation(
+        text=f"Give every run of {whose} an id of its own: {runs:,} came under ids that are known"
+        " with other content, and were not kept",
+        reason=f"the last was run {last['run_id']!r}, with other {', '.join(last['fields'])}; ids"
+        " that restart with a process, or are those of a trace, hide what comes later",
+        expected_effect="all runs count, in every figure here",
+        agent_name=most["agent_name"],
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MOST_AGENTS = 200
 MOST_ALERTS = 20
 MOST_OVER = 5
+MOST_CONFLICTS = 10
 _MARKS = {"improving": "▲ improving", "degrading": "▼ degrading", "stable": "stable"}
 _TONES = {"healthy": "good", "degraded": "fair", "unhealthy": "poor", "no_data": "soft"}
 _HEADINGS = (
@@ -41,6 +42,7 @@ class Facts:
     over: list[PerformanceAlert]
     minutes: float
     now: datetime
+    conflicts: list[dict[str, Any]]
 
 
 def gather(monitor: PerformanceMonitor) -> Facts:
@@ -54,6 +56,7 @@ def gather(monitor: PerformanceMonitor) -> Facts:
         _over(monitor),
         monitor.window_size_minutes,
         now(monitor),
+        monitor.recent_conflicts(),
     )
 
 
@@ -100,7 +103,7 @@ def rendered(facts: Facts, nonce: str, host: str) -> str:
 </header>
 <main>
 {_tiles(facts)}
-{_alerts(facts)}
+{_conflicts(facts)}{_alerts(facts)}
 {_agents(facts, host)}
 </main>
 <footer>The last {facts.minutes:g} minutes, at {made}. Refreshes every 30 seconds.</footer>
@@ -168,6 +171,23 @@ def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "") -
     return (
         f'<div class="tile"><h2>{escape(name)}</h2><p class="value {tone}">{escape(value)}</p>'
         f'<p class="soft">{escape(remark)}</p>{shown}</div>'
+    )
+
+
+def _conflicts(facts: Facts) -> str:
+    """Runs that are in no figure of the page."""
+    if not facts.conflicts:
+        return ""
+    runs = sum(one["runs"] for one in facts.conflicts)
+    items = "".join(
+        f"<li><strong>{escape(one['agent_name'])}</strong> {one['runs']:,}"
+        f' <span class="soft">the last {figures.age(one["last_at"], facts.now)}: run'
+        f" {escape(one['run_id'])}, other {escape(', '.join(one['fields']))}</span></li>"
+        for one in facts.conflicts[:MOST_CONFLICTS]
+    )
+    return (
+        f"<section><h2>Conflicts</h2><p>{runs:,} runs of the last 24 hours came under run ids that"
+        f" are known with other content, and were not kept.</p><ul>{items}</ul></section>\n"
     )
 
 

@@ -88,6 +88,17 @@ class AgentsAnswer(TypedDict):
     generated_at: datetime
 
 
+class AgentConflicts(TypedDict):
+    """Runs that came under known ids with other content; `run_id` and `fields` of the last one."""
+
+    tenant: str
+    agent_name: str
+    runs: int
+    last_at: datetime
+    run_id: str
+    fields: list[str]
+
+
 class Report(TypedDict):
     """The whole report; see Accept for forms that people read."""
 
@@ -104,6 +115,7 @@ class Report(TypedDict):
     trends: dict[str, Trend]
     recent_alerts: list[PerformanceAlert]
     error_patterns: list[ErrorPattern]
+    conflicts: list[AgentConflicts]
     anomalies: list[Any]
     forecasts: dict[str, Any]
     thresholds: dict[str, float]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmon import differing
+from perfmon import ConflictCount, differing
 from perfmon_sql.rows import RUNS
 from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 
@@ -53,3 +53,28 @@ def _stored(connection: sa.Connection, keys: Sequence[Row], mark: str) -> dict[R
         flat(keys),
     )
     return {row[:2]: row for row in rows}
+
+
+def note(connection: sa.Connection, counts: Sequence[ConflictCount], mark: str) -> None:
+    """Add to what is there of these agents' hours; in order, so that two writers never cross."""
+    connection.exec_driver_sql(
+        "INSERT INTO conflicts (tenant, agent_name, hour, runs, last_at, run_id, fields) "
+        f"VALUES ({', '.join([mark] * 7)}) ON CONFLICT (tenant, agent_name, hour) DO UPDATE SET "
+        "runs = conflicts.runs + excluded.runs, last_at = excluded.last_at, "
+        "run_id = excluded.run_id, fields = excluded.fields",
+        [(*count[:6], ",".join(count.fields)) for count in sorted(counts)],
+    )
+
+
+def noted(connection: sa.Connection, since: int, mark: str) -> list[ConflictCount]:
+    """Those of hours that begin at a time or later."""
+    rows: list[tuple[Any, ...]] = fetched(
+        connection,
+        "SELECT tenant, agent_name, hour, runs, last_at, run_id, fields FROM conflicts "
+        f"WHERE hour >= {mark} ORDER BY hour, tenant, agent_name",
+        (since,),
+    )
+    return [
+        ConflictCount(tenant, agent, hour, runs, last_at, run_id, tuple(fields.split(",")))
+        for tenant, agent, hour, runs, last_at, run_id, fields in rows
+    ]

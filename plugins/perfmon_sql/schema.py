@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0006"
+HEAD = "0007"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -125,6 +125,22 @@ commits = sa.Table(
     sa.Column("answer", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("token", name="commits_token"),
 )
+
+# Runs that came under known ids with other content.
+conflicts = sa.Table(
+    "conflicts",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("agent_name", sa.Text, nullable=False),
+    sa.Column("hour", sa.BigInteger, nullable=False),
+    sa.Column("runs", sa.BigInteger, nullable=False),
+    sa.Column("last_at", sa.BigInteger, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),  # of the last one, as the next
+    sa.Column("fields", sa.Text, nullable=False),
+    sa.UniqueConstraint("tenant", "agent_name", "hour", name="conflicts_agent"),
+)
+sa.Index("conflicts_hour", conflicts.c.hour)
 
 alerts = sa.Table(
     "alerts",

@@ -16,7 +16,7 @@ from perfmon_sql.commits import Commits
 from perfmon_sql.databases import TRIES
 from perfmon_sql.keys import KeyNumbers
 from perfmon_sql.outcomes import amend, disputed, find, of_tasks, open_tasks, unscored, waiting
-from perfmon_sql.repeats import conflicts
+from perfmon_sql.repeats import conflicts, note, noted
 from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, RowTable, insert, select, select_start
 from perfmon_sql.statements import Row, fetched
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import sqlalchemy as sa
 
-    from perfmon import FoundBy
+    from perfmon import ConflictCount, FoundBy
     from perfmon_sql.databases import Database
 
     Ints = npt.NDArray[np.int64]
@@ -120,6 +120,13 @@ class SqlStorage(SqlAlerts):
         with self._database.reading() as connection:
             return waiting(connection, scope, self._mark)
 
+    def note_conflicts(self, counts: Sequence[ConflictCount]) -> None:
+        self._database.write(lambda connection: note(connection, counts, self._mark))
+
+    def read_conflicts(self, since: int) -> list[ConflictCount]:
+        with self._database.reading() as connection:
+            return noted(connection, since, self._mark)
+
     def known_agents(self) -> list[KnownAgent]:
         rows = self._rows(
             "SELECT tenant, name, agent_type, last_run FROM agents WHERE name <> '' ORDER BY id"
@@ -142,6 +149,7 @@ class SqlStorage(SqlAlerts):
             # Predictions, outcomes and what came of them: another outcome may be told in a year.
             + self._forget("measurements", "at", cells_before, limit)
             + self._forget("cells", "slice_start", cells_before - HOUR + 1, limit)
+            + self._forget("conflicts", "hour", runs_before - HOUR + 1, limit)
             + self._forget("alerts", "resolved_at", runs_before, limit)
             + self._forget("outbox", "closed_at", runs_before, limit)
             + self._forget("silences", "ends_at", runs_before, limit)
