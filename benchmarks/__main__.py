@@ -17,7 +17,7 @@ from benchmarks.table import Figure, Figures, markdown, show
 HERE = Path(__file__).resolve().parent
 SUBJECTS = (
     "recording", "sustained", "footprint", "queries", "server", "history", "accuracy", "imports",
-    "alerting", "evaluating",
+    "alerting", "evaluating", "reliability",
 )  # fmt: skip
 _README = HERE / "README.md"
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"

@@ -19,8 +19,9 @@ from perfmon.config import Config
 from perfmon.counts import Counts
 from perfmon.errors import StorageError
 from perfmon.intake import Intake
+from perfmon.journaled import Row
 from perfmon.opening import open_journal
-from perfmon.recorder import Recorder, Row
+from perfmon.recorder import Recorder
 from perfmon.roles import Storage
 from perfmon.writer import Writer
 

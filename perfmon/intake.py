@@ -7,11 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
+from perfmon.bulks import Bulk
 from perfmon.bus import Bus
 from perfmon.checks import RUN_FIELDS
 from perfmon.completing import completed
@@ -21,17 +23,13 @@ from perfmon.counts import Counts
 from perfmon.errors import StorageError
 from perfmon.joining import Priority
 from perfmon.journal import orphans
+from perfmon.journaled import MEASUREMENT_KINDS, RUN_KINDS, recovered
 from perfmon.matching import Matcher
 from perfmon.measurements import MEASUREMENT_FIELDS, Compare, Row, padded
-from perfmon.recorder import (
-    MEASUREMENT_KINDS,
-    RUN_KINDS,
-    Bulk,
-    Recorder,
-    recovered,
-)
+from perfmon.recorder import Recorder
 from perfmon.records import AgentRun
 from perfmon.roles import KnownAgent, Storage, Stored
+from perfmon.segments import Record
 from perfmon.tracking import record_left
 from perfmon.waiting import Share, Waiting
 from perfmon.window.batch import Batch
@@ -401,22 +399,23 @@ class Intake:
                 self.window.add(prepared, self._now())
         return missing
 
-    def recover(self, owner: str) -> None:
-        """Store what dead processes left in the journal's folder; storage knows the repeats."""
-        if self.recorder.journal is None:
+    def recover(self, folder: Path | None, owner: str) -> None:
+        """Store what dead processes left in the journals' folder; storage knows the repeats."""
+        if folder is None:
             return
-        for orphan in orphans(self.recorder.journal.folder, owner):
-            records = list(orphan.records())
-            runs, bad_runs = recovered(records, RUN_KINDS, len(RUN_ROW), modern_run)
-            measurements, bad = recovered(
-                records, MEASUREMENT_KINDS, len(MEASUREMENT_FIELDS), padded
-            )
-            with self.taking:
-                self.counts.recovered += len(runs) + len(measurements)
-                self.counts.damaged += records.count(None) + bad_runs + bad
-                self._take_journaled(runs, measurements)
-            self.store_all()
-            orphan.remove()
+        for orphan in orphans(folder, owner):
+            with closing(orphan.lock):
+                self._recover(list(orphan.records()))
+                orphan.remove()
+
+    def _recover(self, records: list[Record | None]) -> None:
+        runs, bad_runs = recovered(records, RUN_KINDS, len(RUN_ROW), modern_run)
+        measurements, bad = recovered(records, MEASUREMENT_KINDS, len(MEASUREMENT_FIELDS), padded)
+        with self.taking:
+            self.counts.recovered += len(runs) + len(measurements)
+            self.counts.damaged += records.count(None) + bad_runs + bad
+            self._take_journaled(runs, measurements)
+        self.store_all()
 
 
 _MINUTE = 60_000_000

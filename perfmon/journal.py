@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -50,11 +50,8 @@ class Journal:
         self._dropped = 0  # files already forgotten
         self._synced = 0  # files before it survive the loss of power
         self._full_until = 0.0
-        folder.mkdir(parents=True, exist_ok=True)
         self._lock_path = folder / f"{self._name}.lock"
-        self._lock_file = open(self._lock_path, "w", opener=private)  # noqa: SIM115
-        if fcntl is not None:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock_file = self._make_place()
         self._guard = threading.Lock()
         self._segments: list[Segment] = []
         self._spare: Segment | None = None
@@ -68,12 +65,20 @@ class Journal:
         self._next_segment()
         self.prepare()
 
+    def _make_place(self) -> IO[str]:
+        """The folder, and the lock that says that its process lives."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = open(self._lock_path, "w", opener=private)  # noqa: SIM115 - it stays open
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+
     @property
     def has_room(self) -> bool:
         """Whether anybody may `write`: who finds the file full still has the reserve."""
         if self._reserve is None or not self._segments:
             return False
-        return not self._segments[-1].is_reserve
+        return not (self._segments[-1].is_reserve or self._segments[-1].is_gone)
 
     def _new_segment(self, size: int, *, is_reserve: bool = False) -> Segment:
         self._made += 1
@@ -85,13 +90,15 @@ class Journal:
         with self._guard:
             if self._closed:
                 raise JournalFull
-            segment = self._free_segment(len(frame) + START, begun=begun)
-            self._number += 1
-            segment.move(self.folder / f"{self._name}-{self._number:08d}.log")
-            # Written before anybody else can: a file may be just as large as its first record.
-            segment.map.write(frame)
-            self._segments.append(segment)
-            self.write = segment.map.write
+            self._put_in_line(self._free_segment(len(frame) + START, begun=begun), frame)
+
+    def _put_in_line(self, segment: Segment, frame: bytes = b"") -> None:
+        self._number += 1
+        segment.move(self.folder / f"{self._name}-{self._number:08d}.log")
+        # Written before anybody else can: a file may be just as large as its first record.
+        segment.map.write(frame)
+        self._segments.append(segment)
+        self.write = segment.map.write
 
     def _free_segment(self, at_least: int, *, begun: bool) -> Segment:
         try:
@@ -121,7 +128,7 @@ class Journal:
 
     @property
     def _in_line(self) -> int:
-        return sum(not segment.is_reserve for segment in self._segments)
+        return sum(not (segment.is_reserve or segment.is_gone) for segment in self._segments)
 
     def prepare(self) -> None:
         """Make the next file and pages ready ahead of their need; called behind the callers.
@@ -137,6 +144,41 @@ class Journal:
                 self._reserve = self._new_segment(SEGMENT // _RESERVED, is_reserve=True)
             if self._spare is None and self._in_line < self._max_segments:
                 self._spare = self._new_segment(SEGMENT)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody moved or removed its files: a start after a kill would not find them."""
+        with self._guard:
+            return bool(self._segments) and not self._segments[-1].is_at_path
+
+    def begin_anew(self, renamed: Mapping[int, int]) -> None:
+        """Make its files again, with all that was not forgotten; as `append`, one at a time.
+
+        What may still be read from a position stays where it is; its copies are of the kinds that
+        `renamed` says.
+
+        Raises:
+            OSError: they cannot be made; until they can, it has no room.
+        """
+        with self._guard:
+            if self._closed:
+                return
+            gone = list(self._segments)
+            for segment in gone:
+                segment.is_gone = True
+            for unused in filter(None, [self._spare, self._reserve]):
+                unused.close()
+            self._spare = self._reserve = None
+            before, self._lock_file = self._lock_file, self._make_place()
+            before.close()
+            self._spare = self._new_segment(SEGMENT)
+            self._reserve = self._new_segment(SEGMENT // _RESERVED, is_reserve=True)
+            segment = self._spare
+            self._spare = None
+            self._put_in_line(segment)
+        for segment in gone:
+            for kind, payload in segment.records():
+                self.append(renamed.get(kind, kind), payload)
 
     def abandon(self) -> None:
         """Close what a child inherited, and touch nothing of the parent's."""
@@ -154,6 +196,8 @@ class Journal:
         file full there says `begun`, and has the reserve where there is no room else.
         """
         frame = framed(kind, payload)
+        if self._segments and self._segments[-1].is_gone:
+            raise JournalFull
         if not begun and self._segments and self._segments[-1].is_reserve:
             self._next_segment(frame)
             return
@@ -166,6 +210,8 @@ class Journal:
         """Whether so many bytes of records are within its bound."""
         with self._guard:
             left = (self._max_segments - self._in_line) * (SEGMENT - START)
+            if self._segments and self._segments[-1].is_gone:
+                return False
             if self._segments and not self._segments[-1].is_reserve:
                 left += self._segments[-1].room
         return size <= left
@@ -227,7 +273,7 @@ class Journal:
         """Remove its file, or use it again where the disk has no room for another one."""
         self.prepare()
         with self._guard:
-            if self._closed:
+            if self._closed or segment.is_gone:
                 segment.close()
             elif segment.is_reserve and self._reserve is None:
                 segment.renew()

@@ -25,16 +25,17 @@ from perfmon.forking import Forking, Sleeping, watch_forks
 from perfmon.history import History
 from perfmon.inputs import Inputs
 from perfmon.intake import Intake
+from perfmon.journaled import Row
 from perfmon.later import Later
 from perfmon.loading import load_lately
 from perfmon.logs import close_log, open_log
 from perfmon.measuring import Measuring
-from perfmon.opening import journal_owner, open_journal, open_storage
+from perfmon.opening import journal_folder, journal_owner, open_journal, open_storage
 from perfmon.outbox import Outbox
 from perfmon.plugins import Plugins
 from perfmon.queries import Queries
 from perfmon.ranges import minutes_of
-from perfmon.recorder import Recorder, Row
+from perfmon.recorder import Recorder
 from perfmon.records import to_micros
 from perfmon.reloading import greet_plugins, prepared, replace_plugins
 from perfmon.roles import Clock
@@ -127,9 +128,11 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self.storage = open_storage(self.bus, settings.storage)
         self._owner = journal_owner(settings.storage, self.storage)
         before = self.recorder
-        self.recorder = Recorder(
-            open_journal(settings, self._owner), synced=settings.durability == "power"
-        )
+        try:
+            journal = open_journal(settings, self._owner)
+        except StorageError:
+            journal = None  # what fills the disk may be stored in a moment
+        self.recorder = Recorder(journal, synced=settings.durability == "power")
         self._append_run = self.recorder.append_run
         window = Window(
             self.vocabulary, settings.retention_hours * HOUR, settings.max_runs_in_memory
@@ -166,8 +169,10 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             link=self._shown_at,
         )  # fmt: skip
         self.intake.learn_agents()
+        self.intake.recover(journal_folder(settings), self._owner)
+        if journal is None:
+            self.recorder.begin(open_journal(settings, self._owner))
         self.recorder.take_over(before)
-        self.intake.recover(self._owner)
         before.close(keep=False)
 
     def _source_priority_of(self, agent_name: str) -> list[str]:

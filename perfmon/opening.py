@@ -25,13 +25,19 @@ def open_storage(bus: Bus, url: str) -> Storage:
 
 def open_journal(settings: MonitorTable, owner: str) -> Journal | None:
     """The journal that a configuration asks for; None where nothing outlives the process."""
-    folder = _journal_folder(settings.storage, settings.journal)
-    if settings.durability == "memory" or folder is None:
+    folder = journal_folder(settings)
+    if folder is None:
         return None
     try:
         return Journal(folder, settings.journal_max_mb * 2**20, owner)
     except OSError as problem:
         raise StorageError(f"the journal in {folder} cannot be made: {problem}") from None
+
+
+def journal_folder(settings: MonitorTable) -> Path | None:
+    """Where journals are; None where nothing outlives the process."""
+    folder = _journal_folder(settings.storage, settings.journal)
+    return None if settings.durability == "memory" else folder
 
 
 def _journal_folder(url: str, configured: str | None) -> Path | None:

@@ -10,23 +10,25 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import attrs
-import msgspec
-
+from perfmon.bulks import Bulk
 from perfmon.journal import Journal, JournalFull
-from perfmon.segments import Record, framed
+from perfmon.journaled import (
+    MEASUREMENT,
+    RUN,
+    SPILLED_MEASUREMENT,
+    SPILLED_RUN,
+    Row,
+    encode,
+    rows_of_kind,
+)
+from perfmon.segments import framed
 
 _log = logging.getLogger("perfmon")
 
-RUN, MEASUREMENT = 1, 2
-# Rows of which memory has no copy, to be read back.
-SPILLED_RUN, SPILLED_MEASUREMENT = 3, 4
-RUN_KINDS = (RUN, SPILLED_RUN)
-MEASUREMENT_KINDS = (MEASUREMENT, SPILLED_MEASUREMENT)
 MAX_PENDING = 200_000
 _AT_ONCE = 8_000
 _PATIENCE = 0.1  # seconds a caller waits for room before its run is dropped and counted
@@ -36,72 +38,7 @@ _IMPATIENCE = 1.0
 # A larger row takes its turn under the lock: those that meet a full file at once share the reserve.
 _SMALL = 2_048
 
-_framed = framed
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple).decode
-_decode_rows = msgspec.msgpack.Decoder(list[tuple]).decode  # type: ignore[type-arg]
-Row = tuple[Any, ...]
-
-
-@attrs.define(eq=False)
-class Bulk:
-    """Rows recorded together by somebody who waits for their commit.
-
-    Attributes:
-        waiting: rows whose fate is open.
-        accepted, duplicates, dropped: what became of the others.
-        conflicts: the same, those of them whose id has other content: their place among `runs`,
-            and the fields that differ.
-        stored: False where accepted rows wait for a storage that is away.
-    """
-
-    runs: Sequence[Row]
-    measurements: Sequence[Row]
-    waiting: int = attrs.field(init=False)
-    accepted: int = 0
-    duplicates: int = 0
-    dropped: int = 0
-    conflicts: list[tuple[int, tuple[str, ...]]] = attrs.field(factory=list)
-    stored: bool = True
-    done: threading.Event = attrs.field(factory=threading.Event)
-
-    def __attrs_post_init__(self) -> None:
-        self.waiting = len(self.runs) + len(self.measurements)
-        if not self.waiting:
-            self.done.set()
-
-    def settle(
-        self,
-        *,
-        accepted: int,
-        duplicates: int,
-        dropped: int = 0,
-        conflicts: Sequence[tuple[int, tuple[str, ...]]] = (),
-    ) -> None:
-        """Some of its rows were stored."""
-        self.accepted += accepted
-        self.duplicates += duplicates
-        self.dropped += dropped
-        self.conflicts += conflicts
-        self.waiting -= accepted + duplicates + dropped + len(conflicts)
-        if self.waiting <= 0:
-            self.done.set()
-
-    def give_up(self, rows: int) -> None:
-        """Storage is away; these rows are accepted, and wait in memory or in the journal."""
-        self.stored = False
-        self.settle(accepted=rows, duplicates=0)
-
-    def drop(self, rows: int) -> None:
-        """These rows were not recorded."""
-        self.stored = False
-        self.settle(accepted=0, duplicates=0, dropped=rows)
-
-    def refuse(self) -> int:
-        """There is no room; what is left of it was not recorded. Returns how many rows."""
-        refused = self.waiting
-        self.drop(refused)
-        return refused
+_framed, _encode = framed, encode
 
 
 class Drained(NamedTuple):
@@ -153,6 +90,7 @@ class Recorder:
         self._ahead: tuple[tuple[int, int], int, int] | None = None
         self._closed = False
         self._patient_from = 0.0
+        self._said = ""  # of a journal that was taken away
         # Whether rows take their turn under the lock: it is closed, spilled, or the journal full.
         self._slow = False
         self._review()
@@ -382,14 +320,32 @@ class Recorder:
         """
         assert self._spilled_from is not None
         records, after = journal.read(self._spilled_from, _AT_ONCE)
-        runs = decoded(_of_kind(records, SPILLED_RUN))
-        measurements = decoded(_of_kind(records, SPILLED_MEASUREMENT))
+        runs = rows_of_kind(records, SPILLED_RUN)
+        measurements = rows_of_kind(records, SPILLED_MEASUREMENT)
         with self.lock:
             self._spilled -= len(runs) + len(measurements)
             self._spilled_from = after
             self._review()
             self.drained += len(runs) + len(measurements)
         return Drained(runs, measurements, [], min(after, end))
+
+    def look_after_journal(self) -> None:
+        """Where somebody took its files away, make them again with what they held."""
+        journal = self.journal
+        if journal is None or not journal.is_gone:
+            self._said = ""
+            return
+        with self.lock:
+            try:
+                # Read back from where they are; the copies are for the next start.
+                journal.begin_anew({SPILLED_RUN: RUN, SPILLED_MEASUREMENT: MEASUREMENT})
+                said = "it is begun anew"
+            except (JournalFull, OSError) as problem:
+                said = f"and cannot be begun anew: {problem}"
+            self._review()
+        if said != self._said:
+            self._said = said
+            _log.warning("the journal was taken away from %s; %s", journal.folder, said)
 
     def begin(self, journal: Journal | None) -> None:
         """Have a journal from now on, with what is here in it."""
@@ -435,40 +391,3 @@ def _taken(queue: deque[Row]) -> list[Row]:
     # And not all at once: callers with a journal wait for the lock meanwhile.
     take = queue.popleft
     return [take() for _ in range(min(len(queue), _AT_ONCE))]
-
-
-def _of_kind(records: list[Record], kind: int) -> list[bytes]:
-    return [record.payload for record in records if record.kind == kind]
-
-
-def decoded(payloads: list[bytes]) -> list[Row]:
-    """The rows of many payloads, in one call of the decoder."""
-    count = len(payloads).to_bytes(4, "big")
-    rows: list[Row] = _decode_rows(b"\xdd" + count + b"".join(payloads))
-    return rows
-
-
-def recovered(
-    records: Iterable[Record | None],
-    kinds: tuple[int, ...],
-    length: int,
-    modern: Callable[[Row], Row] = lambda row: row,
-) -> tuple[list[Row], int]:
-    """The rows of these kinds in what a process left, and how many could not be read.
-
-    `modern` makes a row of today's length from one of an older version.
-    """
-    rows: list[Row] = []
-    damaged = 0
-    for record in records:
-        if record is None or record.kind not in kinds:
-            continue
-        try:
-            row = modern(_decode(record.payload))
-        except msgspec.DecodeError:
-            row = ()
-        if len(row) == length:
-            rows.append(row)
-        else:
-            damaged += 1
-    return rows, damaged

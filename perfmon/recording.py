@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from perfmon.bulk import json_items, quick_rows
+from perfmon.bulks import Bulk
 from perfmon.bus import Bus
 from perfmon.checks import (
     MAX_JSON,
@@ -29,8 +30,9 @@ from perfmon.errors import InvalidRun, StorageError
 from perfmon.hooks import Hooks
 from perfmon.in_flight import InFlight
 from perfmon.intake import Intake
+from perfmon.journaled import Row
 from perfmon.metering import counted
-from perfmon.recorder import Bulk, Recorder, Row
+from perfmon.recorder import Recorder
 from perfmon.records import (
     AgentRun,
     Conflict,

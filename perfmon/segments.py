@@ -49,6 +49,7 @@ class Segment:
         self.path = path
         self.size = size
         self.is_reserve = is_reserve
+        self.is_gone = False
         self._file = open(path, "x+b", opener=private)  # noqa: SIM115 - it stays open
         try:
             _allocate(self._file, size)
@@ -78,6 +79,22 @@ class Segment:
     def room(self) -> int:
         """Bytes that are left in it."""
         return self.size - self.map.tell()
+
+    @property
+    def is_at_path(self) -> bool:
+        """Whether its file is still where the next start looks for it."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def records(self) -> Iterator[Record]:
+        """What was written here so far."""
+        offset, end = START, self.map.tell()
+        while offset < end:
+            length, kind, _ = FRAME.unpack_from(self.map, offset)
+            yield Record(kind, self.map[offset + FRAME.size : offset + FRAME.size + length])
+            offset += FRAME.size + length
 
     def renew(self) -> None:
         """Empty it, to be used again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from perfmon.recorder import Bulk
+from perfmon.bulks import Bulk
 from perfmon.roles import Stored
 from perfmon.salvage import Attempt
 from perfmon.window.batch import Batch

@@ -83,16 +83,21 @@ class Writer:
         try:
             self._intake.take_some()
             self._intake.store_all()
-            if self._intake.recorder.journal is not None:
-                self._intake.recorder.journal.prepare()
+            self._look_after_journal()
         except (StorageError, OSError) as problem:
             if not waited:
                 _log.warning("storage is away, what is recorded waits: %s", problem)
+            self._look_after_journal()
             return min(max(waited * 2, 0.1), _LONGEST_WAIT)
         except Exception:
             _log.exception("the writer met a bug; it goes on")
             return _LONGEST_WAIT
         return 0.0
+
+    def _look_after_journal(self) -> None:
+        if self._intake.recorder.journal is not None:
+            self._intake.recorder.look_after_journal()
+            self._intake.recorder.journal.prepare()
 
     def _log_dropped(self) -> None:
         """Once a minute at most, since overload comes in thousands."""

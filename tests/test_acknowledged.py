@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,9 +19,11 @@ from losing import LostAnswers
 
 from benchmarks.reliability.proxy import PostgresProxy
 from perfmon import Config, PerformanceMonitor, StorageError
+from perfmon.bulks import Bulk
 from perfmon.journal import Journal, Orphan
+from perfmon.journaled import MEASUREMENT_KINDS, RUN_KINDS, recovered
 from perfmon.measurements import MEASUREMENT_FIELDS
-from perfmon.recorder import MEASUREMENT_KINDS, RUN_KINDS, Bulk, Recorder, recovered
+from perfmon.recorder import Recorder
 from perfmon.testing import make_measurements, make_rows
 from perfmon.testing.stored import runs_of
 
@@ -294,6 +297,99 @@ def test_the_loss_of_power_costs_no_synced_record(tmp_path):
             journal.forget(journal.position())
     journal.sync()
     journal.close(keep=False)
+
+
+def test_a_disk_full_of_journals_is_no_dead_end(tmp_path, monkeypatch):
+    """What dead processes left is stored first, which makes room for the next journal."""
+    from perfmon import segments
+
+    folder, allocate = tmp_path / "perfmon.db.journal", segments._allocate
+    monitor = monitor_on(tmp_path)
+    away(monitor)
+    for n in range(30):
+        monitor.record_agent_run(f"r{n}", "planner", "react", "success")
+    monitor.stop(timeout=0.1)
+    left = list(folder.glob("*.log"))
+
+    def allocated(file: Any, size: int) -> None:
+        if any(path.exists() for path in left):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        allocate(file, size)
+
+    monkeypatch.setattr("perfmon.segments._allocate", allocated)
+    with monitor_on(tmp_path) as again:
+        assert again.recorder.journal is not None
+        assert again.get_system_metrics(60).total_tasks == 30
+
+
+def removed(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def moved(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def replaced(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+        path.write_bytes(b"")
+
+
+def restored(folder: Path) -> None:
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    shutil.rmtree(folder)
+    copy.rename(folder)
+
+
+@pytest.mark.parametrize("take_away", [removed, moved, replaced, restored])
+@pytest.mark.parametrize("most", [30, 100_000])
+def test_a_journal_that_is_taken_away_is_made_again(tmp_path, take_away, most):
+    """Within a second all that waits for storage is where the next start looks, and stored once."""
+    monitor = monitor_on(tmp_path)
+    monitor.recorder._max_pending = most
+    back = away(monitor)
+    monitor.start()
+    folder = tmp_path / "perfmon.db.journal"
+    for n in range(100):
+        monitor.record_agent_run(f"r{n}", "planner", "react", "success")
+    take_away(folder)
+    deadline = time.monotonic() + 60
+    journal = monitor.recorder.journal
+    while journal.is_gone or len({row[0] for row in in_files(folder)[0]}) < 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for n in range(100, 130):
+        monitor.record_agent_run(f"r{n}", "planner", "react", "success")
+    assert {row[0] for row in in_files(folder)[0]} == {f"r{n}" for n in range(130)}
+    back()
+    monitor.flush(60)
+    stats = monitor.get_stats()
+    assert (stats["stored"], stats["duplicate"], stats["dropped"]) == (130, 0, 0)
+    monitor.stop()
+    assert list(folder.glob("*.log")) == []
+
+
+def test_a_journal_that_cannot_be_made_again_takes_nothing(tmp_path, monkeypatch):
+    """Until it can, what is recorded is dropped and counted."""
+    monkeypatch.setattr("perfmon.recorder._PATIENCE", 0.0)
+    recorder = Recorder(Journal(tmp_path / "journal", 16 * SMALL))
+    rows = make_rows(30, seed=1)
+    for row in rows[:10]:
+        recorder.append_run(row)
+    removed(tmp_path / "journal")
+    (tmp_path / "journal").write_text("a file in its place")
+    recorder.look_after_journal()
+    for row in rows[10:20]:
+        recorder.append_run(row)
+    assert (len(recorder), recorder.dropped) == (10, 10)
+    (tmp_path / "journal").unlink()
+    recorder.look_after_journal()
+    for row in rows[20:]:
+        recorder.append_run(row)
+    assert in_files(tmp_path / "journal")[0] == rows[:10] + rows[20:]
+    recorder.close(keep=False)
 
 
 def test_what_is_dropped_is_in_the_log(tmp_path, monkeypatch, caplog):

@@ -21,7 +21,7 @@ FLOORS = tuple(
         "errors ids files secret places addresses directions limits toml stamps checks equality content measurements records",
         "alert_storage ranges roles bulk window strict sections tables",
         "config logs scores intervals calibration summary accuracy outcomes health",
-        "outside sinks wording alerts hookspecs hookimpls hooks worker remote segments journal report metering tracking proxies following wrapping",
+        "outside sinks wording alerts hookspecs hookimpls hooks worker remote segments journal journaled bulks report metering tracking proxies following wrapping",
         "joining counts conflicts in_flight salvage bus opening plugins recorder history troubles sending lanes outbox heartbeat",
         "scoring matching completing waiting intake later loading writer forking trends queries accuracy_queries aims sampling",
         "details relevance ruleset remembering silencing lease alerting",

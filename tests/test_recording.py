@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from perfmon import Config, InvalidRun, PerformanceMonitor, StorageError, hookimpl
+from perfmon.bulks import Bulk
 from perfmon.journal import Journal, Orphan
-from perfmon.recorder import RUN_KINDS, Bulk, Recorder, recovered
+from perfmon.journaled import RUN_KINDS, recovered
+from perfmon.recorder import Recorder
 from perfmon.testing import make_rows
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perfmon import Config, PerformanceMonitor, StorageError
-from perfmon.recorder import Bulk
+from perfmon.bulks import Bulk
 
 
 class EagerWriter:

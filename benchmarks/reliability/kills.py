@@ -36,7 +36,7 @@ class Kill:
     Attributes:
         acknowledged: rows that were taken before the kill.
         lost: those of them that are not in storage after a restart.
-        twice: how many more rows the window has than storage.
+        twice: how many more rows the window has than storage, or fewer.
         was_full: whether something had been refused before the kill.
     """
 
@@ -163,7 +163,7 @@ def _after_restart(
         metrics = monitor.get_system_metrics(60)
         in_window = metrics.total_tasks + metrics.accuracy_count
     here = {*runs, *measured}
-    return Kill(len(taken), len(taken - here), in_window - len(here), was_full)
+    return Kill(len(taken), len(taken - here), abs(in_window - len(here)), was_full)
 
 
 @contextmanager
