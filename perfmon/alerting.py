@@ -296,14 +296,14 @@ class Alerting:
         if silences != machine.memory.silences:
             machine.memory.silences = silences
             machine.memory.hush(now)
-        firing = {e.alert_id: e for e in machine.memory.episodes.values() if e.firing}
+        firing = {one.alert_id: one for one in machine.memory.in_concern()}
         is_due = edge is not None and edge <= now  # it may be a reminder
         if firing and (is_due or self._heard_at + _HEARD_EVERY * len(firing) < time.monotonic()):
             self._heard_at = time.monotonic()
             for found in self._storage.find_alerts(state="firing", limit=None):
-                episode, by = firing.get(found.alert.alert_id), found.alert.acknowledged_by
-                if episode is not None and by not in (None, episode.acknowledged_by):
-                    episode.acknowledged_by = by
+                known, by = firing.get(found.alert.alert_id), found.alert.acknowledged_by
+                if known is not None and by not in (None, known.acknowledged_by):
+                    machine.acknowledge(found.alert.alert_id, by)
             self._is_deaf = False
         else:
             self._is_deaf = bool(firing)
@@ -335,8 +335,8 @@ class Alerting:
         with self._lock:
             mine: list[PerformanceAlert] | None = None
             if self._known.machine is not None:
-                now = self._now()
-                mine = [e.alert(now) for e in self._known.machine.memory.in_order() if e.firing]
+                alerts = self._known.machine.alerts(self._now())
+                mine = [alert for alert in alerts if alert.state == "firing"]
         try:
             return self._saved_as_firing() if mine is None else mine + self._sinks_in_trouble()
         except StorageError:

@@ -176,7 +176,7 @@ class Sampling:
             tail = self._longer(tail, scope, now - width, counted, stretch.runs)
         if tail.oldest is not None:
             self._is_good_until(tail.oldest + MINUTE + width)
-        return self._of_tail(watch, tail, scope)
+        return self._of_tail(watch, tail, scope)._replace(since=tail.oldest or tail.since)
 
     def _tail(self, scope: Scope, now: int, width: int) -> Tail:
         since = (now - width) // MINUTE * MINUTE

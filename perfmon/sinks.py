@@ -9,7 +9,7 @@ import attrs
 
 from perfmon.limits import Duration, a_while
 from perfmon.outside import Answer, post
-from perfmon.records import AlertLevel, AlertMessage
+from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert
 from perfmon.secret import Secret
 
 _LEVELS = list(AlertLevel)
@@ -32,17 +32,23 @@ class SinkTable:
 
         A message of the kind `test` is always wanted.
         """
-        least = _LEVELS.index(AlertLevel(self.min_level))
         alerts = tuple(
-            alert
-            for alert in message.alerts
-            if message.kind == "test"
-            or (
-                _LEVELS.index(alert.level) >= least
-                and (self.send_resolved or alert.state != "resolved")
-            )
+            alert for alert in message.alerts if message.kind == "test" or self._wants(alert)
         )
         return attrs.evolve(message, alerts=alerts) if alerts else None
+
+    def is_over(self, alert: PerformanceAlert) -> bool:
+        """Whether an alert is over, or has eased below the level this sink is told of."""
+        return alert.state == "resolved" or not self._is_high(alert.level)
+
+    def _wants(self, alert: PerformanceAlert) -> bool:
+        # What was as urgent before it eased is told here to be over.
+        reached = self._is_high(alert.level) or self._is_high(alert.details.get("eased_from"))
+        return reached and (self.send_resolved or not self.is_over(alert))
+
+    def _is_high(self, level: Any) -> bool:
+        known = level in _LEVELS
+        return known and _LEVELS.index(level) >= _LEVELS.index(AlertLevel(self.min_level))
 
 
 @attrs.frozen(kw_only=True)

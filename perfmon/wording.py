@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST_LINK = 1_000
-_LEAD = {"firing": "", "escalated": "now ", "reminder": "still "}
+_LEAD = {"firing": "", "escalated": "now ", "reminder": "still ", "eased": "eased to "}
 
 
 def headline(message: AlertMessage, longest: int = 150) -> str:
@@ -26,10 +26,14 @@ def headline(message: AlertMessage, longest: int = 150) -> str:
 
 
 def urgency(alert: PerformanceAlert, kind: str = "firing") -> str:
-    """`critical`, `now critical` (escalated), `still critical` (reminder), `resolved`, `test`."""
+    """`critical`, `now critical` (escalated), `still critical` (reminder), `eased to warning`,
+    `resolved`, `test`.
+    """
     if kind == "test" or alert.state == "resolved":
         return "test" if kind == "test" else "resolved"
-    return f"{_LEAD.get(kind, '')}{alert.level.value}"
+    # A message of several kinds goes by the most urgent one.
+    own = "eased" if kind == "firing" and "eased_from" in alert.details else kind
+    return f"{_LEAD.get(own, '')}{alert.level.value}"
 
 
 def link_of(message: AlertMessage) -> str | None:

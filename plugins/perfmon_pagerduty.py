@@ -99,7 +99,7 @@ class PagerDutySink:
         return None
 
     def _event(self, alert: PerformanceAlert, message: AlertMessage) -> dict[str, Any]:
-        is_over = alert.state == "resolved"
+        is_over = self._config.is_over(alert)  # or it eased to what this service is not told
         event: dict[str, Any] = {
             "routing_key": self._config.routing_key.reveal(),
             "event_action": "resolve" if is_over else "trigger",

@@ -131,7 +131,7 @@ def test_acknowledging_and_silencing_are_heard_by_a_running_monitor(here):
         monitor.record_agent_runs([run | {"run_id": f"s{n}"} for n in range(5)], wait=True)
         end = time.monotonic() + 60
         while True:
-            marks = {(e.acknowledged_by, e.silenced_by) for e in machine.memory.episodes.values()
+            marks = {(e.acknowledged_by, e.silenced_by) for e in machine.memory.concerns.values()
                      if e.alert_id == alert.alert_id}  # fmt: skip
             if marks == {("ann", silence.silence_id)}:
                 break

@@ -13,13 +13,14 @@ from typing import NamedTuple
 import attrs
 import numpy as np
 
+from perfmon.alerts.episodes import rank
 from perfmon.alerts.evidence import judge
 from perfmon.alerts.groups import Groups
 from perfmon.alerts.life import Machine
 from perfmon.alerts.runs import Flags, Ints, Rows, Track
 from perfmon.alerts.settings import Settings, micros
 from perfmon.alerts.shares import HALF, RELAXED, allowed_share, least_bad, strictness
-from perfmon.alerts.targets import targets
+from perfmon.alerts.targets import Target, alert_key, targets
 from perfmon.alerts.verdicts import State, Verdict
 from perfmon.alerts.watch import HORIZON_SECONDS, LAST_RUNS, Kind, Watch
 from perfmon.alerts.words import lasting, whom
@@ -27,7 +28,7 @@ from perfmon.config import Config
 from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert
 
 _MICROS = 1_000_000
-_BREACH, _SETTLED = 100, 1
+_BREACH, _SETTLED, _FLOORS = 100, 1, 100
 _PERIODS = {"hour": 3_600.0, "day": 86_400.0, "week": 7 * 86_400.0, "month": 31 * 86_400.0}
 
 
@@ -37,6 +38,7 @@ class Fired(NamedTuple):
     Attributes:
         alert: as it was when it began to fire.
         level: the highest it rose to.
+        rules: that were a part of it.
         started_at, ended_at: microseconds; the end is None where it was not over.
         reminders: how many there would have been.
         reason: why it ended.
@@ -45,6 +47,7 @@ class Fired(NamedTuple):
     alert: PerformanceAlert
     level: AlertLevel
     started_at: int
+    rules: frozenset[str]
     ended_at: int | None = None
     reminders: int = 0
     reason: str = ""
@@ -71,7 +74,8 @@ class Backtest:
         lines = []
         found: dict[tuple[str, str], list[Fired]] = {}
         for episode in self.episodes:
-            found.setdefault((episode.alert.rule, episode.alert.key), []).append(episode)
+            for rule in episode.rules:
+                found.setdefault((rule, episode.alert.key), []).append(episode)
         for (rule, _), own in sorted(found.items()):
             lines.append(f"{rule}: {whom(_labels(own[0].alert))}: {self._told(own)}")
         return lines
@@ -99,12 +103,13 @@ def backtest(
     *,
     wanted: Callable[[Watch], bool] = lambda _: True,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
+    together: bool = False,
 ) -> Backtest:
     """The episodes of `[since, until)` (microseconds), each target by itself.
 
-    What alerts do to one another (inhibition, and messages in common) is left out. `wanted` are
-    the watches to look at (the others still replace thresholds), `progress` hears how many
-    targets of how many are done.
+    What alerts do to one another (inhibition, and messages in common) is left out, unless they are
+    replayed `together`. `wanted` are the watches to look at (the others still replace thresholds),
+    `progress` hears how many targets of how many are done.
     """
     watched = list(watched)
     step = micros(config.alerts.evaluation_interval)
@@ -113,12 +118,19 @@ def backtest(
     episodes: list[Fired] = []
     messages: list[AlertMessage] = []
     found = [target for target in targets(watched, rows.keys) if wanted(target.watch)]
-    for done, target in enumerate(found):
+    parts: dict[str, list[Target]] = {}
+    for target in found:
+        # What is one alert is looked at at once.
+        place = "" if together else alert_key(target.watch.joint, target.scope)
+        parts.setdefault(place, []).append(target)
+    done = 0
+    for own in parts.values():
         progress(done, len(found))
-        replay = _Replay(rows.track(target), settings, step, groups)
+        replay = _Replay([rows.track(target) for target in own], settings, step, groups)
         replay.run(since, until)
         episodes += replay.episodes
         messages += replay.messages
+        done += len(own)
     episodes.sort(key=lambda episode: (episode.started_at, episode.alert.key))
     return Backtest(tuple(episodes), tuple(messages), until)
 
@@ -135,24 +147,23 @@ def looks_back(watched: Iterable[Watch]) -> int:
 
 
 class _Replay:
-    """One target's past."""
+    """The past of some targets, together."""
 
-    def __init__(self, track: Track, settings: Settings, step: int, groups: Groups | None) -> None:
-        self._track = track
+    def __init__(
+        self, tracks: list[Track], settings: Settings, step: int, groups: Groups | None
+    ) -> None:
+        self._tracks = tracks
         self._machine = Machine(settings)
         self._groups = groups
         self._step = step
-        self._open: Fired | None = None
+        self._open: dict[str, Fired] = {}
         self.episodes: list[Fired] = []
         self.messages: list[AlertMessage] = []
 
     def run(self, since: int, until: int) -> None:
-        times = self._on_grid(np.append(self._track.edges(), since))
-        times = times[(times >= since) & (times < until)]
-        states = codes(self._track, times)
-        changes = np.flatnonzero(np.diff(states, prepend=-1))
-        times, states = times[changes], states[changes]
-        breaches = times[states >= _BREACH]
+        found = [self._changes(track, since, until) for track in self._tracks]
+        times = np.unique(np.concatenate([times for times, _ in found]))
+        breaches = np.unique(np.concatenate([breaches for _, breaches in found]))
         now = since - 1
         while True:
             nxt = self._next(now, times, breaches)
@@ -160,8 +171,16 @@ class _Replay:
                 break
             now = nxt
             self._look(now)
-        if self._open is not None:
-            self.episodes.append(self._open)
+        self.episodes += self._open.values()
+
+    def _changes(self, track: Track, since: int, until: int) -> tuple[Ints, Ints]:
+        """When a look at a target comes to something else, and when to a breach."""
+        times = self._on_grid(np.append(track.edges(), since))
+        times = times[(times >= since) & (times < until)]
+        states = codes(track, times)
+        changes = np.flatnonzero(np.diff(states, prepend=-1))
+        times, states = times[changes], states[changes]
+        return times, times[states >= _BREACH]
 
     def _on_grid(self, times: Ints) -> Ints:
         """The first look at or after each time."""
@@ -183,24 +202,33 @@ class _Replay:
         return min((time for time in found if time is not None and time > now), default=None)
 
     def _look(self, now: int) -> None:
-        target = self._track.target
-        verdict = judge(target, self._track.sample(now), now)
-        changes = self._machine.step(now, [verdict])
+        verdicts = [judge(track.target, track.sample(now), now) for track in self._tracks]
+        changes = self._machine.step(now, verdicts)
         for change in changes.changes:
             self._note(change.kind, change.alert, now, change.reason)
+        for alert in (standing.alert for standing in changes.standings):
+            if (known := self._open.get(alert.alert_id)) is not None:
+                rules = known.rules | _rules(alert)
+                self._open[alert.alert_id] = known._replace(rules=rules)
         if self._groups is not None:
             self.messages += self._groups.step(now, changes.standings)
 
     def _note(self, kind: str, alert: PerformanceAlert, now: int, reason: str) -> None:
+        known = self._open.get(alert.alert_id)
         if kind == "firing":
-            self._open = Fired(alert, alert.level, now)
-        elif self._open is not None and kind == "escalated":
-            self._open = self._open._replace(level=alert.level)
-        elif self._open is not None and kind == "reminder":
-            self._open = self._open._replace(reminders=self._open.reminders + 1)
-        elif self._open is not None and kind == "resolved":
-            self.episodes.append(self._open._replace(ended_at=now, reason=reason))
-            self._open = None
+            self._open[alert.alert_id] = Fired(alert, alert.level, now, _rules(alert))
+        elif known is not None and kind == "escalated":
+            level = max(known.level, alert.level, key=rank)
+            self._open[alert.alert_id] = known._replace(level=level)
+        elif known is not None and kind == "reminder":
+            self._open[alert.alert_id] = known._replace(reminders=known.reminders + 1)
+        elif known is not None and kind == "resolved":
+            del self._open[alert.alert_id]
+            self.episodes.append(known._replace(ended_at=now, reason=reason))
+
+
+def _rules(alert: PerformanceAlert) -> frozenset[str]:
+    return frozenset((alert.rule, *alert.details.get("rules", ())))
 
 
 def _after(times: Ints, now: int) -> int | None:
@@ -215,18 +243,20 @@ def _grid(time: int | None, step: int) -> int | None:
 def codes(track: Track, times: Ints) -> Ints:
     """A number for what a look at each time comes to: the same number, the same consequences."""
     watch = track.target.watch
-    if watch.kind in (Kind.SHARE, Kind.BEYOND):
+    levels = {limit.level for limit in watch.limits}
+    if watch.kind in (Kind.SHARE, Kind.BEYOND) and len(levels) == 1:
         return _share_codes(track, watch, times)
     found = [_code(judge(track.target, track.sample(int(now)), int(now))) for now in times]
     return np.array(found, np.int64)
 
 
 def _code(verdict: Verdict) -> int:
+    floor = rank(verdict.floor) + 1
     if verdict.state is State.BREACH:
-        limits = verdict.watch.limits
-        values = [limit.value for limit in limits]
-        return _BREACH + (values.index(verdict.threshold) if verdict.threshold in values else 0)
-    return 10 * list(State).index(verdict.state) + _SETTLED * verdict.settled
+        values = [limit.value for limit in verdict.watch.limits]
+        place = values.index(verdict.threshold) if verdict.threshold in values else 0
+        return _BREACH + place + _FLOORS * floor
+    return 10 * list(State).index(verdict.state) + _SETTLED * verdict.settled + 2 * floor
 
 
 def _share_codes(track: Track, watch: Watch, times: Ints) -> Ints:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from hashlib import blake2s
 from typing import Any
 
 import attrs
 
 from perfmon.alerts.advice import Details, recommendation
 from perfmon.alerts.shares import allowed_share
-from perfmon.alerts.targets import labels
+from perfmon.alerts.targets import alert_key, labels
 from perfmon.alerts.verdicts import State, Verdict
 from perfmon.alerts.watch import Kind
 from perfmon.alerts.words import Situation, sentence
 from perfmon.records import AlertLevel, MetricType, PerformanceAlert, from_micros
 
 _MICROS = 1_000_000
+COUNTED = (Kind.SHARE, Kind.BEYOND, Kind.BURN, Kind.ANY, Kind.SINGLE, Kind.UNFINISHED)
+"""What is bad about them are single runs."""
 _ORDER = {level: place for place, level in enumerate(AlertLevel)}
 
 
@@ -32,20 +33,27 @@ class Episode:
 
     Attributes:
         key, rule, labels, kind, metric, metric_type, family, unit, above: what it is about.
-        level: the highest so far.
+        joint: the key of what it is one alert with; empty until it is known.
+        level: as the last verdicts have it.
         firing: or pending.
-        alert_id: empty while pending.
+        alert_id: of the concern it is a member of; empty while pending.
+        former_id: under which it was an alert of its own, before it was a member; or empty.
         breached_at: the wall clock when the breach was first seen.
         started_at: the wall clock when it began to fire, or None.
         since: steady, when it became pending; then when it began to fire.
-        clear_since, undecided_since: steady, or None.
+        clear_since, undecided_since, ease_since: steady, or None.
         told_at, evident: steady time of the last thing worth a message, and for how long since
             then the breach has been evident.
         rises, reminders: how often the level rose, and how many reminders were due.
-        starts: how many episodes of this key began to fire within a day, this one included.
+        starts: how often the alert it belongs to began to fire within a day, this time included.
+        fires: how often it began to fire within a day, while that alert fired already.
         evidence: the state of the last verdict.
         value, threshold, low, high, sample_size, bad, seconds: the figures of the last breach, or
             of the last verdict that had any.
+        whole_runs, whole_bad, span: of a share, the runs of the whole window, how many of them are
+            bad, and how many seconds they are of.
+        lately: how bad it has been at last; more is worse.
+        seen: for an absence, when the last run before it ended; 0 where there was none.
         allowed: the share of bad runs up to which there is no breach, where there is such.
         for_, keep_firing_for, group_wait: seconds.
         rest: what another version of perfmon keeps of it; written back as it is.
@@ -64,17 +72,21 @@ class Episode:
     level: AlertLevel
     breached_at: int
     since: int
+    joint: str = ""
     firing: bool = False
     alert_id: str = ""
+    former_id: str = ""
     started_at: int | None = None
     resolved_at: int | None = None
     clear_since: int | None = None
     undecided_since: int | None = None
+    ease_since: int | None = None
     told_at: int = 0
     evident: int = 0
     rises: int = 0
     reminders: int = 0
     starts: int = 0
+    fires: int = 0
     evidence: State = State.BREACH
     evaluated_at: int = 0
     value: float = math.nan
@@ -84,6 +96,11 @@ class Episode:
     sample_size: int = 0
     bad: int = 0
     seconds: float = math.nan
+    whole_runs: int = 0
+    whole_bad: int = 0
+    span: float = math.nan
+    lately: float = math.nan
+    seen: int = 0
     allowed: float = math.nan
     words: str = ""
     for_: float = 0.0
@@ -105,7 +122,7 @@ class Episode:
             key=verdict.key, rule=watch.rule, labels=labels(verdict.scope), kind=watch.kind,
             metric=watch.metric, metric_type=watch.metric_type, family=watch.family,
             unit=watch.unit, above=watch.above, word=watch.word, level=verdict.level,
-            breached_at=now, since=steady,
+            breached_at=now, since=steady, joint=alert_key(watch.joint, verdict.scope),
         )  # fmt: skip
 
     def see(self, verdict: Verdict, now: int) -> None:
@@ -117,21 +134,24 @@ class Episode:
             watch.family, watch.unit, watch.above, watch.word
         )  # fmt: skip
         self.labels, self.group_wait = labels(verdict.scope), watch.group_wait
+        self.joint = alert_key(watch.joint, verdict.scope)
         # A change from 0 has no figure, and yet there is something to say of it.
         is_bare = math.isnan(verdict.value) and verdict.state is not State.BREACH
         if verdict.state is State.FAILED or is_bare:
             return
-        names = ("value", "threshold", "low", "high", "sample_size", "bad", "seconds", "words")
+        names = (
+            "value", "threshold", "low", "high", "sample_size", "bad", "seconds", "words", "span",
+        )  # fmt: skip
         for name in names:
             setattr(self, name, getattr(verdict, name))
+        self.lately = _lately(verdict)
+        self.whole_runs, self.whole_bad = verdict.whole
         limits = [limit for limit in verdict.watch.limits if limit.value == verdict.threshold]
         if limits and self.kind in (Kind.SHARE, Kind.BEYOND, Kind.BURN):
             self.allowed = allowed_share(verdict.watch, limits[0])
 
     def fire(self, now: int, steady: int) -> None:
-        """From pending to firing; the id is the same when a step is done once more."""
-        text = f"{self.key}\0{now}\0{steady}"
-        self.alert_id = blake2s(text.encode(), digest_size=10).hexdigest()
+        """From pending to firing; its concern gives it an id."""
         self.firing, self.started_at, self.since = True, now, steady
         self.told_at, self.evident = steady, 0
 
@@ -146,12 +166,6 @@ class Episode:
         """What silences go by."""
         own = {"rule": self.rule, "metric": self.metric, "level": self.level.value}
         return {**self.labels, **own, "key": self.key, "alert_id": self.alert_id}
-
-    def resolve(self, now: int, steady: int, reason: str) -> None:
-        """The end. Where the wall clock went back, the steady one says how long it was."""
-        assert self.started_at is not None
-        self.reason = reason
-        self.resolved_at = now if now >= self.started_at else self.started_at + steady - self.since
 
     def alert(self, now: int) -> PerformanceAlert:
         """As everything outside knows it."""
@@ -205,3 +219,12 @@ class Episode:
             started_at=self.started_at, resolved_at=self.resolved_at,
             errors=self.details.errors,
         )  # fmt: skip
+
+
+def _lately(verdict: Verdict) -> float:
+    """More is worse, whatever the kind."""
+    if not math.isnan(verdict.lately):
+        return verdict.lately
+    if verdict.watch.kind in COUNTED:
+        return float(verdict.bad)
+    return verdict.value * verdict.watch.sign

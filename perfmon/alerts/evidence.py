@@ -21,10 +21,13 @@ from perfmon.alerts.shares import (
 from perfmon.alerts.targets import Target
 from perfmon.alerts.verdicts import Sample, Sampler, State, Tally, Verdict
 from perfmon.alerts.watch import LAST_RUNS, Kind, Watch
+from perfmon.alerts.words import lasting
 from perfmon.intervals import mean_interval, student_95
+from perfmon.records import AlertLevel
 from perfmon.scores import wilson
 
 MIN_MEAN = 3
+_TOLD_FROM = 5.0  # seconds in which nobody watched
 _MICROS = 1_000_000
 _UNIT_INTERVAL = frozenset(("avg_accuracy", "avg_quality_score", "avg_confidence"))
 
@@ -44,7 +47,27 @@ def _looked_at(target: Target, sampler: Sampler, now: int) -> Verdict:
 
 def judge(target: Target, sample: Sample, now: int) -> Verdict:
     """What a sample says about its target."""
-    return _JUDGES[target.watch.kind](target, sample, now)
+    verdict = _JUDGES[target.watch.kind](target, sample, now)
+    levels = {limit.level for limit in target.watch.limits}
+    if len(levels) < 2 or verdict.state not in (State.BREACH, State.CLEAR):
+        return verdict
+    return attrs.evolve(verdict, floor=_floor(target, sample, now, verdict))
+
+
+def _floor(target: Target, sample: Sample, now: int, verdict: Verdict) -> AlertLevel:
+    """The level of the first limit that is breached, or that is not settled by itself."""
+    limits = target.watch.limits
+    for place, limit in enumerate(limits[:-1]):
+        if limit.level == verdict.level:
+            break
+        own = target._replace(watch=attrs.evolve(target.watch, limits=(limit,)))
+        tallies = (t._replace(bad=t.bad[place : place + 1]) for t in sample.tallies)
+        alone = _JUDGES[own.watch.kind](own, sample._replace(tallies=tuple(tallies)), now)
+        if not (alone.state is State.CLEAR and alone.settled):
+            break
+    else:
+        limit = limits[-1]
+    return limit.level
 
 
 def _verdict(target: Target, state: State, **values: object) -> Verdict:
@@ -58,7 +81,7 @@ def _verdict(target: Target, state: State, **values: object) -> Verdict:
 # Shares and quantiles
 
 
-def _share(target: Target, sample: Sample, _now: int) -> Verdict:
+def _share(target: Target, sample: Sample, now: int) -> Verdict:
     watch, tallies = target.watch, sample.tallies
     whole = len(tallies) - 2
     if not tallies[whole].runs:
@@ -68,20 +91,27 @@ def _share(target: Target, sample: Sample, _now: int) -> Verdict:
         settled = share_settled(watch, tallies)
         enough = settled or tallies[whole].runs >= LAST_RUNS
         state = State.CLEAR if enough else State.INSUFFICIENT
-        return _verdict(target, state, settled=settled, **_share_figures(watch, tallies, -1, whole))
+        figures = _share_figures(watch, tallies, -1, whole, now)
+        return _verdict(target, state, settled=settled, **figures)
     number, place = found
     return _verdict(
         target, State.BREACH, level=watch.limits[number].level,
-        threshold=watch.limits[number].value, **_share_figures(watch, tallies, number, place),
+        threshold=watch.limits[number].value, **_share_figures(watch, tallies, number, place, now),
     )  # fmt: skip
 
 
 def _share_figures(
-    watch: Watch, tallies: tuple[Tally, ...], number: int, place: int
+    watch: Watch, tallies: tuple[Tally, ...], number: int, place: int, now: int
 ) -> dict[str, object]:
     tally, seconds = tallies[place], watch.stretches[place].seconds
     bad = tally.bad[number]
-    known: dict[str, object] = {"sample_size": tally.runs, "bad": bad, "seconds": seconds}
+    newest = tallies[0].bad[number] if tallies[0].runs else 0
+    whole = tallies[-2]
+    known: dict[str, object] = {
+        "sample_size": tally.runs, "bad": bad, "seconds": seconds, "lately": float(newest),
+        "whole": (whole.runs, whole.bad[number]) if whole.runs else (0, 0),
+        "span": (now - whole.since) / _MICROS if whole.since else math.nan,
+    }  # fmt: skip
     if watch.kind is Kind.BEYOND:
         return {**known, "value": tally.value, "low": tally.low, "high": tally.high}
     low, high = wilson(bad, tally.runs)
@@ -240,6 +270,7 @@ def _burn_figures(watch: Watch, tally: Tally, place: int) -> dict[str, object]:
     return {
         "value": bad / tally.runs / budget, "low": low / budget, "high": high / budget,
         "sample_size": tally.runs, "bad": bad, "seconds": watch.stretches[place].seconds,
+        "lately": float(bad),
     }  # fmt: skip
 
 
@@ -247,15 +278,22 @@ def _burn_figures(watch: Watch, tally: Tally, place: int) -> dict[str, object]:
 
 
 def _no_runs(target: Target, sample: Sample, now: int) -> Verdict:
-    """Nothing was recorded; while nobody watched, that says nothing."""
+    """Nothing was recorded; while nobody watched, that says nothing, neither for nor against.
+
+    Only a run that was seen is presence.
+    """
     limit = target.watch.limits[0]
-    heard = sample.watched_since if sample.last_run is None else sample.last_run
-    quiet = max(0, now - heard) / _MICROS
-    if quiet <= limit.value:
-        return _verdict(target, State.CLEAR, settled=True, value=quiet)
-    if now - sample.watched_since <= limit.value * _MICROS:
-        return _verdict(target, State.INSUFFICIENT, value=quiet)
-    return _verdict(target, State.BREACH, level=limit.level, value=quiet)
+    heard = max(sample.last_run or 0, sample.watched_since)
+    quiet = max(0, now - heard - sample.unwatched) / _MICROS
+    figures: dict[str, Any] = {"value": quiet, "seen": sample.last_run}
+    if sample.unwatched >= _TOLD_FROM * _MICROS:
+        missed = lasting(sample.unwatched / _MICROS)
+        figures["words"] = f"not counting {missed} in which nobody watched"
+    if quiet > limit.value:
+        return _verdict(target, State.BREACH, level=limit.level, **figures)
+    if sample.last_run is not None and now - sample.last_run <= limit.value * _MICROS:
+        return _verdict(target, State.CLEAR, settled=True, **figures)
+    return _verdict(target, State.INSUFFICIENT, **figures)
 
 
 def _unfinished(target: Target, sample: Sample, _now: int) -> Verdict:

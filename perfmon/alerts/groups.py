@@ -2,7 +2,8 @@
 
 Level-triggered: what stands is compared with what a sink was told, so that nothing is lost or said
 twice when a step is done again. What a sink was never told to fire is not resolved to it; what it
-was, is, whatever silences or inhibits it by then.
+was, is, whatever silences or inhibits it by then. What eases below the level that a sink is told of
+is over for it: it hears that it eased, and of the end no more.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from perfmon.sections import AlertsTable
 
 VERSION = 1
 MOST = 20
-Kind = Literal["firing", "escalated", "reminder", "resolved"]
+Kind = Literal["firing", "escalated", "reminder", "eased", "resolved"]
 _ALERT_FIELDS = frozenset(field.name for field in attrs.fields(PerformanceAlert))
-_KINDS: tuple[Kind, ...] = ("firing", "escalated", "reminder", "resolved")
+_KINDS: tuple[Kind, ...] = ("firing", "escalated", "reminder", "eased", "resolved")
+_ENDS = ("eased", "resolved")
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +85,7 @@ class Told:
         alert: as it was told last.
         group: the group it was told in; its end is told there too.
         rises, reminders: up to which it was told.
+        eased: whether it heard that the alert fell below the level it is told of.
         rest, unknown: what another version keeps here, and of the alert; written back as they are.
     """
 
@@ -90,6 +93,7 @@ class Told:
     group: str
     rises: int
     reminders: int
+    eased: bool = False
     rest: tuple[Any, ...] = ()
     unknown: dict[str, Any] = attrs.Factory(dict)
 
@@ -97,9 +101,10 @@ class Told:
     def of(cls, row: list[Any]) -> Told:
         """What `row` gave."""
         plain, group, rises, reminders, *rest = row
+        eased = bool(rest and rest.pop(0) is True)
         unknown = rest_of(plain, _ALERT_FIELDS)
         return cls(
-            alert=alert_of(plain), group=group, rises=rises, reminders=reminders,
+            alert=alert_of(plain), group=group, rises=rises, reminders=reminders, eased=eased,
             rest=tuple(rest), unknown=unknown,
         )  # fmt: skip
 
@@ -107,7 +112,7 @@ class Told:
     def row(self) -> list[Any]:
         """As JSON values."""
         plain = {**plain_alert(self.alert), **self.unknown}
-        return [plain, self.group, self.rises, self.reminders, *self.rest]
+        return [plain, self.group, self.rises, self.reminders, self.eased, *self.rest]
 
 
 @attrs.define(kw_only=True)
@@ -128,13 +133,17 @@ class _News(NamedTuple):
     def order(self) -> tuple[object, ...]:
         """The most urgent first; what is over last."""
         alert = self.standing.alert
-        return self.kind == "resolved", -rank(alert.level), str(alert.started_at), alert.alert_id
+        last = _ENDS.index(self.kind) + 1 if self.kind in _ENDS else 0
+        return last, -rank(alert.level), str(alert.started_at), alert.alert_id
 
     @property
     def version(self) -> str:
         """The same for the same news, however often it is found out."""
         standing = self.standing
-        return f"{self.kind}:{standing.alert.alert_id}:{standing.rises}:{standing.reminders}"
+        counts = f"{standing.rises}:{standing.reminders}"
+        if standing.eases and self.kind != "resolved":
+            counts = f"{counts}:{standing.eases}"
+        return f"{self.kind}:{standing.alert.alert_id}:{counts}"
 
 
 class Groups:
@@ -196,8 +205,10 @@ class Groups:
             if kind is not None:
                 group = self.grouping.group(standing.alert) if known is None else known.group
                 yield group, _News(kind, standing)
-        for alert_id, known in told.items():
-            if alert_id not in firing:
+        for alert_id, known in list(told.items()):
+            if known.eased and alert_id not in firing:
+                del told[alert_id]  # it was over for this sink before
+            elif alert_id not in firing:
                 alert = self._over.setdefault(alert_id, _lost(known.alert, now))
                 yield known.group, _News("resolved", Standing(alert, known.rises, 0, 0.0))
 
@@ -223,8 +234,9 @@ class Groups:
                 del told[alert.alert_id]
             else:
                 told[alert.alert_id] = Told(
-                    alert=alert, group=group, rises=standing.rises, reminders=standing.reminders
-                )
+                    alert=alert, group=group, rises=standing.rises, reminders=standing.reminders,
+                    eased=rank(alert.level) < rank(sink.min_level),
+                )  # fmt: skip
         kinds = {news.kind for news in waiting}
         listed = waiting[: sink.most]
         return AlertMessage(
@@ -300,12 +312,17 @@ class Groups:
 def _kind(sink: SinkTerms, standing: Standing, known: Told | None) -> Kind | None:
     """What is new to a sink of an alert that fires."""
     alert = standing.alert
+    is_below = rank(alert.level) < rank(sink.min_level)
+    change = 0 if known is None else rank(alert.level) - rank(known.alert.level)
+    if known is not None and is_below:
+        # For this sink it is the end, which it hears of, whatever silences or inhibits it.
+        return "eased" if change < 0 and not known.eased else None
     if alert.silenced_by is not None or alert.inhibited_by is not None:
         return None
     if known is None:
-        return "firing" if rank(alert.level) >= rank(sink.min_level) else None
-    if standing.rises > known.rises:
-        return "escalated"
+        return None if is_below else "firing"
+    if change:
+        return "escalated" if change > 0 else "eased"
     return "reminder" if standing.reminders > known.reminders else None
 
 

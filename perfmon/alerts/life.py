@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from perfmon.alerts.concerns import Concern
 from perfmon.alerts.episodes import Episode
 from perfmon.alerts.failures import failures
-from perfmon.alerts.inhibition import inhibit
+from perfmon.alerts.inhibition import fading_for, inhibit
+from perfmon.alerts.joining import formers
 from perfmon.alerts.memory import Memory
 from perfmon.alerts.settings import Settings, micros
 from perfmon.alerts.silences import Silence
-from perfmon.alerts.step import Changes, Describe, Step
+from perfmon.alerts.step import Changes, Describe, Step, pending
 from perfmon.alerts.verdicts import State, Verdict
 from perfmon.records import PerformanceAlert
 
@@ -36,8 +38,16 @@ class Machine:
         return tuple(sorted(found, key=lambda s: (s.ends_at, s.silence_id)))
 
     def alerts(self, now: int) -> list[PerformanceAlert]:
-        """What is pending or fires."""
-        return [episode.alert(now) for episode in self.memory.in_order()]
+        """What is pending or fires, in the order of the keys."""
+        memory = self.memory
+        found = [pending(e, now) for e in memory.in_order() if self._is_alone(e)]
+        for concern in memory.in_concern():
+            found += [concern.alert(now), *(alert(now) for alert in formers(concern))]
+        return sorted(found, key=lambda alert: alert.key)
+
+    def _is_alone(self, episode: Episode) -> bool:
+        """Whether it is pending, and nothing fires that it would be a part of."""
+        return not episode.firing and episode.joint not in self.memory.concerns
 
     def silence(
         self, matchers: Mapping[str, str], now: int, until: int, by: str, comment: str = ""
@@ -57,11 +67,24 @@ class Machine:
 
     def acknowledge(self, alert_id: str, by: str) -> PerformanceAlert | None:
         """Somebody takes care of it: no more reminders, until it is worse. None where unknown."""
-        for episode in self.memory.episodes.values():
-            if episode.firing and episode.alert_id == alert_id:
-                episode.acknowledged_by = by
-                return episode.alert(self.memory.now or 0)
+        for concern in self.memory.in_concern():
+            if concern.is_of(alert_id):
+                concern.acknowledged_by = by
+                concern.mark()
+                return concern.alert(self.memory.now or 0)
         return None
+
+    def resolve(self, alert_id: str, now: int, reason: str) -> Changes | None:
+        """A person closes it: it fires again when it was over once, or is worse. None: unknown.
+
+        Other verdicts are not looked at, and no time passes.
+        """
+        concern = next((c for c in self.memory.in_concern() if c.is_of(alert_id)), None)
+        if concern is None:
+            return None
+        step = Step(self.settings, self.memory, now, None)
+        step.dismiss(concern, reason)
+        return step.changes(step.join())
 
     # A step
 
@@ -79,13 +102,15 @@ class Machine:
             (verdict.key, verdict)
             for verdict in failures(self.memory, self.settings, by_key.values())
         )
-        for key in sorted(self.memory.episodes.keys() | by_key.keys()):
+        known = self.memory.episodes.keys() | self.memory.dismissed.keys()
+        for key in sorted(known | by_key.keys()):
             step.take(key, by_key.get(key))
-        inhibit(self.memory.episodes.values())
+        joining = step.join()
+        inhibit(self.memory.in_concern(), self.memory.steady, self.memory.over)
         self.memory.hush(now)
-        for episode in self.memory.in_order():
-            step.remind(episode, by_key.get(episode.key))
-        return step.changes()
+        for concern in self.memory.in_concern():
+            step.remind(joining, concern, by_key.get(concern.led_by))
+        return step.changes(joining)
 
     # When something happens without new verdicts
 
@@ -93,7 +118,9 @@ class Machine:
         """The next time (microseconds) at which the same verdicts would change something."""
         if self.memory.now is None:
             return None
-        waits = [wait for episode in self.memory.episodes.values() for wait in self._waits(episode)]
+        memory = self.memory
+        waits = [wait for episode in memory.episodes.values() for wait in self._waits(episode)]
+        waits += [wait for concern in memory.in_concern() for wait in self._reminds(concern)]
         edges = [self.memory.now + wait for wait in waits if wait > 0]
         edges += [silence.ends_at for silence in self.memory.silences.values()]
         return min(edges, default=None)
@@ -107,10 +134,17 @@ class Machine:
             yield episode.clear_since + settings.hold(episode) - self.memory.steady
         if episode.undecided_since is not None:
             yield episode.undecided_since + micros(settings.stale_after) - self.memory.steady
-        repeat = settings.repeat.get(episode.level)
-        if repeat is not None and episode.evidence is State.BREACH:
-            until = episode.told_at + micros(repeat) - self.memory.steady
-            yield max(until, micros(repeat) // 2 - episode.evident)
+        if episode.ease_since is not None:
+            yield episode.ease_since + settings.hold(episode) - self.memory.steady
+
+    def _reminds(self, concern: Concern) -> Iterable[int]:
+        repeat = self.settings.repeat.get(concern.level)
+        if repeat is not None and concern.lead.evidence is State.BREACH:
+            until = concern.told_at + micros(repeat) - self.memory.steady
+            yield max(until, micros(repeat) // 2 - concern.evident)
+        patience = fading_for(concern)
+        if patience is not None:
+            yield patience - self.memory.steady
 
     # As JSON
 

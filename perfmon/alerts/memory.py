@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import attrs
 
-from perfmon.alerts.episodes import Episode
+from perfmon.alerts.concerns import Concern
+from perfmon.alerts.episodes import Episode, rank
 from perfmon.alerts.saved import (
     each,
     episode_of,
@@ -18,6 +20,9 @@ from perfmon.alerts.saved import (
     silence_of,
 )
 from perfmon.alerts.silences import Silence
+from perfmon.alerts.verdicts import State, Verdict
+from perfmon.alerts.watch import Kind
+from perfmon.records import AlertLevel
 
 VERSION = 1
 _DAY = 86_400 * 1_000_000
@@ -30,8 +35,11 @@ class Memory:
     Attributes:
         now: the wall clock at the last step, or None.
         steady: the machine's own clock.
-        episodes: what is pending or fires, by key.
-        starts: when episodes began to fire within the last day, by key; the wall clock.
+        episodes: what is pending or fires of each rule, by key.
+        concerns: the alerts that fire, by key; what fires of each rule is a member of one.
+        over: the alerts that were over within the last day, by key.
+        dismissed: the breaches that a person closed and that go on, by key.
+        starts: when alerts began to fire within the last day, by key; the wall clock.
         failed: for how many steps in a row a rule's evaluation has failed.
         silences: those that are not over, by id.
         cleaned_at: when old starts were forgotten; not kept.
@@ -44,6 +52,9 @@ class Memory:
     starts: dict[str, list[int]] = attrs.Factory(dict)
     failed: dict[str, int] = attrs.Factory(dict)
     silences: dict[str, Silence] = attrs.Factory(dict)
+    concerns: dict[str, Concern] = attrs.Factory(dict)
+    dismissed: dict[str, Dismissed] = attrs.Factory(dict)
+    over: dict[str, Over] = attrs.Factory(dict)
     cleaned_at: int | None = attrs.field(default=None, eq=False)
     rest: dict[str, Any] = attrs.field(factory=dict, kw_only=True)
 
@@ -58,6 +69,25 @@ class Memory:
         """All episodes in the order of their keys."""
         return [episode for _, episode in sorted(self.episodes.items())]
 
+    def in_concern(self) -> list[Concern]:
+        """All alerts that fire, in the order of their keys."""
+        return [concern for _, concern in sorted(self.concerns.items()) if concern.members]
+
+    def note_over(self, concern: Concern) -> None:
+        """Remember for a day that it is over."""
+        self.over = {k: one for k, one in self.over.items() if self.steady - one.ended < _DAY}
+        self.over[concern.key] = Over(concern.family, concern.labels, concern.peak, self.steady)
+
+    def is_dismissed(self, key: str, verdict: Verdict | None) -> bool:
+        """Whether a person closed what a verdict is about; until it is over or worse."""
+        known = self.dismissed.get(key)
+        if known is None:
+            return False
+        if verdict is None or not known.goes_on(verdict):
+            del self.dismissed[key]
+            return False
+        return True
+
     def count_start(self, key: str, now: int) -> int:
         """How many episodes of a key began to fire within a day, with the one that does now."""
         if self.cleaned_at != now:
@@ -71,9 +101,10 @@ class Memory:
         self.silences = {i: s for i, s in self.silences.items() if s.ends_at > now}
         ordered = sorted(self.silences.values(), key=lambda s: (s.ends_at, s.silence_id))
         for episode in self.episodes.values():
-            matched = episode.matched if ordered else {}
-            hushed = (silence.silence_id for silence in ordered if silence.matches(matched))
-            episode.silenced_by = next(hushed, None)
+            episode.silenced_by = _hushed(ordered, [episode.matched]) if ordered else None
+        for concern in self.in_concern():
+            concern.silenced_by = _hushed(ordered, concern.matched()) if ordered else None
+            concern.mark()
 
     def to_json(self) -> str:
         """All of it."""
@@ -86,6 +117,9 @@ class Memory:
                 "starts": self.starts,
                 "failed": self.failed,
                 "silences": [attrs.asdict(silence) for silence in self.silences.values()],
+                "concerns": [concern.plain() for concern in self.in_concern()],
+                "over": {key: list(one) for key, one in self.over.items()},
+                "dismissed": {key: list(one) for key, one in self.dismissed.items()},
                 **self.rest,
             },
             allow_nan=False,
@@ -97,18 +131,79 @@ class Memory:
         raw = object_of(text)
         episodes = each("a saved episode of an alert", raw.get("episodes"), episode_of)
         silences = each("a saved silence", raw.get("silences"), silence_of)
-        return cls(
+        concerns = each("a saved alert", raw.get("concerns"), Concern.of_plain)
+        memory = cls(
             raw.get("now"),
             raw.get("steady") or 0,
             {episode.key: episode for episode in episodes},
             of_kind(list, raw.get("starts")),
             of_kind(int, raw.get("failed")),
             {silence.silence_id: silence for silence in silences},
+            {concern.key: concern for concern in concerns},
+            {
+                key: Dismissed(AlertLevel(level), bad, seen)
+                for key, (level, bad, seen) in of_kind(list, raw.get("dismissed")).items()
+            },
+            {
+                key: Over(family, of_kind(str, own), AlertLevel(level), ended)
+                for key, (family, own, level, ended) in of_kind(list, raw.get("over")).items()
+            },
             rest=rest_of(raw, _SAVED),
         )
+        memory.link()
+        return memory
+
+    def link(self) -> None:
+        """Give the concerns their members; before there were any, each episode was an alert."""
+        members: dict[str, list[Episode]] = {}
+        for episode in self.in_order():
+            if episode.firing and episode.alert_id:
+                members.setdefault(episode.joint or episode.key, []).append(episode)
+        for key, own in members.items():
+            known = self.concerns.get(key)
+            if known is None or known.alert_id not in {one.alert_id for one in own}:
+                self.concerns[key] = Concern.going_on(key, own)
+            else:
+                known.members = own
 
 
-_SAVED = ("version", "now", "steady", "episodes", "starts", "failed", "silences")
+class Over(NamedTuple):
+    """An alert that is over: what it was about, how urgent at most, and since when (steady)."""
+
+    family: str
+    labels: dict[str, str]
+    level: AlertLevel
+    ended: int
+
+
+class Dismissed(NamedTuple):
+    """A breach as it was when a person closed its alert."""
+
+    level: AlertLevel
+    bad: int
+    seen: int
+
+    def goes_on(self, verdict: Verdict) -> bool:
+        """Whether it is still the very same one."""
+        if verdict.watch.kind is Kind.NO_RUNS:
+            return (verdict.seen or 0) <= self.seen
+        if verdict.state is State.BREACH:
+            more = verdict.watch.kind is Kind.UNFINISHED and verdict.bad > self.bad
+            return rank(verdict.level) <= rank(self.level) and not more
+        return not (verdict.state is State.CLEAR and verdict.settled)
+
+
+_SAVED = (
+    "version", "now", "steady", "episodes", "starts", "failed", "silences", "concerns", "over",
+    "dismissed",
+)  # fmt: skip
+
+
+def _hushed(silences: list[Silence], labels: Iterable[dict[str, str]]) -> str | None:
+    """The silence that ends first, of those that match any of these labels."""
+    found = list(labels)
+    hushed = (one.silence_id for one in silences if any(map(one.matches, found)))
+    return next(hushed, None)
 
 
 def _near(starts: list[int], now: int) -> list[int]:

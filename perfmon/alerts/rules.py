@@ -97,6 +97,13 @@ def conflicts_watch(config: Config) -> Watch:
     )  # fmt: skip
 
 
+JOINTS = {
+    "success": "success_rate_min", "latency": "latency_p95_max_ms", "cost": "cost_per_task_max",
+    "accuracy": "accuracy_min", "memory": "memory_max_mb", "token_usage": "token_per_task_max",
+}  # fmt: skip
+"""The subjects of the thresholds: what is one alert with them is named by the main one."""
+
+
 def watches(config: Config) -> list[Watch]:
     """Everything a configuration watches: the thresholds, then the rules in its order.
 
@@ -124,6 +131,7 @@ def _thresholds(config: Config) -> Iterator[Watch]:
             watch,
             limits=(Limit(level, float(getattr(alerts.thresholds, field.name))),),
             is_default=True,
+            own_joint=JOINTS[watch.family],
             for_=alerts.for_,
             keep_firing_for=alerts.keep_firing_for,
             group_wait=alerts.group_wait,
@@ -147,6 +155,7 @@ def _divided(rule: Rule, alerts: AlertsTable, watch: Watch) -> Iterator[Watch]:
         ),
         group_wait=alerts.group_wait if rule.group_wait is None else rule.group_wait,
         globs=tuple(sorted(rule.scope.items())),
+        own_joint=watch.own_joint if rule.family is None else JOINTS.get(rule.family, rule.family),
     )
     for by in _divisions(rule, watch.kind):
         yield attrs.evolve(watch, by=by)
@@ -282,5 +291,5 @@ def _burning(rule: Rule, objective: float) -> Iterator[Watch]:
             rule=rule.name if len(levels) == 1 else f"{rule.name}: {level}",
             kind=Kind.BURN, metric="success_rate", metric_type=MetricType.SUCCESS_RATE, unit="x",
             limits=tuple(Limit(level, burn.factor) for burn in burns),
-            stretches=tuple(stretches), objective=objective,
+            stretches=tuple(stretches), objective=objective, own_joint=rule.name,
         )  # fmt: skip

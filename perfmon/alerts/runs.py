@@ -268,6 +268,8 @@ class Track:
             float(self._total[last] - self._total[first]),
             float(self._squares[last] - self._squares[first]),
         )
+        if runs:
+            tally = tally._replace(since=int(self.at[first]))
         if watch.kind is Kind.NUMBER:
             return tally._replace(value=_number(watch, tally, stretch))
         if not runs or watch.kind not in (Kind.BEYOND, Kind.ANY, Kind.SINGLE):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from perfmon.alerts.episodes import Episode
-from perfmon.alerts.watch import Watch
+from perfmon.alerts.watch import Kind, Watch
 from perfmon.records import AlertLevel
 from perfmon.sections import AlertsTable
 
@@ -56,7 +56,10 @@ class Settings:
     def hold(self, episode: Episode) -> int:
         """How long an episode must be settled before it is resolved, in microseconds."""
         hold = episode.keep_firing_for
-        if episode.starts >= self.flapping_starts:
+        if episode.kind is Kind.NO_RUNS:
+            # Presence is seen, not estimated; and a short limit must not begin anew meanwhile.
+            hold = min(hold, episode.threshold / 2)
+        if max(episode.starts, episode.fires) >= self.flapping_starts:
             hold = max(hold, self.flapping_hold)
         return micros(hold)
 

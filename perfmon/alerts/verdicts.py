@@ -36,6 +36,7 @@ class Tally(NamedTuple):
         worst: the largest value (smallest, where below is bad); for `UNFINISHED` in seconds.
         value: the metric itself over this stretch, for a quantile or a number.
         low, high: for a quantile, the quantiles at `quantile_levels(runs, q)`: its 95 % interval.
+        since: the time (microseconds) since which they are; 0 is unknown.
     """
 
     runs: int = 0
@@ -46,6 +47,7 @@ class Tally(NamedTuple):
     value: float = math.nan
     low: float = math.nan
     high: float = math.nan
+    since: int = 0
 
 
 class Finding(NamedTuple):
@@ -68,6 +70,8 @@ class Sample(NamedTuple):
         tallies: one for each of the watch's stretches, in their order.
         last_run: when the target's last run ended (microseconds), or None; for `NO_RUNS`.
         watched_since: since when runs would have been seen; for `NO_RUNS`.
+        unwatched: for how much of the time since then (or since the last run) nobody watched, in
+            microseconds; for `NO_RUNS`.
         finding: what the detector says, for `TREND`, `ANOMALY` and `FORECAST`; None is no data.
             For `UNFINISHED` its words name the longest run.
     """
@@ -75,6 +79,7 @@ class Sample(NamedTuple):
     tallies: tuple[Tally, ...] = ()
     last_run: int | None = None
     watched_since: int = 0
+    unwatched: int = 0
     finding: Finding | None = None
 
 
@@ -97,6 +102,12 @@ class Verdict:
         sample_size, bad: runs, and how many of them are bad.
         seconds: of the stretch they are from.
         words: what a detector says, or why evaluation failed.
+        floor: where limits have several levels, the one to which an alert may ease: all limits
+            above it are settled. None is no lower than it is.
+        whole: of a share, the runs of the whole window, and how many of them are bad.
+        span: how many seconds those really are of: few runs are of a longer time than the window.
+        lately: how bad it has been at last: the bad runs of the shortest stretch.
+        seen: when the target's last run ended (microseconds), or None; for `NO_RUNS`.
     """
 
     key: str
@@ -113,3 +124,8 @@ class Verdict:
     bad: int = 0
     seconds: float = math.nan
     words: str = ""
+    floor: AlertLevel | None = None
+    whole: tuple[int, int] = (0, 0)
+    span: float = math.nan
+    lately: float = math.nan
+    seen: int | None = None

@@ -39,6 +39,10 @@ class Kind(enum.StrEnum):
     FORECAST = "forecast"
 
 
+LASTING = (Kind.NO_RUNS, Kind.UNFINISHED)
+"""They end when something happens, not when nothing is known any more."""
+
+
 class Limit(NamedTuple):
     """From where on a breach has a level; for a burn rate `value` is the factor."""
 
@@ -83,6 +87,7 @@ class Watch:
         by: the dimensions whose values are watched apart; empty is all together.
         globs: the values it is about, by dimension.
         is_default: a threshold, which gives way to a rule about the same metric.
+        own_joint: what `joint` is; empty is the rule itself.
         for_, keep_firing_for, group_wait: seconds.
     """
 
@@ -101,6 +106,7 @@ class Watch:
     by: tuple[str, ...] = ()
     globs: tuple[tuple[str, str], ...] = ()
     is_default: bool = False
+    own_joint: str = ""
     for_: float = 0.0
     keep_firing_for: float = 60.0
     group_wait: float = 2.0
@@ -109,12 +115,17 @@ class Watch:
     def family(self) -> str:
         """What alerts of one scope say the same about: successes and errors are one thing."""
         # Dear runs say nothing of a budget, nor slow ones of one that hangs.
-        if self.kind in (Kind.BUDGET, Kind.UNFINISHED, Kind.CONFLICTS):
+        if self.kind in (*LASTING, Kind.BUDGET, Kind.CONFLICTS):
             return self.kind.value
         if self.metric == "predictions_waiting":
             return self.metric
         kinds = (MetricType.SUCCESS_RATE, MetricType.ERROR_RATE)
         return "success" if self.metric_type in kinds else self.metric_type.value
+
+    @property
+    def joint(self) -> str:
+        """With what else it is one alert: watches of the same scope and joint are."""
+        return self.own_joint or self.rule
 
     @property
     def sign(self) -> int:

@@ -133,7 +133,7 @@ class AlertMessage:
         message_id: the same on every attempt, so that a receiver can tell repeats.
         sink: the plugin it is for.
         group: what the alerts have in common; messages of one group belong to one thread.
-        kind: `firing`, `escalated`, `reminder`, `resolved` or `test`.
+        kind: `firing`, `escalated`, `reminder`, `eased` (to a lower level), `resolved` or `test`.
         alerts: the most urgent first, at most a few dozen.
         left_out: how many more there are.
         created_at: when it was decided.

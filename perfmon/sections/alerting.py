@@ -135,6 +135,9 @@ class Rule:
         level: how urgent a breach is.
         window_minutes: the window looked at; None is the monitor's.
         for_, keep_firing_for, group_wait: seconds; None is the default of `[alerts]`.
+        family: what it is one alert with, where the scope is the same: the rules of this family, or
+            the thresholds of a subject (`success`, `latency`, `cost`, `accuracy`, `memory`,
+            `token_usage`); None is an alert of its own.
     """
 
     name: str = attrs.field(validator=some_text)
@@ -160,6 +163,7 @@ class Rule:
     for_: Duration | None = None
     keep_firing_for: Duration | None = None
     group_wait: Duration | None = None
+    family: str | None = attrs.field(default=None, validator=some_text)
 
     def __attrs_post_init__(self) -> None:
         wrong = list(_wrong(self))

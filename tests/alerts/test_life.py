@@ -16,6 +16,7 @@ from perfmon.records import Scope
 ERRORS = target("error_rate_max", agent="a")
 SUCCESS = target("success_rate_min", agent="a")
 OTHER = target("error_rate_max", agent="b")
+MINE = target("mine", {"name": "mine", "metric": "error_rate", "above": 0.1})
 SYSTEM = target("error_rate_max", agent=None)
 SLOW = target("r", {"name": "r", "metric": "cost_per_task", "above": 1, "for": "5m"})
 
@@ -158,11 +159,11 @@ def test_an_alert_that_flaps_is_held_longer_and_says_so():
 
 
 def test_the_higher_level_speaks_for_the_scope():
-    """Success and errors are one thing; another agent's are another."""
-    life = Life(ERRORS, SUCCESS, OTHER)
-    standings = life.step(verdict(ERRORS), verdict(SUCCESS), verdict(OTHER)).standings
-    inhibited = {s.alert.key: s.alert.inhibited_by for s in standings}
-    assert inhibited == {ERRORS.key: SUCCESS.key, SUCCESS.key: None, OTHER.key: None}
+    """A rule of one's own about the same; another agent's are another thing."""
+    life = Life(MINE, SUCCESS, OTHER)
+    standings = life.step(verdict(MINE), verdict(SUCCESS), verdict(OTHER)).standings
+    inhibited = {s.alert.rule: s.alert.inhibited_by for s in standings}
+    assert inhibited == {"mine": SUCCESS.key, "success_rate_min": None, "error_rate_max": None}
 
 
 def inhibited(*verdicts):
@@ -199,8 +200,8 @@ def test_runs_of_parts_within_parts_count_once():
         Target(alert_key("error_rate_max", scope), ERRORS.watch, scope) for scope in scopes
     )
     parts = [figures_of(tenant, 10, 20), figures_of(agent, 40, 60), figures_of(model, 40, 50)]
-    standings = Life(tenant, agent, model, SYSTEM).step(*parts, figures_of(SYSTEM, 100, 400))
-    (whole,) = [s.alert for s in standings.standings if s.alert.key == SYSTEM.key]
+    standings = Life(tenant, agent, model, SYSTEM).step(*parts, figures_of(SYSTEM, 120, 400))
+    (whole,) = [s.alert for s in standings.standings if s.alert.tenant is None]
     assert whole.inhibited_by is None
 
 
@@ -286,8 +287,8 @@ def test_a_step_done_again_makes_the_same_ids():
 
 def test_everything_survives_a_restart():
     """What is pending, what fires, what was noted, and who was told."""
-    life, known = Life(SLOW, ERRORS, SUCCESS), Details(runs=7, models=(Part("m", 1, 2),))
-    life.step(verdict(SLOW), verdict(ERRORS), verdict(SUCCESS), describe=lambda _: known)
+    life, known = Life(SLOW, OTHER, SUCCESS), Details(runs=7, models=(Part("m", 1, 2),))
+    life.step(verdict(SLOW), verdict(OTHER), verdict(SUCCESS), describe=lambda _: known)
     life.machine.silence({"agent": "b"}, life.now, life.now + SECOND, "ann")
     before = life.machine.to_json()
     life.restart()

@@ -30,15 +30,20 @@ def watch(rule):
     kind, for_, keep = RULES[rule]
     return Watch(
         rule=rule, kind=Kind.NUMBER, metric_type=kind, limits=(Limit(AlertLevel.WARNING, 1.0),),
-        by=("agent",), for_=for_, keep_firing_for=keep,
+        by=("agent",), for_=for_, keep_firing_for=keep, own_joint=JOINT[rule],
     )  # fmt: skip
 
 
+JOINT = {"errors": "s", "success": "s", "cost": ""}
 WATCHES = {rule: watch(rule) for rule in RULES}
 KEYS = {
     alert_key(rule, Scope(agent_name=name)): (rule, name) for rule in RULES for name in ("a", "b")
 }
-FAMILY = {"errors": "s", "success": "s", "cost": "c"}
+WHOLE = {
+    key: alert_key(JOINT[rule] or rule, Scope(agent_name=name))
+    for key, (rule, name) in KEYS.items()
+}
+"""The alert that a rule's breach is a part of."""
 
 
 def settings(rules):
@@ -49,20 +54,22 @@ def settings(rules):
 
 
 class Model:
-    """The same in another way: a log for each key, and everything found from the log."""
+    """The same in another way: a log for each rule, and everything found from the log."""
 
     def __init__(self):
         self.now, self.steady = None, 0
-        self.logs, self.fired, self.starts = {}, {}, {}
+        self.logs, self.fired, self.starts, self.alerts = {}, {}, {}, {}
         self.silences, self.rules = {}, set(RULES)
 
     def step(self, now, verdicts):
         elapsed = 0 if self.now is None else min(max(0, now - self.now), int(MOST * SECOND))
         self.now, self.steady = now, self.steady + elapsed
-        happened = set()
-        for key in KEYS:
-            happened |= {(kind, key) for kind in self.one(key, verdicts.get(key), elapsed)}
-        return happened | {("reminder", key) for key in self.fired if self.is_due(key)}
+        happened = []
+        for key in sorted(KEYS):
+            happened += [(kind, WHOLE[key]) for kind in self.one(key, verdicts.get(key), elapsed)]
+        for whole in sorted(set(WHOLE.values())):
+            happened += [(kind, whole) for kind in self.together(whole, elapsed)]
+        return happened + [("reminder", whole) for whole in self.alerts if self.is_due(whole)]
 
     def one(self, key, verdict, elapsed):
         log = self.logs.get(key)
@@ -76,7 +83,8 @@ class Model:
             (self.steady, elapsed, state, settled, None if verdict is None else verdict.level)
         )
         if key in self.fired:
-            return self.firing(key, verdict)
+            self.firing(key, verdict)
+            return []
         began = ["pending"] if len(log) == 1 and RULES[KEYS[key][0]][1] > 0 else []
         return began + self.pending(key, verdict)
 
@@ -86,32 +94,36 @@ class Model:
             del self.logs[key]
             return ["cancelled"]
         lasted = sum(entry[1] for entry in log[1:] if entry[2] is State.BREACH)
-        if log[-1][2] is State.FAILED or lasted < RULES[rule][1] * SECOND:
-            return []
-        # Whenever one begins to fire, all starts that are not within a day are forgotten.
+        if log[-1][2] is State.BREACH and lasted >= RULES[rule][1] * SECOND:
+            self.fire(key)
+        return []
+
+    def fire(self, key):
+        log = self.logs[key]
+        level = [entry[4] for entry in log if entry[2] is State.BREACH][-1]
+        self.fired[key] = {"at": len(log) - 1, "level": level, "again": 0, "new": True}
+
+    def count(self, name):
+        """Whenever one begins to fire, all starts that are not within a day are forgotten."""
         for own in self.starts.values():
             own[:] = [start for start in own if abs(self.now - start) < DAY]
-        starts = self.starts.setdefault(key, [])
-        starts.append(self.now)
-        self.fired[key] = {"at": len(log) - 1, "told": len(log) - 1, "level": log[-1][4],
-                           "starts": len(starts), "ack": None, "reminders": 0}  # fmt: skip
-        return ["firing"]
+        self.starts.setdefault(name, []).append(self.now)
+        return len(self.starts[name])
 
     def firing(self, key, verdict):
         log, fired, rule = self.logs[key], self.fired[key], KEYS[key][0]
-        if verdict is None and rule not in self.rules:
-            return self.end(key)
-        happened = []
         level = log[-1][4]
         if log[-1][2] is State.BREACH and LEVELS.index(level) > LEVELS.index(fired["level"]):
-            fired.update(level=level, told=len(log) - 1, ack=None)
-            happened.append("escalated")
-        hold = max(RULES[rule][2], FLAP_HOLD if fired["starts"] >= FLAPPING else 0)
-        if self.lasted(key, lambda entry: entry[3], hold):
-            return happened + self.end(key)
-        if self.lasted(key, lambda entry: entry[2] in UNDECIDED, STALE):
-            return happened + self.end(key)
-        return happened
+            fired["level"] = level
+        flaps = max(self.alerts[WHOLE[key]]["starts"], fired["again"]) >= FLAPPING
+        hold = max(RULES[rule][2], FLAP_HOLD if flaps else 0)
+        gone = verdict is None and rule not in self.rules
+        if (
+            gone
+            or self.lasted(key, lambda entry: entry[3], hold)
+            or self.lasted(key, lambda entry: entry[2] in UNDECIDED, STALE)
+        ):
+            del self.logs[key], self.fired[key]
 
     def lasted(self, key, holds, seconds):
         """Whether the last entries, since firing, hold for so long."""
@@ -122,40 +134,58 @@ class Model:
             tail.append(entry)
         return bool(tail) and self.steady - tail[-1][0] >= seconds * SECOND
 
-    def end(self, key):
-        del self.logs[key], self.fired[key]
-        return ["resolved"]
+    def together(self, whole, elapsed):
+        """The alert fires with the first of its rules, and is over with the last."""
+        alert, parts = self.alerts.get(whole), [key for key in sorted(KEYS) if WHOLE[key] == whole]
+        if alert is not None and not any(key in self.fired for key in parts):
+            for key in parts:  # what waits goes on at once where it is told already
+                if key in self.logs and self.logs[key][-1][2] is State.BREACH:
+                    self.fire(key)
+        firing = [self.fired[key] for key in parts if key in self.fired]
+        evident = any(self.logs[key][-1][2] is State.BREACH for key in parts if key in self.fired)
+        if not firing:
+            return ["resolved"] if self.alerts.pop(whole, None) else []
+        level = max(LEVELS.index(fired["level"]) for fired in firing)
+        if alert is None:
+            self.alerts[whole] = {
+                "level": level, "starts": self.count(whole), "ack": None, "reminders": 0,
+                "told": self.steady, "evident": 0, "was": True,
+            }  # fmt: skip
+            self.joined(parts)
+            return ["firing"]
+        for key in parts:
+            if key in self.fired and self.fired[key]["new"]:
+                self.fired[key]["again"] = self.count(f"{key} again")
+        self.joined(parts)
+        alert["evident"] += elapsed if evident and alert["was"] else 0
+        before, alert["was"], alert["level"] = alert["level"], evident, level
+        if level > before:
+            alert.update(told=self.steady, evident=0, ack=None)
+        return [] if level == before else ["escalated" if level > before else "eased"]
 
-    def silenced(self, key):
-        rule, agent = KEYS[key]
+    def joined(self, parts):
+        for key in parts:
+            if key in self.fired:
+                self.fired[key]["new"] = False
+
+    def silenced(self, whole, rule):
+        agent = next(KEYS[key][1] for key in KEYS if WHOLE[key] == whole)
         self.silences = {i: s for i, s in self.silences.items() if s[1] > self.now}
         labels = {"rule": rule, "agent": agent}
         return any(labels[s[0][0]] == s[0][1] for s in self.silences.values())
 
-    def inhibited(self, key):
-        rule, agent = KEYS[key]
-        level = LEVELS.index(self.fired[key]["level"])
-        return any(
-            KEYS[other][1] == agent and FAMILY[KEYS[other][0]] == FAMILY[rule]
-            and LEVELS.index(fired["level"]) > level
-            for other, fired in self.fired.items()
-        )  # fmt: skip
-
-    def is_due(self, key):
-        fired, log = self.fired[key], self.logs[key]
-        repeat = REPEAT[fired["level"]]
-        if repeat is None or fired["ack"] or self.silenced(key) or self.inhibited(key):
+    def is_due(self, whole):
+        alert = self.alerts[whole]
+        repeat = REPEAT[LEVELS[alert["level"]]]
+        parts = [key for key in KEYS if WHOLE[key] == whole and key in self.fired]
+        worst = [k for k in parts if LEVELS.index(self.fired[k]["level"]) == alert["level"]]
+        leads = any(self.logs[key][-1][2] is State.BREACH for key in worst)
+        quiet = alert["ack"] or any(self.silenced(whole, KEYS[key][0]) for key in worst)
+        if repeat is None or quiet or not leads:
             return False
-        told = fired["told"]
-        both = (
-            (entry[1] for before, entry in zip(log[told:], log[told + 1 :], strict=False)
-             if before[2] is entry[2] is State.BREACH)
-        )  # fmt: skip
-        if log[-1][2] is not State.BREACH or self.steady - log[told][0] < repeat * SECOND:
+        if self.steady - alert["told"] < repeat * SECOND or alert["evident"] < repeat * SECOND // 2:
             return False
-        if sum(both) < repeat * SECOND // 2:
-            return False
-        fired.update(told=len(log) - 1, reminders=fired["reminders"] + 1)
+        alert.update(told=self.steady, evident=0, reminders=alert["reminders"] + 1)
         return True
 
 
@@ -203,13 +233,13 @@ class Pair:
 
     def compare(self, changes):
         firing = {s.alert.key: s for s in changes.standings if s.alert.state == "firing"}
-        assert firing.keys() == self.model.fired.keys()
+        assert firing.keys() == self.model.alerts.keys()
         for key, standing in firing.items():
-            fired, alert = self.model.fired[key], standing.alert
-            assert (alert.level, alert.acknowledged_by) == (fired["level"], fired["ack"])
-            assert standing.reminders == fired["reminders"]
-            assert (alert.silenced_by is not None) == self.model.silenced(key)
-            assert (alert.inhibited_by is not None) == self.model.inhibited(key)
+            own, alert = self.model.alerts[key], standing.alert
+            assert (alert.level, alert.acknowledged_by) == (LEVELS[own["level"]], own["ack"])
+            assert standing.reminders == own["reminders"]
+            assert (alert.silenced_by is not None) == self.model.silenced(key, alert.rule)
+            assert alert.inhibited_by is None
             assert self.ids.setdefault(key, alert.alert_id) == alert.alert_id
         self.ids = {key: own for key, own in self.ids.items() if key in firing}
 
@@ -219,7 +249,9 @@ class Pair:
         if dice < 0.01:
             self.restart()
         elif dice < 0.02:
-            name, value = self.random.choice([("rule", "cost"), ("agent", "a")])
+            name, value = self.random.choice(
+                [("rule", "cost"), ("agent", "a")]
+            )  # never half an alert
             until = self.now + self.random.choice([60, 3600]) * SECOND
             made = self.machine.silence({name: value}, self.now, until, "me")
             self.model.silences[made.silence_id] = ((name, value), until)
@@ -230,7 +262,7 @@ class Pair:
         elif dice < 0.035 and self.ids:
             key = self.random.choice(sorted(self.ids))
             assert self.machine.acknowledge(self.ids[key], "me").key == key
-            self.model.fired[key]["ack"] = "me"
+            self.model.alerts[key]["ack"] = "me"
         elif dice < 0.04:
             self.model.rules = {rule for rule in RULES if self.random.random() < 0.8}
             self.restart()
