@@ -24,7 +24,7 @@ except ImportError:  # Windows: journals of dead processes are told by name only
     fcntl = None  # type: ignore[assignment]
 
 SEGMENT = 8 * 1024 * 1024
-_RESERVED = 4  # a reserve is so many times smaller than a file in line
+_RESERVED = 8  # a reserve is so many times smaller than a file in line
 _AGAIN = 0.05  # seconds before a disk that was full is asked again
 
 

@@ -49,7 +49,7 @@ async def ready(question: Question) -> Any:
         await desk.probes.run(desk.monitor.storage.check, seconds=_PROBE_SECONDS)
     except (StorageError, Refusal):
         problems.append("storage does not answer")
-    if desk.dropped_lately(desk.monitor.recorder.dropped):
+    if desk.dropped_lately(desk.monitor.recorder.dropped + desk.monitor.intake.counts.dropped):
         problems.append("runs were dropped within the last minute")
     if problems:
         return Reply(status=503, value={"status": "not_ready", "problems": problems})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -126,8 +125,18 @@ async def started(question: Question) -> Any:
     for name in ("run_id", "agent_name"):
         if name not in fields:
             raise InvalidRun(name, None, "text of 1 to 256 bytes, without NUL")
-    await question.write(partial(question.monitor.run_started, **fields))
+    await question.write(_begin, question.monitor, fields)
     return {"status": "success"}
+
+
+def _begin(monitor: PerformanceMonitor, fields: dict[str, Any]) -> None:
+    """Note it, or refuse it for now: a beginning without room is not known afterwards."""
+    flying = monitor.in_flight
+    dropped, key = flying.dropped, tuple(map(fields.get, ("tenant", "run_id", "agent_name")))
+    monitor.run_started(**fields)
+    if flying.dropped > dropped and (key[0] or "default", *key[1:]) not in flying.runs:
+        message = f"{len(flying.runs):,} runs are in flight; send this again when some have ended"
+        raise Refusal(503, "no_room", message)
 
 
 async def sync(question: Question) -> Any:

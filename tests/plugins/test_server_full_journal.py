@@ -53,3 +53,28 @@ async def test_a_2xx_means_that_the_journal_has_it(client, monitor, path, body, 
     if not has_room:
         assert (await client.post(f"{API}/{path}", **send)).status == 200
         assert monitor.get_stats()["stored"] == count
+
+
+async def test_a_beginning_without_room_is_not_acknowledged(client, monitor):
+    """503 until some of the runs in flight have ended; one that is known may begin again."""
+    monitor.in_flight._limit = 1
+    first, second = ({"run_id": one, "agent_name": "a"} for one in ("r1", "r2"))
+    path = f"{API}/runs/started"
+    assert (await client.post(path, json=first)).status == 200
+    assert (await client.post(path, json=first)).status == 200
+    answer = await client.post(path, json=second)
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    monitor.record_agent_run("r1", "a", None, "success")
+    assert (await client.post(path, json=second)).status == 200
+
+
+async def test_a_batch_that_was_dropped_shows_in_the_readiness(client, monitor):
+    """For a minute, as runs do that were dropped one by one."""
+    store, journal = monitor.storage.store, monitor.recorder.journal
+    monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))
+    room, journal._max_segments = journal._max_segments, 0
+    assert (await client.post(f"{API}/runs", json=RUN)).status == 503
+    journal._max_segments, monitor.storage.store = room, store
+    problems = (await (await client.get("/readyz")).json())["problems"]
+    assert problems == ["runs were dropped within the last minute"]
