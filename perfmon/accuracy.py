@@ -102,6 +102,7 @@ class AccuracySummary:
         by_agent, by_agent_type, by_model, by_task_type, by_tenant: the same for each.
         by_source: for each feedback source, what it says itself, superseded or not.
         unmapped: measurements left out because no field of the prediction is one of the outcome.
+        superseded: predictions that their agent replaced by another before the outcome.
         waiting: predictions that wait for their outcome now, of any age.
         oldest_waiting: since when the oldest of them does.
         errors: of numbers.
@@ -123,6 +124,7 @@ class AccuracySummary:
     by_tenant: dict[str, AccuracyFigures] = attrs.Factory(dict)
     by_source: dict[str, AccuracyFigures] = attrs.Factory(dict)
     unmapped: int = 0
+    superseded: int = 0
     waiting: int = 0
     oldest_waiting: datetime | None = None
     errors: NumericErrors = attrs.Factory(NumericErrors)
@@ -196,6 +198,10 @@ def sums_of(cells: Cells) -> Floats:
     labels = cells.outcomes.labels.astype(np.int64)
     sums: Floats = np.bincount(labels, weights=cells.outcomes.counts).astype(np.float64)
     return sums
+
+
+def superseded_of(sums: Floats) -> int:
+    return int(_slot(sums, slots.REPLACED))
 
 
 def _slot(sums: Floats, place: int) -> float:

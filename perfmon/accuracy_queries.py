@@ -21,6 +21,7 @@ from perfmon.accuracy import (
     figures_of,
     grouped,
     sums_of,
+    superseded_of,
 )
 from perfmon.calibration import Calibration
 from perfmon.errors import StorageError
@@ -144,6 +145,7 @@ def summary_of(answer: Answer) -> AccuracySummary:
         by_tenant=groups["tenant"],
         by_source=by_source(sums, cells.vocabulary.sources.values),
         unmapped=int(stats[Stat.UNMAPPED]),
+        superseded=superseded_of(sums),
         waiting=int(stats[Stat.WAITING]),
         errors=errors_of(sums),
         calibration=calibration_of(sums),

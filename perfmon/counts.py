@@ -19,6 +19,7 @@ class Counts:
     dropped: int = 0
     cut: int = 0
     measurements: int = 0
+    superseded: int = 0  # predictions, by others of their round
     recovered: int = 0
     damaged: int = 0
 

@@ -263,14 +263,14 @@ class Intake:
     def _store(self, waiting: Waiting) -> None:
         batch = waiting.batch
         try:
-            new, lost = waiting.attempt.store(self.storage.store)
+            new, lost, rows = waiting.keeping.store(self.storage, self.matcher.repeats)
         except StorageError as problem:
             self._refused(problem)
             raise
         self.storage_error = None
         fresh = np.flatnonzero(new.measurements).tolist()
         # First, so that at every moment the rows wait for storage, or to be compared.
-        self.matcher.note(batch.measurements, [batch.measurements[n] for n in fresh])
+        self.matcher.note(rows, [rows[n] for n in fresh])
         if new.conflicts:
             self.conflicts.note(batch.runs, new.conflicts)
         with self.lock:
@@ -280,6 +280,7 @@ class Intake:
             self._count(new, lost)
         with suppress(StorageError):  # the next round tries again
             self.matcher.join()
+        new = self._without_repeated(rows, new)
         for share in waiting.shares:
             share.settle(new, lost)
         if waiting.position is not None:
@@ -300,7 +301,7 @@ class Intake:
         for waiting in waited_for:
             batch, shares, waiting.shares = waiting.batch, waiting.shares, []
             waiting.journaled = self.recorder.hold(batch.runs, batch.measurements)
-            if not waiting.journaled and not waiting.attempt.may_be_stored:
+            if not waiting.journaled and not waiting.keeping.may_be_stored:
                 self._drop(waiting)
             for share in shares:
                 if waiting.journaled:
@@ -329,6 +330,17 @@ class Intake:
         else:
             if not self._unstored:
                 self.storage_error = None
+
+    def _without_repeated(self, rows: Sequence[Row], new: Stored) -> Stored:
+        """An outcome that says again what its source had said is kept, and counts as a repeat."""
+        repeated = self.matcher.repeated()
+        if not repeated:
+            return new
+        again = new.measurements & np.array([row[0] in repeated for row in rows], bool)
+        with self.lock:
+            self.counts.stored -= int(again.sum())
+            self.counts.duplicate += int(again.sum())
+        return new._replace(measurements=new.measurements & ~again)
 
     def _correct(self, waiting: Waiting, new: Stored) -> None:
         """Storage decides: take back what it had, add what was only suspected."""

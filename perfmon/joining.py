@@ -7,14 +7,11 @@ nothing, so that it may be done after a crash, and in two processes at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
 
-from perfmon.equality import same_value
 from perfmon.measurements import (
-    ANY_AGENT,
     MEASUREMENT_FIELDS,
     NO_SCORE,
     SCORED_STATES,
@@ -25,6 +22,7 @@ from perfmon.measurements import (
     said_fields,
     scored_fields,
 )
+from perfmon.rounds import Round, Task, by_task, is_of
 
 _F = {name: place for place, name in enumerate(MEASUREMENT_FIELDS)}
 _ID, _TENANT, _AGENT, _AT, _TASK = (
@@ -35,8 +33,7 @@ _PREDICTED, _ACTUAL, _SCORE, _SOURCE = (
     for name in ("predicted_outcome", "actual_outcome", "accuracy_score", "feedback_source")
 )
 _CONFIDENCE, _METADATA, _STATE = (_F[name] for name in ("confidence", "metadata", "state"))
-_PREDICTIONS = (State.WAITING, State.ANSWERED)
-_OUTCOMES = (State.TOLD, State.KNOWN, State.REPEATED)
+_ROUND, _PREDICTION, _STAMPED = (_F[name] for name in ("round", "prediction_id", "stamped"))
 _decode = msgspec.json.decode
 Priority = Callable[[str], Sequence[str]]
 """The sources of an agent in the order in which they are believed."""
@@ -50,63 +47,33 @@ class Joined(NamedTuple):
 
 
 def joined(rows: Iterable[Row], compare: Compare, priority: Priority) -> Joined:
-    """What comes of all that is known of some tasks (rows of several, in order of time)."""
+    """What comes of all that is known of some tasks (rows of several, as they were stored)."""
     result = Joined([], [])
-    ordered = sorted(rows, key=lambda row: (row[_TENANT], row[_TASK]))
-    for _, of_task in groupby(ordered, key=lambda row: (row[_TENANT], row[_TASK])):
-        _join_task(list(of_task), compare, priority, result)
+    for _, of_task in by_task(rows):
+        _join_task(of_task, compare, priority, result)
     return result
 
 
 def _join_task(rows: list[Row], compare: Compare, priority: Priority, result: Joined) -> None:
-    there = {row[_ID]: row for row in rows}
-    outcomes = _told(rows, result)
-    for prediction in rows:
-        if prediction[_STATE] in _PREDICTIONS:
-            mine = [row for row in outcomes if row[_AGENT] in (ANY_AGENT, prediction[_AGENT])]
-            _amend(result, prediction, State.ANSWERED if mine else State.WAITING)
-            for outcome, standing in _standings(mine, priority(prediction[_AGENT])):
-                made = joined_id(outcome[_ID], prediction[_AGENT])
-                if made not in there:
-                    compared = _compared(made, prediction, outcome, compare)
-                    result.new.append(compared if standing is None else _in(compared, standing))
-                else:
-                    _restate(result, there[made], standing, prediction, outcome, compare)
-
-
-def _told(rows: list[Row], result: Joined) -> list[Row]:
-    """The outcomes, without those that say what their source had said last."""
-    kept: list[Row] = []
-    # What each source said last: of everybody, and of single agents since.
-    said: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        if row[_STATE] not in _OUTCOMES:
-            continue
-        before = said.setdefault(row[_SOURCE], {})
-        # What was compared stays so; what was a repeat is none if an outcome comes in between.
-        if row[_STATE] != State.KNOWN and _is_repeat(row, before):
-            _amend(result, row, State.REPEATED)
-            continue
+    there, task = {row[_ID]: row for row in rows}, Task(rows)
+    for row in task.told:
         _amend(result, row, State.KNOWN)
-        kept.append(row)
-        if row[_AGENT] == ANY_AGENT:
-            before.clear()
-        before[row[_AGENT]] = row
-    return kept
-
-
-def _is_repeat(row: Row, before: dict[str, Row]) -> bool:
-    if row[_AGENT] == ANY_AGENT:
-        return ANY_AGENT in before and all(_same(one, row) for one in before.values())
-    last = before.get(row[_AGENT], before.get(ANY_AGENT))
-    return last is not None and _same(last, row)
-
-
-def _same(one: Row, other: Row) -> bool:
-    # The order of keys does not matter, nor whether 1 is written 1.0; true is not 1.
-    return one[_ACTUAL] == other[_ACTUAL] or same_value(
-        _decode(one[_ACTUAL]), _decode(other[_ACTUAL])
-    )
+    for row, _ in task.repeated.values():
+        _amend(result, row, State.REPEATED)
+    for agent, rounds in task.agents.items():
+        for row, _ in rounds.repeats:
+            _amend(result, row, State.REPREDICTED)
+        for row, _ in rounds.replaced:
+            _amend(result, row, State.REPLACED)
+        for one in rounds.rounds:
+            state = State.ANSWERED if one.outcomes else State.WAITING
+            _amend(result, one.prediction, state, one.number)
+            for outcome, standing in _standings(one.outcomes, priority(agent)):
+                made = there.get(joined_id(outcome[_ID], agent))
+                if made is None:
+                    result.new.append(_standing(_compared(one, outcome, compare), standing))
+                else:
+                    _restate(result, made, standing, one, outcome, compare)
 
 
 def _standings(outcomes: list[Row], sources: Sequence[str]) -> Iterable[tuple[Row, State | None]]:
@@ -122,7 +89,8 @@ def _standings(outcomes: list[Row], sources: Sequence[str]) -> Iterable[tuple[Ro
             yield row, None if row[_SOURCE] == order[0] else State.SUPERSEDED
 
 
-def _compared(made: str, prediction: Row, outcome: Row, compare: Compare) -> Row:
+def _compared(one: Round, outcome: Row, compare: Compare) -> Row:
+    prediction = one.prediction
     scored = compare(
         prediction[_AGENT],
         _decode(prediction[_PREDICTED]),
@@ -130,7 +98,7 @@ def _compared(made: str, prediction: Row, outcome: Row, compare: Compare) -> Row
         prediction[_CONFIDENCE],
     )
     return (
-        made,
+        joined_id(outcome[_ID], prediction[_AGENT]),
         *prediction[1:_AT],
         outcome[_AT],
         prediction[_TASK],
@@ -140,6 +108,9 @@ def _compared(made: str, prediction: Row, outcome: Row, compare: Compare) -> Row
         _both(prediction[_METADATA], outcome[_METADATA]),
         int(SCORED_STATES[scored.state].joined),
         *said_fields(scored),
+        one.number,
+        prediction[_ID],
+        outcome[_STAMPED],
     )
 
 
@@ -154,23 +125,32 @@ def _restate(
     result: Joined,
     row: Row,
     standing: State | None,
-    prediction: Row,
+    one: Round,
     outcome: Row,
     compare: Compare,
 ) -> None:
-    """A measurement that is there already may have lost its standing, or won it."""
-    if standing is not None:
-        _amend(result, row, standing)
-    elif row[_STATE] in (State.SUPERSEDED, State.CORRECTED):
-        if row[_SCORE] != NO_SCORE:
-            _amend(result, row, State.JOINED_MEASURED)
-        else:
-            result.amended.append((row, _compared(row[_ID], prediction, outcome, compare)))
+    """A measurement that is there already may have lost its standing, or won it, or its round."""
+    if not is_of(row, one.prediction):
+        result.amended.append((row, _standing(_compared(one, outcome, compare), standing)))
+    elif standing is not None:
+        _amend(result, row, standing, one.number)
+    elif row[_STATE] not in (State.SUPERSEDED, State.CORRECTED):
+        _amend(result, row, row[_STATE], one.number)
+    elif row[_SCORE] != NO_SCORE:
+        _amend(result, row, State.JOINED_MEASURED, one.number)
+    else:
+        result.amended.append((row, _compared(one, outcome, compare)))
 
 
-def _amend(result: Joined, row: Row, state: State) -> None:
-    if row[_STATE] != state:
-        result.amended.append((row, _in(row, state)))
+def _amend(result: Joined, row: Row, state: State, number: int | None = None) -> None:
+    number = row[_ROUND] if number is None else number
+    if (row[_STATE], row[_ROUND]) != (state, number):
+        after = _in(row, state)
+        result.amended.append((row, (*after[:_ROUND], number, *after[_ROUND + 1 :])))
+
+
+def _standing(row: Row, standing: State | None) -> Row:
+    return row if standing is None else _in(row, standing)
 
 
 def _in(row: Row, state: State) -> Row:
@@ -187,6 +167,7 @@ def scored_again(row: Row, compare: Compare) -> Row:
         row[_METADATA],
         int(state.joined if row[_STATE] >= State.JOINED_MEASURED else state),
         *said_fields(scored),
+        *row[_ROUND:],
     )
 
 

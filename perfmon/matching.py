@@ -18,13 +18,14 @@ from perfmon.joining import Priority, joined, scored_again, tasks_of
 from perfmon.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, Compare, Row, State
 from perfmon.records import AccuracyMeasurement
 from perfmon.roles import Storage
+from perfmon.rounds import repeats
 from perfmon.window.batch import Batch
 from perfmon.window.window import Window
 
 _log = logging.getLogger("perfmon")
 _AT_ONCE = 8_000  # tasks
 _TRIES = 10  # where another process compares the same tasks
-_STATE = MEASUREMENT_FIELDS.index("state")
+_ID, _STATE = 0, MEASUREMENT_FIELDS.index("state")
 _SCORING = (State.SCORING, State.JOINED_SCORING)
 _TOLD = MEASURED_STATES | {State.UNMAPPED, State.JOINED_UNMAPPED}
 
@@ -64,6 +65,7 @@ class Matcher:
         self._tasks: dict[tuple[str, str], None] = {}
         # Storage may have it, and its answer was lost.
         self._in_doubt: Batch | None = None
+        self._repeated: set[str] = set()
 
     @property
     def is_behind(self) -> bool:
@@ -76,6 +78,28 @@ class Matcher:
         self._note_unscored(new)
         self._count(new)
         self._tell(new)
+
+    def repeats(self, rows: Sequence[Row]) -> set[str]:
+        """The ids of those predictions, about to be stored, that were made before.
+
+        Raises:
+            StorageError: storage does not answer.
+        """
+        tasks = tasks_of(row for row in rows if row[_STATE] == State.WAITING)
+        if not tasks:
+            return set()
+        try:
+            return repeats(self._storage.read_tasks(tasks), rows)
+        except StorageError:
+            raise
+        except Exception:
+            _log.exception("predictions cannot be compared with those before them; all are kept")
+            return set()
+
+    def repeated(self) -> set[str]:
+        """The ids of outcomes that were found to be repeats since this was asked."""
+        found, self._repeated = self._repeated, set()
+        return found
 
     def join(self) -> None:
         """Compare predictions with outcomes that are both stored.
@@ -171,10 +195,20 @@ class Matcher:
             for (old, row), done in zip(amended, stored.amended, strict=True)
             if done and old[_STATE] in _SCORING
         ]
+        done = stored.amended.tolist()
+        self._note_amended([pair for pair, was in zip(amended, done, strict=True) if was])
         self._note_unscored(fresh)
         self._count(fresh)
         self._tell(fresh)
         return bool(stored.measurements.all() and stored.amended.all())
+
+    def _note_amended(self, pairs: Sequence[tuple[Row, Row]]) -> None:
+        self._note_unscored([after for _, after in pairs])
+        for before, after in pairs:
+            if before[_STATE] == State.TOLD and after[_STATE] == State.REPEATED:
+                self._repeated.add(before[_ID])
+            self._counts.superseded += after[_STATE] == State.REPLACED
+            self._counts.superseded -= before[_STATE] == State.REPLACED
 
     def _note_unscored(self, rows: Sequence[Row]) -> None:
         if any(row[_STATE] in _SCORING for row in rows):

@@ -24,13 +24,14 @@ from perfmon.checks import (
     task_type_of,
     text,
 )
+from perfmon.content import AssumedTime
 from perfmon.errors import InvalidRun
 
 MEASUREMENT_FIELDS = (
     "measurement_id", "tenant", "agent_name", "agent_type", "model", "task_type",
     "timestamp", "task_id", "predicted_outcome", "actual_outcome", "accuracy_score",
     "feedback_source", "scorer", "confidence", "metadata", "state", "correct", "note",
-    "scoring_cost",
+    "scoring_cost", "round", "prediction_id", "stamped",
 )  # fmt: skip
 MAX_OUTCOME = 1_048_576
 MAX_NOTE = 1_000
@@ -48,6 +49,14 @@ MEASUREMENT_ARGUMENTS = (
 )  # fmt: skip
 PREDICTION_ARGUMENTS = (*_COMMON, "predicted_outcome", "confidence", "model", "task_type")
 OUTCOME_ARGUMENTS = (*_COMMON, "actual_outcome", "feedback_source", "outcome_id")
+
+
+class Stamped(enum.IntEnum):
+    """Who said when a row happened."""
+
+    GIVEN = 0  # its caller
+    HERE = 1  # the clock, when it was recorded
+    ASSUMED = 2  # an import, of a row without a clock: the next one may assume another time
 
 
 class State(enum.IntEnum):
@@ -68,6 +77,8 @@ class State(enum.IntEnum):
     SUPERSEDED = 12  # another source's outcome of the task goes before
     CORRECTED = 13  # the same source told another outcome later
     KNOWN = 14  # an outcome that was compared, or has no prediction yet
+    REPREDICTED = 15  # a prediction that was made before
+    REPLACED = 16  # a prediction that its agent replaced before the outcome
 
     @property
     def word(self) -> str:
@@ -87,6 +98,7 @@ _WORDS = {
     State.JOINED_UNMAPPED: "unmapped", State.JOINED_SCORING: "scoring",
     State.JOINED_FAILED: "failed", State.SUPERSEDED: "superseded",
     State.CORRECTED: "corrected", State.KNOWN: "outcome",
+    State.REPREDICTED: "repeated", State.REPLACED: "replaced",
 }  # fmt: skip
 MEASURED_STATES = frozenset((State.MEASURED, State.JOINED_MEASURED))
 MEASUREMENT_STATES = tuple(_WORDS[state] for state in sorted(State))
@@ -159,6 +171,9 @@ def checked_measurement(
         metadata_text("metadata", fields.get("metadata")),
         int(SCORED_STATES[scored.state]),
         *said_fields(scored),
+        None,
+        None,
+        _stamped(fields),
     )
 
 
@@ -196,26 +211,38 @@ def prediction_row(fields: Mapping[str, Any], now_us: int) -> Row:
     tenant = text("tenant", _tenant(fields))
     agent_name = text("agent_name", fields["agent_name"])
     task_id = text("task_id", fields["task_id"], MAX_ID)
+    model, task_type = cut_text("model", fields.get("model")), task_type_of(fields)
+    at = stamp("timestamp", fields.get("timestamp"), now_us)
+    predicted = json_text("predicted_outcome", fields["predicted_outcome"], MAX_OUTCOME)
+    confidence = share("confidence", fields.get("confidence"))
+    metadata = metadata_text("metadata", fields.get("metadata"))
+    stamped = _stamped(fields)
+    when = "" if stamped == Stamped.ASSUMED else str(at)
+    sure = "" if confidence is None else repr(float(confidence))
+    said = predicted, sure, model or "", task_type or "", metadata or ""
     return (
-        prediction_id(tenant, agent_name, task_id),
+        _prediction_id(tenant, agent_name, task_id, when, *said),
         tenant,
         agent_name,
         None,
-        cut_text("model", fields.get("model")),
-        task_type_of(fields),
-        stamp("timestamp", fields.get("timestamp"), now_us),
+        model,
+        task_type,
+        at,
         task_id,
-        json_text("predicted_outcome", fields["predicted_outcome"], MAX_OUTCOME),
+        predicted,
         NO_OUTCOME,
         NO_SCORE,
         "",
         None,
-        share("confidence", fields.get("confidence")),
-        metadata_text("metadata", fields.get("metadata")),
+        confidence,
+        metadata,
         int(State.WAITING),
         None,
         None,
         None,
+        1,  # until it is known better
+        None,
+        stamped,
     )
 
 
@@ -242,6 +269,9 @@ def outcome_row(fields: Mapping[str, Any], now_us: int) -> Row:
         None,
         None,
         None,
+        None,
+        None,
+        _stamped(fields),
     )
 
 
@@ -254,9 +284,19 @@ def _tenant(fields: Mapping[str, Any]) -> Any:
     return "default" if given is None else given
 
 
-def prediction_id(tenant: str, agent_name: str, task_id: str) -> str:
-    """An agent predicts a task once: repeats have the same id."""
-    return "prediction:" + _digest(tenant, agent_name, task_id)
+def _stamped(fields: Mapping[str, Any]) -> int:
+    given = fields.get("timestamp")
+    if given is None:
+        return int(Stamped.HERE)
+    return int(Stamped.ASSUMED if isinstance(given, AssumedTime) else Stamped.GIVEN)
+
+
+def _prediction_id(*parts: str) -> str:
+    """What was predicted of a task and when: the same row has the same id, however often it comes.
+
+    Whether a prediction is another one or a repeat is for `perfmon.rounds` to say.
+    """
+    return "prediction:" + _digest(*parts)
 
 
 def told_id(tenant: str, agent_name: str, task_id: str, outcome_id: str) -> str:
@@ -276,4 +316,13 @@ def _digest(*parts: str) -> str:
 def padded(row: Row) -> Row:
     """A row as an older version left it in its journal, with what was added since."""
     missing = len(MEASUREMENT_FIELDS) - len(row)
-    return (*row, int(State.MEASURED), None, None, None) if missing == 4 else row
+    if missing == len(_FIRST_ADDED) + _THEN_ADDED:
+        row, missing = (*row, *_FIRST_ADDED), _THEN_ADDED
+    if missing == _THEN_ADDED:
+        is_prediction = row[MEASUREMENT_FIELDS.index("state")] == State.WAITING
+        return (*row, 1 if is_prediction else None, None, int(Stamped.GIVEN))
+    return row
+
+
+_FIRST_ADDED = (int(State.MEASURED), None, None, None)
+_THEN_ADDED = 3

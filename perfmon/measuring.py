@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -17,23 +18,28 @@ from perfmon.measurements import (
     OUTCOME_ARGUMENTS,
     PREDICTION_ARGUMENTS,
     Row,
-    State,
     checked_measurement,
-    joined_id,
     outcome_row,
     prediction_row,
     told_id,
 )
+from perfmon.receipts import outcome_receipts, prediction_receipts, unknown_outcomes
 from perfmon.recording import Recording
-from perfmon.records import AccuracyMeasurement, OutcomeReceipt, Receipt, Rejection
+from perfmon.records import (
+    AccuracyMeasurement,
+    OutcomeReceipt,
+    PredictionReceipt,
+    Receipt,
+    Rejection,
+)
 from perfmon.scoring import Scoring
 
 _F = {name: place for place, name in enumerate(MEASUREMENT_FIELDS)}
 _ID, _TENANT, _AGENT, _TASK = (
     _F[name] for name in ("measurement_id", "tenant", "agent_name", "task_id")
 )
-_ACTUAL, _STATE = _F["actual_outcome"], _F["state"]
 Made = Callable[[dict[str, Any]], Row]
+Task = tuple[str | None, str]
 
 
 class Measuring(Recording):
@@ -59,9 +65,11 @@ class Measuring(Recording):
     ) -> AccuracyMeasurement:
         """Compare a prediction with what really happened, and record the measurement.
 
-        Outcomes are any JSON values. `measurement_id` makes a repeat harmless: by default every
-        call is a measurement of its own. Where a remote scorer is asked, the measurement comes
-        back with `state` `scoring`, and has its score later.
+        Outcomes are any JSON values. By default every call is a measurement of its own. Under a
+        `measurement_id` the same within 24 hours is a repeat, which counts once; with other
+        content, or later, it is a measurement of its own as well, kept with a mark behind the id.
+        Where a remote scorer is asked, the measurement comes back with `state` `scoring`, and has
+        its score later.
 
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
@@ -109,8 +117,10 @@ class Measuring(Recording):
     ) -> str:
         """Record what an agent predicts now; it waits for its outcome, for months if need be.
 
-        Returns the prediction's id, in microseconds. An agent predicts a task once: a repeat is
-        a duplicate. Where the outcome was told before, it is compared as soon as this is stored.
+        Returns the id of this very prediction, in microseconds. The same again within 24 hours is
+        a duplicate. Another one replaces the one before it, as long as that has no outcome; else,
+        and after 24 hours, a new round of the task begins, which is measured for itself. Where
+        the outcome was told before, it is compared as soon as this is stored.
 
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
@@ -131,12 +141,22 @@ class Measuring(Recording):
         self, items: Iterable[Mapping[str, Any]], *, wait: bool = True
     ) -> Receipt:
         """Record many predictions, given as mappings of `record_prediction`'s arguments."""
-
-        def made(fields: dict[str, Any]) -> Row:
-            return self._prediction_row(fields)
-
-        rows, rejected = self._rows(items, PREDICTION_ARGUMENTS, made)
+        rows, rejected = self._rows(items, PREDICTION_ARGUMENTS, self._prediction_row)
         return self._record_rows([], _kept(rows), rejected, wait=wait)
+
+    def record_each_prediction(
+        self, items: Iterable[Mapping[str, Any]]
+    ) -> tuple[list[PredictionReceipt | None], Receipt]:
+        """Record many predictions, and say of each what became of it, and which round it is.
+
+        The list has None where an item was refused.
+        """
+        rows, rejected = self._rows(items, PREDICTION_ARGUMENTS, self._prediction_row)
+        kept = _kept(rows)
+        receipt = self._record_rows([], kept, rejected, wait=True)
+        known = self._of_tasks(receipt, dict.fromkeys((row[_TENANT], row[_TASK]) for row in kept))
+        told = prediction_receipts(kept, known, lost=receipt.dropped > 0)
+        return [None if row is None else told[row[_ID]] for row in rows], receipt
 
     def record_outcome(
         self,
@@ -154,8 +174,9 @@ class Measuring(Recording):
 
         Without `agent_name` it is the outcome of every agent that predicted the task. Returns
         when it is stored, and says what became of it; an outcome without a prediction is kept
-        until one comes. Telling the same again changes nothing; a source that tells something
-        else corrects itself. `outcome_id` makes a repeat of this very call harmless.
+        until one comes. It is about the latest round of the task at its time. Telling the same
+        again changes nothing; a source that tells something else of a round corrects itself.
+        `outcome_id` makes a repeat of this very call within 24 hours harmless.
 
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
@@ -248,74 +269,20 @@ class Measuring(Recording):
         """What became of outcomes, from what storage now has of their tasks."""
         if not rows:
             return []
-        known: list[Row] | None = None
-        if receipt.stored:
-            try:
-                known = self.storage.read_tasks(
-                    list(dict.fromkeys((None, row[_TASK]) for row in rows))
-                )
-            except StorageError:
-                known = None
+        known = self._of_tasks(receipt, dict.fromkeys((None, row[_TASK]) for row in rows))
         if known is None:
-            lost = receipt.dropped > 0  # which of several is not known: all may be told again
-            said = ("dropped", _DROPPED) if lost else ("pending", _PENDING)
-            return [OutcomeReceipt(row[_ID], *said) for row in rows]
-        by_task: dict[str, list[Row]] = {}
-        for row in known:
-            by_task.setdefault(row[_TASK], []).append(row)
-        return [_receipt(row, by_task.get(row[_TASK], [])) for row in rows]
+            # Which of several is not known: all may be told again.
+            return unknown_outcomes(rows, lost=receipt.dropped > 0)
+        return outcome_receipts(rows, known)
 
-
-_DROPPED = "there was no room, or the monitor has stopped: the outcome was not recorded"
-_PENDING = "storage is away: the outcome is kept, and compared when storage is back"
-
-
-def _receipt(told: Row, of_task: list[Row]) -> OutcomeReceipt:
-    mine = [row for row in of_task if row[_TENANT] == told[_TENANT]]
-    made = {joined_id(told[_ID], row[_AGENT]): row[_AGENT] for row in mine}
-    rows = [row for row in mine if row[_ID] in made]
-    name = f"task {told[_TASK]!r} of tenant {told[_TENANT]!r}"
-    if rows:
-        measurements = tuple(map(AccuracyMeasurement.from_row, rows))
-        status = measurements[0].state
-        agents = ", ".join(sorted({measurement.agent_name for measurement in measurements}))
-        return OutcomeReceipt(
-            told[_ID], status, f"{name}: {_SAID[status]} ({agents})", measurements
-        )
-    state = next((row[_STATE] for row in mine if row[_ID] == told[_ID]), None)
-    if state is None:
-        return OutcomeReceipt(told[_ID], "dropped", f"{name}: storage cannot take this outcome")
-    if state == State.REPEATED:
-        return OutcomeReceipt(
-            told[_ID], "duplicate", f"{name}: this source told this outcome before"
-        )
-    if state == State.TOLD:
-        return OutcomeReceipt(told[_ID], "pending", _PENDING)
-    if any(row[_STATE] in (State.WAITING, State.ANSWERED) for row in of_task):
-        whose = "another tenant" if not _has_prediction(mine) else "another agent"
-        return OutcomeReceipt(
-            told[_ID],
-            "other_tenant" if whose == "another tenant" else "waiting",
-            f"{name} has no prediction of this agent and tenant, but {whose} has one of this task "
-            "id; the outcome is kept until a prediction comes",
-        )
-    return OutcomeReceipt(
-        told[_ID], "waiting", f"{name} has no prediction yet; the outcome is kept until one comes"
-    )
-
-
-def _has_prediction(rows: list[Row]) -> bool:
-    return any(row[_STATE] in (State.WAITING, State.ANSWERED) for row in rows)
-
-
-_SAID = {
-    "measured": "measured",
-    "superseded": "measured, but the outcome of another source goes before",
-    "corrected": "measured, but its source told another outcome later",
-    "unmapped": "no field of the prediction is one of the outcome; see its note",
-    "scoring": "a remote scorer has still to answer",
-    "failed": "its remote scorer did not answer",
-}
+    def _of_tasks(
+        self, receipt: Receipt, tasks: Iterable[tuple[str | None, str]]
+    ) -> list[Row] | None:
+        """What storage has of these tasks, or None where it does not answer."""
+        if receipt.stored:
+            with contextlib.suppress(StorageError):
+                return self.storage.read_tasks(list(tasks))
+        return None
 
 
 def _named(receipt: OutcomeReceipt, given: str | None) -> OutcomeReceipt:

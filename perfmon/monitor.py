@@ -408,6 +408,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             "stored": counts.stored,
             "duplicate": counts.duplicate,
             "conflict": counts.conflict,
+            "superseded_predictions": counts.superseded,
             "rejected": counts.rejected,
             "dropped": dropped,
             "pending": pending,

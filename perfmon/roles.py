@@ -97,7 +97,8 @@ class Storage(AlertStorage, Protocol):
     Repeats: `store` adds a row only if its key (tenant, run_id, agent_name; for measurements
     the measurement_id) is not there, neither in storage nor earlier in the batch. A run whose key
     is there is a conflict where `perfmon.differing` names fields, else a duplicate.
-    Amendments: `store` replaces a measurement only if it still has the state it was read with.
+    Amendments: `store` replaces a measurement only if it still has the state it was read with,
+    and is still of the same prediction.
     Times are UTC microseconds; ranges are [since, until).
     Sharing: `shared` says whether other processes may store there at the same time.
     Errors: `StorageError`; a failed `store` has changed nothing, or all of it, where only the
@@ -139,8 +140,12 @@ class Storage(AlertStorage, Protocol):
 
     def read_tasks(self, tasks: Sequence[tuple[str | None, str]]) -> list[Row]:
         """What waits for these tasks (tenant, or None for any, and task id), was told of them,
-        or came of both, in order of time.
+        or came of both, in the order in which it was stored.
         """
+        ...
+
+    def read_ids(self, ids: Sequence[str]) -> list[Row]:
+        """The measurements, predictions and outcomes that have one of these ids."""
         ...
 
     def open_tasks(self) -> list[tuple[str, str]]:

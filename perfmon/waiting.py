@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 
 from perfmon.bulks import Bulk
+from perfmon.repeats import Keeping
 from perfmon.roles import Stored
-from perfmon.salvage import Attempt
 from perfmon.window.batch import Batch
 from perfmon.window.window import Mask, Receipted
 
@@ -58,10 +58,10 @@ class Waiting:
     shares: list[Share]
     position: tuple[int, int] | None = None
     journaled: bool = True
-    attempt: Attempt = attrs.field(init=False)
+    keeping: Keeping = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.attempt = Attempt(self.batch)
+        self.keeping = Keeping(self.batch)
 
 
 def _length(piece: slice) -> int:

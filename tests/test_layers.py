@@ -22,10 +22,10 @@ FLOORS = tuple(
         "alert_storage ranges roles bulk window strict sections tables",
         "config logs scores intervals calibration summary accuracy outcomes health",
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote segments journal journaled bulks report metering tracking proxies following wrapping",
-        "joining counts conflicts in_flight salvage bus opening plugins recorder history troubles sending lanes outbox heartbeat",
+        "rounds namesakes joining counts conflicts in_flight salvage repeats bus opening plugins recorder history troubles sending lanes outbox heartbeat",
         "scoring matching completing waiting intake later loading writer forking trends queries accuracy_queries aims sampling",
         "details relevance ruleset remembering silencing lease alerting",
-        "recording measuring reading watching inputs reloading monitor current",
+        "recording receipts measuring reading watching inputs reloading monitor current",
         "agents orchestrator render importing demo testing cli __main__",
     )
 )

@@ -11,7 +11,12 @@ from perfmon.records.alerts import (
 )
 from perfmon.records.answers import Conflict, Receipt, Recommendation, Rejection
 from perfmon.records.metrics import AgentPerformance, PerformanceMetrics, Point, Series, Trend
-from perfmon.records.outcomes import AccuracyMeasurement, OutcomeReceipt, Score
+from perfmon.records.outcomes import (
+    AccuracyMeasurement,
+    OutcomeReceipt,
+    PredictionReceipt,
+    Score,
+)
 from perfmon.records.plain import NAN, from_micros, jsonable, to_micros
 from perfmon.records.runs import EVERYTHING, STATUSES, AgentRun, CellKey, Scope
 
@@ -31,6 +36,7 @@ __all__ = [
     "PerformanceAlert",
     "PerformanceMetrics",
     "Point",
+    "PredictionReceipt",
     "Receipt",
     "Recommendation",
     "Rejection",

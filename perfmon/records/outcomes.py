@@ -37,6 +37,9 @@ class AccuracyMeasurement:
         correct: how right it was, where calibration takes another number than the score.
         note: why it has this score, in a sentence, or None.
         scoring_cost: what the scoring cost, in US dollars, or None.
+        round: which of the agent's predictions of this task it is of, from 1 on; None of what was
+            measured without one.
+        prediction_id: that prediction's id, or None.
 
     Raises:
         InvalidRun: a field has a value that is not allowed.
@@ -60,6 +63,8 @@ class AccuracyMeasurement:
     correct: float | None = None
     note: str | None = None
     scoring_cost: float | None = None
+    round: int | None = None
+    prediction_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
         checked_measurement(attrs.asdict(self, recurse=False), now_us=None)
@@ -80,7 +85,7 @@ class AccuracyMeasurement:
         measurement = cls.__new__(cls)
         values = measurement.__dict__
         values.update(zip(MEASUREMENT_FIELDS, row, strict=True))
-        del values["agent_type"]
+        del values["agent_type"], values["stamped"]
         values["predicted_outcome"] = predicted
         values["actual_outcome"] = actual
         values["metadata"] = metadata
@@ -111,12 +116,33 @@ class OutcomeReceipt:
             room, or the monitor has stopped: it was not recorded, tell it again).
         message: the same as a sentence.
         measurements: what was measured, one for each agent that predicted the task.
+        round: which of the predictions of the task it is about, from 1 on (the latest, where
+            agents have several); None where it is about none yet.
     """
 
     outcome_id: str
     status: str
     message: str
     measurements: tuple[AccuracyMeasurement, ...] = ()
+    round: int | None = None
+
+
+@attrs.frozen
+class PredictionReceipt:
+    """What became of a prediction.
+
+    Attributes:
+        prediction_id: the prediction's id; of a repeat, that of the first.
+        status: `waiting` for its outcome, `answered`, `superseded` (its agent predicted something
+            else before the outcome), `pending` (storage is away), `dropped` (there was no room,
+            or the monitor has stopped: it was not recorded).
+        round: which of the agent's predictions of this task it is, from 1 on; None where that is
+            not known yet.
+    """
+
+    prediction_id: str
+    status: str
+    round: int | None = None
 
 
 @attrs.frozen

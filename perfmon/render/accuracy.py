@@ -56,6 +56,9 @@ def _facts(
         since = _age(found.get("oldest_waiting"), report.get("generated_at"))
         oldest = "" if since is None else f"the oldest for {figures.span(since)}"
         yield "Waiting now", figures.count(found["waiting"]), oldest
+    if found.get("superseded"):
+        why = "replaced by their agents before the outcome"
+        yield "Superseded", figures.count(found["superseded"]), why
     if found.get("unmapped"):
         yield "Unmapped", figures.count(found["unmapped"]), "left out: they share no field"
     yield from _errors(found.get("errors") or {})

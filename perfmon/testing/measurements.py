@@ -74,7 +74,10 @@ class MeasurementStorageContract:
         """A score that comes later is kept with its scorer, note and cost, and counts."""
         storage, rows = open_storage(), make_measurements(20)
         unscored = [
-            (*row[:_SCORE], NO_SCORE, *row[_SCORE + 1 : _STATE], int(State.SCORING), *[None] * 3)
+            (
+                *(*row[:_SCORE], NO_SCORE, *row[_SCORE + 1 : _STATE], int(State.SCORING)),
+                *(*[None] * 3, *row[_STATE + 4 :]),
+            )
             for row in rows
         ]
         stored(storage, measurements=unscored)

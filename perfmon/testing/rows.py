@@ -96,6 +96,9 @@ def make_measurements(
             chance.choice((None, 1.0)),
             chance.choice((None, "because")),
             chance.choice((None, 0.001)),
+            None,
+            None,
+            0,
         )
         for place in range(count)
     ]

@@ -277,6 +277,7 @@ class MeasurementColumns:
             correct=self.correct,
             errors=self.errors,
             costs=self.costs,
+            replaced=self.states == State.REPLACED,
         )
         return merge_labels(row_of[where], places, values, rows)
 

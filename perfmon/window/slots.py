@@ -17,8 +17,8 @@ import numpy.typing as npt
 from perfmon.window.ragged import Counts, Floats, Ints, Ragged
 
 BINS = 10
-NUMERIC_N, ERROR, ABS_ERROR, ERROR_SQ, SCORING_COST, RIGHT_AT_HALF = range(6)
-# The last: confidence and what happened on the same side of one half.
+NUMERIC_N, ERROR, ABS_ERROR, ERROR_SQ, SCORING_COST, RIGHT_AT_HALF, REPLACED = range(7)
+# The last but one: confidence and what happened on the same side of one half.
 FIRST_BIN = 8
 # In each bin: count, sum of c, of o, of their squares and of their product, where c is the
 # confidence and o how right it was.
@@ -37,10 +37,12 @@ def entries(
     correct: Floats,
     errors: Floats,
     costs: Floats,
+    replaced: npt.NDArray[np.bool_],
 ) -> tuple[Ints, Floats, Floats]:
     """Rows, slots and values of measurements, to be added up; NaN is unknown.
 
-    `counted` is True where a measurement counts for everything, not only for its source.
+    `counted` is True where a measurement counts for everything, not only for its source;
+    `replaced` for predictions that another one replaced.
     """
     rows: list[Ints] = []
     places: list[Floats] = []
@@ -63,6 +65,7 @@ def entries(
         add(measured, slot, value)
     paid = np.flatnonzero(costs > 0)
     add(paid, SCORING_COST, costs[paid])
+    add(np.flatnonzero(replaced), REPLACED, 1.0)
     sure = np.flatnonzero(counted & ~np.isnan(confidence) & ~np.isnan(correct))
     c, o = confidence[sure], correct[sure]
     add(sure, RIGHT_AT_HALF, (c >= 0.5) == (o >= 0.5))

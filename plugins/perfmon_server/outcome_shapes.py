@@ -27,7 +27,7 @@ class AccuracyBody(TypedDict):
 
 
 class PredictionBody(TypedDict):
-    """What an agent predicts of a task; an agent predicts a task once."""
+    """What an agent predicts of a task; another prediction before the outcome replaces it."""
 
     agent_name: str
     task_id: str
@@ -81,6 +81,8 @@ class MeasurementAnswer(TypedDict):
     correct: float | None
     note: str | None
     scoring_cost: float | None
+    round: int | None
+    prediction_id: str | None
 
 
 class RecordedAccuracy(MeasurementAnswer):
@@ -94,10 +96,19 @@ class RecordedAccuracies(RecordedRuns):
     measurements: list[MeasurementAnswer | None]
 
 
+class PredictionAnswer(TypedDict):
+    """The prediction that counts (of a repeat, the first), and which round of its task it is."""
+
+    prediction_id: str
+    status: Literal["waiting", "answered", "superseded", "pending"]
+    round: int | None
+
+
 class RecordedPredictions(RecordedRuns):
-    """Duplicates are predictions of a task that the agent had predicted before."""
+    """Duplicates say what the agent had said within 24 hours; null is what was refused."""
 
     status: Literal["success"]
+    predictions: list[PredictionAnswer | None]
 
 
 class OutcomeAnswer(TypedDict):
@@ -107,6 +118,7 @@ class OutcomeAnswer(TypedDict):
     status: OutcomeStatus
     message: str
     measurements: list[MeasurementAnswer]
+    round: int | None
 
 
 class RecordedOutcome(TypedDict):

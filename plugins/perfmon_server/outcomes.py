@@ -35,14 +35,14 @@ def _measure(monitor: PerformanceMonitor, items: list[Any]) -> Any:
 
 async def predictions(question: Question) -> Any:
     items, _ = await _items(question, "a prediction")
-    receipt = await question.write(_predict, question.monitor, items)
-    return answer_of(receipt, status="success")
+    predicted, receipt = await question.write(_predict, question.monitor, items)
+    return answer_of(receipt, status="success", predictions=predicted)
 
 
-def _predict(monitor: PerformanceMonitor, items: list[Any]) -> Receipt:
-    receipt = monitor.record_predictions(items, wait=True)
+def _predict(monitor: PerformanceMonitor, items: list[Any]) -> Any:
+    predicted, receipt = monitor.record_each_prediction(items)
     refuse_unstored(monitor, receipt)
-    return receipt
+    return predicted, receipt
 
 
 async def outcomes(question: Question) -> Any:

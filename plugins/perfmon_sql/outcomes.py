@@ -15,46 +15,61 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from perfmon import FoundBy
+    from perfmon_sql.keys import KeyNumbers
 
 _ROW = f"r.measurement_id, {KEY_COLUMNS}, " + ", ".join(
     f"r.{name}" for name in MEASUREMENTS.columns[3:]
 )
 _NAMED = "measurements r CROSS JOIN cell_keys k CROSS JOIN agents a"
 _THEIRS = "k.id = r.key_id AND a.id = r.agent_id"
-# What an amended row may have anew, and as what.
+# What an amended row may have anew, and as what; beside its key.
 _AMENDED = {
     "state": "SMALLINT", "accuracy_score": "DOUBLE PRECISION", "scorer": "TEXT",
     "confidence": "DOUBLE PRECISION", "correct": "DOUBLE PRECISION", "note": "TEXT",
-    "scoring_cost": "DOUBLE PRECISION",
+    "scoring_cost": "DOUBLE PRECISION", "predicted_outcome": "TEXT", "metadata": "TEXT",
+    "round": "INTEGER", "prediction_id": "TEXT",
 }  # fmt: skip
+_KINDS = {**_AMENDED, "key_id": "INTEGER"}
 _ID, _STATE = 0, MEASUREMENT_FIELDS.index("state")
+_KEY, _PREDICTION = slice(1, 6), MEASUREMENT_FIELDS.index("prediction_id")
 _PLACES = tuple(MEASUREMENT_FIELDS.index(name) for name in _AMENDED)
 
 
-def amend(connection: sa.Connection, pairs: Sequence[tuple[Row, Row]], mark: str) -> list[bool]:
+def amend(
+    connection: sa.Connection, pairs: Sequence[tuple[Row, Row]], numbers: KeyNumbers, mark: str
+) -> list[bool]:
     """Replace rows that still are in the state in which they were read; tells which were."""
-    values = sorted(
-        (before[_ID], before[_STATE], *(after[place] for place in _PLACES))
-        for before, after in pairs
-    )
-    sets = ", ".join(f"{name} = CAST(w.{name} AS {kind})" for name, kind in _AMENDED.items())
+    if not pairs:
+        return []
+    keys = numbers.of(connection, [after[_KEY] for _, after in pairs])
+    values = [
+        (before[_ID], before[_STATE], before[_PREDICTION] or "", *_anew(after), key)
+        for (before, after), (_, key) in zip(pairs, keys, strict=True)
+    ]
+    values.sort(key=lambda row: row[0])
+    sets = ", ".join(f"{name} = CAST(w.{name} AS {kind})" for name, kind in _KINDS.items())
     done: set[str] = set()
     for part in in_parts(values):
         found = fetched(
             connection,
-            f"WITH w (id, was, {', '.join(_AMENDED)}) AS (VALUES {places(part, mark)}) "
+            f"WITH w (id, was, was_of, {', '.join(_KINDS)}) AS (VALUES {places(part, mark)}) "
             f"UPDATE measurements SET {sets} FROM w WHERE measurements.measurement_id = w.id "
-            "AND measurements.state = CAST(w.was AS SMALLINT) RETURNING measurement_id",
+            "AND measurements.state = CAST(w.was AS SMALLINT) "
+            "AND coalesce(measurements.prediction_id, '') = w.was_of RETURNING measurement_id",
             flat(part),
         )
         done.update(row[0] for row in found)
     return [before[_ID] in done for before, _ in pairs]
 
 
+def _anew(row: Row) -> Row:
+    return tuple(row[place] for place in _PLACES)
+
+
 def of_tasks(
     connection: sa.Connection, tasks: Sequence[tuple[str | None, str]], mark: str
 ) -> list[Row]:
-    """What waits for these tasks, was told of them, or came of both, in order of time."""
+    """What waits for these tasks, was told of them, or came of both, as it was stored."""
     rows: list[Row] = []
     for part in in_parts([(tenant or "", task_id) for tenant, task_id in tasks]):
         rows += fetched(
@@ -64,8 +79,20 @@ def of_tasks(
             f"AND r.state > 3 AND {_THEIRS} AND (w.tenant = '' OR a.tenant = w.tenant)",
             flat(part),
         )
-    at = MEASUREMENT_FIELDS.index("timestamp")
-    return [row[:-1] for row in sorted(rows, key=lambda row: (row[at], row[-1]))]
+    return [row[:-1] for row in sorted(rows, key=lambda row: row[-1])]
+
+
+def by_ids(connection: sa.Connection, ids: Sequence[str], mark: str) -> list[Row]:
+    """The rows that have one of these ids."""
+    rows: list[Row] = []
+    for part in in_parts([(one,) for one in ids]):
+        rows += fetched(
+            connection,
+            f"WITH w (id) AS (VALUES {places(part, mark)}) SELECT {_ROW} FROM w "
+            f"CROSS JOIN {_NAMED} WHERE r.measurement_id = w.id AND {_THEIRS}",
+            flat(part),
+        )
+    return rows
 
 
 def open_tasks(connection: sa.Connection) -> list[tuple[str, str]]:
@@ -74,7 +101,8 @@ def open_tasks(connection: sa.Connection) -> list[tuple[str, str]]:
         connection,
         f"SELECT a.tenant, r.task_id FROM {_NAMED} WHERE r.state = 6 AND {_THEIRS} "
         "UNION SELECT a.tenant, r.task_id FROM measurements r CROSS JOIN agents a "
-        "WHERE r.state = 4 AND a.id = r.agent_id AND EXISTS (SELECT 1 FROM measurements o, "
+        "WHERE r.state = 4 AND coalesce(r.round, 1) = 1 "  # later rounds were looked at
+        "AND a.id = r.agent_id AND EXISTS (SELECT 1 FROM measurements o, "
         "agents b WHERE o.task_id = r.task_id AND o.state > 3 AND o.state = 14 "
         "AND b.id = o.agent_id AND b.tenant = a.tenant AND b.name IN ('', a.name))",
     )
@@ -137,7 +165,7 @@ def _states(by: FoundBy) -> list[int]:
 
 _NEWEST = 50_000  # measurements are looked through for disputes: the cost has a bound
 # What a prediction or an outcome alone is.
-_NO_MEASUREMENT = ("waiting", "answered", "outcome", "repeated")
+_NO_MEASUREMENT = ("waiting", "answered", "outcome", "repeated", "replaced")
 
 
 def disputed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0007"
+HEAD = "0008"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -84,6 +84,9 @@ measurements = sa.Table(
     sa.Column("correct", sa.Double),
     sa.Column("note", sa.Text),
     sa.Column("scoring_cost", sa.Double),
+    sa.Column("round", sa.Integer),
+    sa.Column("prediction_id", sa.Text),
+    sa.Column("stamped", sa.SmallInteger, nullable=False, server_default="0"),
     sa.UniqueConstraint("measurement_id", name="measurements_measurement_id"),
 )
 

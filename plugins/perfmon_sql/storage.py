@@ -15,7 +15,16 @@ from perfmon_sql.cells import OpenCells, read_packed
 from perfmon_sql.commits import Commits
 from perfmon_sql.databases import TRIES
 from perfmon_sql.keys import KeyNumbers
-from perfmon_sql.outcomes import amend, disputed, find, of_tasks, open_tasks, unscored, waiting
+from perfmon_sql.outcomes import (
+    amend,
+    by_ids,
+    disputed,
+    find,
+    of_tasks,
+    open_tasks,
+    unscored,
+    waiting,
+)
 from perfmon_sql.repeats import conflicts, note, noted
 from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, RowTable, insert, select, select_start
 from perfmon_sql.statements import Row, fetched
@@ -107,6 +116,10 @@ class SqlStorage(SqlAlerts):
     def read_tasks(self, tasks: Sequence[tuple[str | None, str]]) -> list[Row]:
         with self._database.reading() as connection:
             return of_tasks(connection, tasks, self._mark)
+
+    def read_ids(self, ids: Sequence[str]) -> list[Row]:
+        with self._database.reading() as connection:
+            return by_ids(connection, ids, self._mark)
 
     def open_tasks(self) -> list[tuple[str, str]]:
         with self._database.reading() as connection:
@@ -205,7 +218,7 @@ class SqlStorage(SqlAlerts):
         new_measurements, _ = self._added(
             connection, MEASUREMENTS, batch.measurement_fields, *batch.measurement_keys
         )
-        amended = amend(connection, batch.amended, self._mark)
+        amended = amend(connection, batch.amended, self._numbers, self._mark)
         stored = Stored(
             new_runs,
             np.array(new_measurements, bool),

@@ -40,15 +40,20 @@ def get(client):
 
 async def test_an_outcome_meets_its_prediction(post, get):
     """The prediction is counted once; the outcome's answer has the measurement."""
-    assert await post("predictions", PREDICTION) == {
+    first = await post("predictions", PREDICTION)
+    (receipt,) = first.pop("predictions")
+    assert first == {
         "status": "success", "accepted": 1, "duplicates": 0, "conflicts": [], "rejected": [],
     }  # fmt: skip
-    assert (await post("predictions", [PREDICTION]))["duplicates"] == 1
+    assert (receipt["status"], receipt["round"]) == ("waiting", 1)
+    again = await post("predictions", [PREDICTION])
+    assert (again["duplicates"], again["predictions"]) == (1, [receipt])
     told = await post("outcomes", OUTCOME | {"outcome_id": "o-1"})
     assert (told["status"], told["outcome"]["status"]) == ("success", "measured")
     assert told["outcome"]["outcome_id"] == "o-1"
     (measurement,) = told["outcome"]["measurements"]
     assert measurement["accuracy_score"] == pytest.approx(0.9)
+    assert (measurement["round"], measurement["prediction_id"]) == (1, receipt["prediction_id"])
     assert "planner" in told["outcome"]["message"]
     assert (await get("accuracy"))["measurements"] == [measurement]
 

@@ -84,7 +84,7 @@ def test_an_older_schema_keeps_every_row(opened, url, engine, execute, monkeypat
     opened(url).close()
     monkeypatch.undo()
     runs = [(*row[:-1], None) for row in make_rows(50)]
-    measured = [(*row[:15], 0, None, None, None) for row in make_measurements(5)]
+    measured = [(*row[:15], 0, None, None, None, *row[19:]) for row in make_measurements(5)]
     model = opened(f"sqlite:///{tmp_path}/model.db")
     stored(model, runs, measured)
     _copy_to_version_1(f"{tmp_path}/model.db", engine)
