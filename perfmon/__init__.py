@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         link_of,
         urgency,
     )
+    from perfmon.writing import alike, one_form, words_of
 
 # What needs numpy, or the whole monitor, is imported at its first use.
 _LATER = {
@@ -112,6 +113,9 @@ _LATER = {
     "PackedCell": "perfmon.window.cells",
     "PerformanceMonitor": "perfmon.monitor",
     "plain_text": "perfmon.equality",
+    "alike": "perfmon.writing",
+    "one_form": "perfmon.writing",
+    "words_of": "perfmon.writing",
     "post": "perfmon.outside",
     "redacted": "perfmon.secret",
     "render_report": "perfmon.render",
@@ -193,6 +197,7 @@ __all__ = [
     "alert_annotations",
     "alert_facts",
     "alert_labels",
+    "alike",
     "differing",
     "encoded",
     "from_micros",
@@ -204,6 +209,7 @@ __all__ = [
     "install_hint",
     "jsonable",
     "link_of",
+    "one_form",
     "plain_text",
     "post",
     "redacted",
@@ -213,6 +219,7 @@ __all__ = [
     "urgency",
     "value_kind",
     "wilson",
+    "words_of",
 ]
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from perfmon.sections import FieldTable, OutcomesTable, Synonyms, value_key
+from perfmon.writing import alike
 
 _DEEPEST = 64  # what lies deeper keeps its own words
 _MOST_FIELDS = 12  # that are looked at for likely pairs
@@ -56,18 +57,29 @@ class Place:
 
     def root(self, outcome: Mapping[str, Any]) -> str:
         """The key of the outcome itself under which the field is."""
-        return self.name if self.name in outcome else self.name.partition(".")[0]
+        whole, first = _written(self.name, outcome), self.name.partition(".")[0]
+        return whole if whole in outcome else _written(first, outcome)
 
     def value(self, outcome: Mapping[str, Any]) -> Any:
         """What is there, or `MISSING`."""
-        if self.name in outcome:
-            return outcome[self.name]
+        whole = _written(self.name, outcome)
+        if whole in outcome:
+            return outcome[whole]
         found: Any = outcome
-        for step in self.name.split("."):
+        for name in self.name.split("."):
+            step = _written(name, found) if isinstance(found, dict) else name
             if not isinstance(found, dict) or step not in found:
                 return MISSING
             found = found[step]
         return found
+
+
+def _written(name: str, outcome: Mapping[str, Any]) -> str:
+    """A name as this outcome writes it."""
+    if name in outcome:
+        return name
+    other: str = alike((name,), outcome).get(name, name)
+    return other
 
 
 @attrs.frozen
@@ -199,9 +211,11 @@ def pairs(rules: Rules, predicted: Mapping[str, Any], actual: Mapping[str, Any])
                     field.weight,
                 )
             )
+    others = alike(actual, predicted)
     for name, real in actual.items():
-        if name in predicted and name not in mapped:
-            guess = unified(predicted[name], rules.meanings)
+        said = others.get(name, name)
+        if said in predicted and name not in mapped:
+            guess = unified(predicted[said], rules.meanings)
             found.append(Pair(name, guess, unified(real, rules.meanings), rules.scorer, 1.0))
     return found
 
@@ -214,6 +228,7 @@ def share_nothing(predicted: Any, actual: Any) -> bool:
         and bool(predicted)
         and bool(actual)
         and predicted.keys().isdisjoint(actual)
+        and not alike(actual, predicted)
     )
 
 

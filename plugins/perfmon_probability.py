@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import Score, hookimpl, value_kind
+from perfmon import Score, hookimpl, one_form, value_kind
 
 if TYPE_CHECKING:
     from perfmon import Config
@@ -79,7 +79,10 @@ class ProbabilityScorer:
         total = _total(predicted)
         if label is None or total is None:
             return None
-        shares = {_label(key): p / total for key, p in predicted.items()}
+        shares: dict[str | None, float] = {}
+        for key, p in predicted.items():
+            name = _label(key)
+            shares[name] = shares.get(name, 0.0) + p / total
         likeliest = max(shares, key=lambda key: shares[key])
         if self._config.rule == "brier":
             wrong = {key: p - (key == label) for key, p in ({label: 0.0} | shares).items()}
@@ -121,4 +124,4 @@ def _label(value: Any) -> str | None:
         return str(value).lower()
     if kind == "number" and value == value // 1 and abs(value) < 1e300:
         return str(int(value))
-    return value if kind == "string" else None
+    return one_form(value) if kind == "string" else None

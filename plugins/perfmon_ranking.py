@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import ValueNumbers, hookimpl, value_kind
+from perfmon import ValueNumbers, hookimpl, one_form, value_kind
 
 if TYPE_CHECKING:
     from perfmon import Config
@@ -65,7 +65,7 @@ class RankingScorer:
         """The metric of a list; None where the outcomes are no list and what is relevant."""
         if not isinstance(predicted, (list, tuple)):
             return None
-        number = ValueNumbers()
+        number = ValueNumbers(one_form)
         gains = _gains(actual, number)
         if gains is None:
             return None

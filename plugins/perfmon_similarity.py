@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import hookimpl, plain_text
+from perfmon import hookimpl, plain_text, words_of
 
 if TYPE_CHECKING:
     from perfmon import Config
@@ -79,4 +79,6 @@ class SimilarityScorer:
 
     def _plain(self, text: str) -> str:
         c = self._config
-        return plain_text(text, ignore_case=c.ignore_case, ignore_punctuation=c.ignore_punctuation)
+        text = plain_text(text, ignore_case=c.ignore_case, ignore_punctuation=c.ignore_punctuation)
+        # Where words are compared, letters of scripts without spaces are some.
+        return " ".join(words_of(text)) if c.method.startswith("token") else text

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
+from perfmon.equality import plain_text
 from perfmon.limits import (
     SecretText,
     above_zero,
@@ -104,10 +105,10 @@ Synonyms = dict[str, list[Any]]
 def value_key(value: Any) -> tuple[str, Any] | None:
     """What makes two plain values the same to synonyms; None for what can have none.
 
-    Text is the same in any case and with any space around it; true is not 1.
+    Text is the same in any case and form of Unicode, and with any space around it; true is not 1.
     """
     if isinstance(value, str):
-        return "text", value.strip().casefold()
+        return "text", plain_text(value, ignore_case=True).strip()
     if isinstance(value, bool):
         return "flag", value
     return ("number", value) if isinstance(value, (int, float)) else None

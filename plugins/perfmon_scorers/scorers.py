@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from perfmon import ValueNumbers, hookimpl, same_value, value_kind
+from perfmon import ValueNumbers, alike, hookimpl, one_form, same_value, value_kind, words_of
 from perfmon_scorers.dates import may_be_date, seconds_apart
 from perfmon_scorers.near import count_near
 from perfmon_scorers.numeric import bounds, relative_score
@@ -28,7 +28,9 @@ class Scorers:
     """How right a prediction was, in [0, 1]; never fails, for any JSON value.
 
     - numbers: 1 - |predicted - actual| / |actual|, at least 0; for an actual 0 only 0 is right
-    - strings: the share of the actual words that were predicted
+    - strings: the share of the actual words that were predicted; the form of Unicode makes no
+      difference, and letters of scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer,
+      Burmese) count one by one
     - strings that both are a date or time (ISO 8601): 1 for the same moment, else 0; without an
       offset it is UTC's, and a date alone is right for every time of its day
     - dictionaries: (share of the keys predicted + mean score of their values) / 2, recursively
@@ -98,13 +100,20 @@ class Scorers:
         del depth
         if predicted == actual:
             return 1.0
+        if not (actual.isascii() and predicted.isascii()):
+            predicted, actual = one_form(predicted), one_form(actual)
+            if predicted == actual:
+                return 1.0
         # Nearly no ordinary text gets beyond this line.
         if actual[4:5] == "-" == predicted[4:5]:
             apart = seconds_apart(predicted, actual)
             if apart is not None:
                 return float(apart <= self._config.date_tolerance)
-        words = set(actual.split())
-        return len(words.intersection(predicted.split())) / len(words) if words else 0.0
+        if actual.isascii() and predicted.isascii():
+            words = set(actual.split())
+            return len(words.intersection(predicted.split())) / len(words) if words else 0.0
+        words = set(words_of(actual))
+        return len(words.intersection(words_of(predicted))) / len(words) if words else 0.0
 
     def _dictionary_score(
         self, predicted: dict[Any, Any], actual: dict[Any, Any], depth: int
@@ -114,6 +123,9 @@ class Scorers:
         if depth >= _DEEPEST:
             return float(same_value(predicted, actual))
         shared = [key for key in actual if key in predicted]
+        if len(shared) < len(actual) and (others := alike(actual, predicted)):
+            predicted = predicted | {key: predicted[other] for key, other in others.items()}
+            shared = [key for key in actual if key in predicted]
         if not shared:
             return 0.0
         values = [self._score(predicted[key], actual[key], depth + 1) for key in shared]
@@ -131,7 +143,7 @@ class Scorers:
             return float(not predicted)
         if self._config.lists == "sequence":
             return self._sequence_score(predicted, actual, depth)
-        number = ValueNumbers()
+        number = ValueNumbers(one_form)
         offered, asked = list(map(number, predicted)), list(map(number, actual))
         as_set = self._config.lists == "set"
         available, wanted = Counter(offered), Counter(set(asked) if as_set else asked)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
-from perfmon import Duration
+from perfmon import Duration, one_form
 
 
 def _check_weights(_instance: Any, _attribute: Any, weights: Mapping[str, float]) -> None:
@@ -47,4 +47,7 @@ class ScorersConfig:
 
     def key(self, key: Any) -> Any:
         """A key as it is compared."""
-        return key.casefold() if self.ignore_key_case and isinstance(key, str) else key
+        if not isinstance(key, str):
+            return key
+        key = one_form(key)
+        return one_form(key.casefold()) if self.ignore_key_case else key
