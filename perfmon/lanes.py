@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from perfmon.alert_storage import DueMessage, SinkState
+from perfmon.anchored import Anchored
 from perfmon.errors import StorageError
 from perfmon.records import AlertMessage, PerformanceAlert, from_micros
 from perfmon.roles import Storage
@@ -24,7 +25,16 @@ _SECOND = 1_000_000
 _EVER = 2**62
 _IN_A_MESSAGE = 50
 _REMEMBERED = 100
+_BEFORE = 500
 _AWAY = 5.0  # seconds between tries while storage is away
+
+
+@attrs.define
+class _Refused:
+    """How often a message was refused for good, and how many were delivered before that."""
+
+    delivered: int
+    times: int = 0
 
 
 class Lane:
@@ -33,6 +43,10 @@ class Lane:
     A message is marked as delivered only after the sink took it, so that it may arrive twice (with
     one message_id) and not never. What the sink asks for or suffers from is remembered in
     storage, and holds through restarts; that it is disabled does not.
+
+    A refusal for good is put down to the message first, which is set aside while the others go on.
+    Only several in a row are put down to the sink, which is then left alone for a minute, and for
+    longer each time; other sinks are told.
     """
 
     def __init__(
@@ -40,7 +54,7 @@ class Lane:
         name: str,
         sender: Sender,
         storage: Storage,
-        now: Callable[[], int],
+        clock: Anchored,
         settings: OutboxSettings,
         random: Callable[[], float],
         troubles: Troubles,
@@ -54,7 +68,7 @@ class Lane:
         self.last_error: str | None = None
         self._sender = sender
         self._storage = storage
-        self._now = now
+        self._clock = clock
         self._settings = settings
         self._random = random
         self._troubles = troubles
@@ -64,8 +78,10 @@ class Lane:
         self._state: SinkState | None = None
         self._enabling = True
         self._unmarked: tuple[str, int] | None = None
-        # How many messages were delivered when each of these was first refused for good.
-        self._refused: dict[str, int] = {}
+        self._refused: dict[str, _Refused] = {}
+        # Refusals for good since a message was taken, of whichever messages.
+        self._strikes = 0
+        self._before: set[str] | None = None
         self._mine_until = -math.inf
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"perfmon-{name}-lane", daemon=True)
@@ -111,20 +127,21 @@ class Lane:
     def mark_late(self, message: AlertMessage) -> None:
         """A call that was given up as too slow took the message after all."""
         try:
-            self._storage.note_delivery(message.message_id, self._now(), delivered=True)
+            self._storage.note_delivery(message.message_id, self._clock.wall(), delivered=True)
         except StorageError as problem:
             _log.debug("sent late, and to be sent again: %s", problem)
 
     def stats(self, waiting: int) -> dict[str, Any]:
         state = self._state or SinkState()
-        held = self._is_held(state, self._now())
+        held = self._is_held(state, self._clock())
+        until = self._clock.on_the_wall(state.held_until)
         return {
             "state": self._word(state, held=held),
             "waiting": waiting,
             "delivered": self.delivered,
             "failed": self.failed,
             "given_up": self.given_up,
-            "held_until": from_micros(state.held_until) if held else None,
+            "held_until": from_micros(until) if held else None,
             "last_error": self.last_error,
         }
 
@@ -159,19 +176,32 @@ class Lane:
         if self.lease_left() <= 0:
             return False
         self._mark()
-        state, now = self._opened(), self._now()
+        state, now = self._opened(), self._clock()
         if self._is_held(state, now):
             return False
         if self._is_to_resend(now):
             self._resend(now)
             return True
+        if self._before is None:
+            found = self._storage.due_messages(_EVER, _BEFORE, sink=self.name)
+            self._before = {due.message.message_id for due in found if due.attempts}
         due = self._storage.due_messages(now, len(self._refused) + 1, sink=self.name)
+        due = due or self._of_before()
         if not due:
             return False
         # What was refused for good does not stand in the way of what was not tried yet.
         first = min(due, key=lambda one: one.message.message_id in self._refused)
         self._attempt(first)
         return True
+
+    def _of_before(self) -> list[DueMessage]:
+        """What waited already at the start, once: its pause went by another process's clock."""
+        if not self._before:
+            return []
+        found = self._storage.due_messages(_EVER, _BEFORE, sink=self.name)
+        due = [one for one in found if one.message.message_id in self._before]
+        self._before = {one.message.message_id for one in due[1:]}
+        return due[:1]
 
     def _is_held(self, state: SinkState, now: int) -> bool:
         # Time can go backwards: nothing is held for longer than anything could ask for.
@@ -195,9 +225,11 @@ class Lane:
 
     def _attempt(self, due: DueMessage) -> None:
         message = attrs.evolve(due.message, attempt=due.attempts + 1)
+        if self._before:
+            self._before.discard(message.message_id)
         sent = self._sender.send(message)
         if sent.problem is None:
-            self._unmarked = (message.message_id, self._now())
+            self._unmarked = (message.message_id, self._clock.wall())
             self._refused.pop(message.message_id, None)
             self._mark()
         else:
@@ -215,6 +247,7 @@ class Lane:
     def _got_through(self) -> None:
         self.delivered += 1
         self.last_error = None
+        self._strikes = 0
         state = self._state or SinkState()
         if state.alert_id is not None:
             self._troubles.end(state.alert_id)
@@ -225,32 +258,51 @@ class Lane:
         self.last_error = problem
 
     def _failed(self, due: DueMessage, sent: Sent, problem: str) -> None:
-        message, now = due.message, self._now()
-        since = self._refused.get(message.message_id)
-        # If others were delivered since it was refused, it is this message and not the sink.
-        its_own_fault = sent.permanent and since is not None and self.delivered > since
-        tried_at = now if due.tried_at is None else due.tried_at
-        lost = its_own_fault or now - tried_at >= self._settings.give_up_after * _SECOND
-        broken = sent.unusable or (sent.permanent and not its_own_fault)
+        message, now = due.message, self._clock()
+        pause = max(self._pause(due.attempts), self._limit(sent))
+        if sent.permanent:
+            pause = self._set_aside(message.message_id)
+        lost = self._is_lost(due, sent)
         if lost:
             self._give_up(message, problem)
-        elif sent.permanent:
-            self._refused.setdefault(message.message_id, self.delivered)
-            if len(self._refused) > _REMEMBERED:
-                del self._refused[next(iter(self._refused))]
-        if broken:
-            self._disable(message, problem)
+        if (sent.permanent or sent.unusable) and not lost:
+            self._strike(message, problem, at_once=sent.unusable)
         elif sent.retry_after > 0:
             self._hold(self._limit(sent))
         if not lost:
-            pause = 0.0 if broken else max(self._pause(due.attempts), self._limit(sent))
             retry_at = now + math.ceil(pause * _SECOND)
-            self._storage.note_delivery(message.message_id, now, retry_at=retry_at, error=problem)
-        if broken:
-            expired = expire(self._storage, self.name, now, self._settings)
-            if expired:
-                self.given_up += expired
-                _log.error("gave up %d messages that waited for sink %r", expired, self.name)
+            self._storage.note_delivery(
+                message.message_id, self._clock.wall(), retry_at=retry_at, error=problem
+            )
+
+    def _is_lost(self, due: DueMessage, sent: Sent) -> bool:
+        """Whether nobody can take it: others were taken meanwhile, or it was tried for a day."""
+        refused = self._refused.get(due.message.message_id)
+        if sent.permanent and refused is not None:
+            its_own_fault = self.delivered > refused.delivered
+            if its_own_fault and refused.times >= self._settings.refusals:
+                return True
+        # By the wall and by the steady clock: neither being set ahead nor standing still ends it.
+        now = self._clock.earlier()
+        tried_at = now if due.tried_at is None else due.tried_at
+        return now - tried_at >= self._settings.give_up_after * _SECOND
+
+    def _set_aside(self, message_id: str) -> float:
+        """Count a refusal against the message; how many seconds it now waits, the rest goes on."""
+        refused = self._refused.setdefault(message_id, _Refused(self.delivered))
+        refused.times += 1
+        if len(self._refused) > _REMEMBERED:
+            del self._refused[next(iter(self._refused))]
+        pause = self._settings.first_aside * 4.0 ** min(refused.times - 1, 30)
+        return min(self._settings.disabled_for, pause)
+
+    def _strike(self, message: AlertMessage, problem: str, *, at_once: bool) -> None:
+        """Count a refusal against the sink; with enough of them in a row it is left alone."""
+        self._strikes = max(self._strikes + 1, self._settings.strikes if at_once else 0)
+        beyond = self._strikes - self._settings.strikes
+        if beyond >= 0:
+            hold = self._settings.first_hold * 2.0 ** min(beyond, 30)
+            self._disable(message, problem, min(self._settings.disabled_for, hold))
 
     def _pause(self, attempts: int) -> float:
         """Seconds before the next attempt, exponential with full jitter."""
@@ -262,23 +314,28 @@ class Lane:
         return min(sent.retry_after, self._settings.give_up_after)
 
     def _hold(self, seconds: float) -> None:
-        until = self._now() + math.ceil(seconds * _SECOND)
+        until = self._clock() + math.ceil(seconds * _SECOND)
         self._remember((self._state or SinkState())._replace(held_until=until, reason=None))
 
     def _give_up(self, message: AlertMessage, problem: str) -> None:
         self._refused.pop(message.message_id, None)
         words = f"sink {self.name} did not get a message, which is given up: {problem}"
         self._say(message, "lost", words)
-        self._storage.note_delivery(message.message_id, self._now(), error=problem)
+        self._storage.note_delivery(message.message_id, self._clock.wall(), error=problem)
         self.given_up += 1
         _log.error("%s", words)
 
-    def _disable(self, message: AlertMessage, problem: str) -> None:
-        until = self._now() + round(self._settings.disabled_for * _SECOND)
-        words = f"sink {self.name} is disabled until {from_micros(until):%H:%M} UTC: {problem}"
+    def _disable(self, message: AlertMessage, problem: str, seconds: float) -> None:
+        until = self._clock() + round(seconds * _SECOND)
+        shown = from_micros(self._clock.on_the_wall(until))
+        words = f"sink {self.name} is disabled until {shown:%H:%M:%S} UTC: {problem}"
         _log.error("%s", words)
         alert_id = self._say(message, "disabled", words)
         self._remember(SinkState(until, problem, alert_id))
+        expired = expire(self._storage, self.name, self._clock.earlier(), self._settings)
+        if expired:
+            self.given_up += expired
+            _log.error("gave up %d messages that waited for sink %r", expired, self.name)
 
     def _say(self, message: AlertMessage, what: str, words: str) -> str:
         """Tell the other sinks that this one is in trouble, once for an episode of it."""
@@ -305,14 +362,14 @@ class Lane:
             message = AlertMessage(
                 message_id=f"resent-{self.name}-{now}-{start}", sink=self.name, group="resent",
                 kind="reminder", alerts=tuple(alerts[start : start + _IN_A_MESSAGE]),
-                created_at=from_micros(now),
+                created_at=from_micros(self._clock.wall()),
             )  # fmt: skip
             sent = self._sender.send(message)
             if sent.problem is None:
                 continue
             self._count_failure(sent.problem)
             if sent.permanent or sent.unusable:
-                self._disable(message, sent.problem)
+                self._strike(message, sent.problem, at_once=sent.unusable)
             elif sent.retry_after > 0:
                 self._hold(self._limit(sent))
             return

@@ -159,6 +159,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             self.storage,
             self.bus,
             self.now_us,
+            # A clock of one's own is all the time there is, for waiting too.
+            steady=time.monotonic if self.clock is None else self._seconds,
             firing=lambda: self.alerting.firing,
             # Made only after the outbox that it is given.
             accepts=lambda sink, alert: self.alerting.accepts(sink, alert),  # noqa: PLW0108
@@ -177,6 +179,9 @@ class PerformanceMonitor(Forking, Measuring, Watching):
 
     def _source_priority_of(self, agent_name: str) -> list[str]:
         return self.config.source_priority_of(agent_name)  # of today's, after a reload too
+
+    def _seconds(self) -> float:
+        return self.now_us() / 1e6
 
     def now_us(self) -> int:
         """The clock's time in UTC microseconds."""

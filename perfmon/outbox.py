@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from perfmon.anchored import Anchored
 from perfmon.bus import Bus
 from perfmon.errors import PluginError, StorageError
 from perfmon.lanes import Lane, expire
@@ -50,8 +51,9 @@ class Outbox:
     Args:
         storage: where messages wait.
         bus: knows the sinks. Its plugins may come and go. Stop the outbox before it is closed.
-        now: the time in UTC microseconds.
+        now: the wall's time in UTC microseconds, for stamps.
         settings: deadlines, pauses and the like.
+        steady: seconds of a clock that only moves on, for pauses and limits.
         random: numbers in [0, 1) for the jitter of pauses.
         firing: the alerts that fire now, for sinks with an attribute `resend_every` (seconds):
             to those they are sent again and again, so that they do not expire there.
@@ -65,6 +67,7 @@ class Outbox:
         now: Callable[[], int],
         settings: OutboxSettings | None = None,
         *,
+        steady: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = chance.random,
         firing: Callable[[], Sequence[PerformanceAlert]] = tuple,
         accepts: Callable[[str, PerformanceAlert], bool] = lambda _sink, _alert: True,
@@ -73,6 +76,8 @@ class Outbox:
         self._storage = storage
         self._bus = bus
         self._now = now
+        self._steady = steady
+        self._clock = Anchored(now, steady)
         self._random = random
         self._firing = firing
         self._accepts = accepts
@@ -97,6 +102,7 @@ class Outbox:
         if self._thread is not None and self._thread.is_alive():
             return
         self._lanes = {}
+        self._clock = Anchored(self._now, self._steady)
         self._stopping = threading.Event()
         self._owner = secrets.token_hex(8)
         self._next_tidy = 0.0
@@ -231,7 +237,7 @@ class Outbox:
             return [alert for alert in self._firing() if self._accepts(name, alert)]
 
         lane = Lane(
-            name, self._sender(sink, late), self._storage, self._now, self.settings, self._random,
+            name, self._sender(sink, late), self._storage, self._clock, self.settings, self._random,
             Troubles(name, self._storage, self._now, others, self.wake, self._bus.publish),
             firing=firing, resend_every=self._bus.seconds_of(name, "resend_every"),
         )  # fmt: skip
@@ -256,7 +262,7 @@ class Outbox:
     def _tidy(self) -> None:
         """Give up what waits for sinks that nobody has had for long."""
         for name in self._storage.waiting_messages().keys() - self._lanes.keys():
-            count = expire(self._storage, name, self._now(), self.settings)
+            count = expire(self._storage, name, self._clock.earlier(), self.settings)
             if count:
                 _log.warning("gave up %d messages: there is no sink %r", count, name)
 
@@ -271,7 +277,7 @@ def _test_message(sink: str, now: int) -> AlertMessage:
         alert_id=name, level=AlertLevel.INFO, metric_type=MetricType.SUCCESS_RATE, key="test",
         message=f"a test message of perfmon to {sink}: all is well", current_value=1.0,
         threshold=0.8, timestamp=at, started_at=at, rule="test", metric="success_rate",
-        recommendation="Nothing is to be done.",
+        recommendation="No action needed.",
     )  # fmt: skip
     return AlertMessage(
         message_id=name, sink=sink, group="test", kind="test", alerts=(alert,), created_at=at

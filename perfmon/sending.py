@@ -28,7 +28,13 @@ class OutboxSettings:
         first_pause, longest_pause: before the second attempt, and at most; a pause doubles from
             attempt to attempt, and a random part of it is waited ("full jitter").
         give_up_after: from the first attempt on.
-        disabled_for: how long a sink is left alone that says that trying again is of no use.
+        strikes: so many refusals for good in a row, of whatever messages, count against the sink.
+        first_hold, disabled_for: how long a sink is left alone then, and at most; the time doubles
+            from refusal to refusal, until it takes a message.
+        first_aside: how long a message is put aside that was refused for good; four times as long
+            each further time, and at most `disabled_for`.
+        refusals: so often a message must be refused for good, while others are taken, until it is
+            given up.
         lease: for how long a process has a sink to itself where several share a storage.
         poll: how often each sink looks for messages that nobody woke it for.
     """
@@ -37,7 +43,11 @@ class OutboxSettings:
     first_pause: float = 2.0
     longest_pause: float = 300.0
     give_up_after: float = 86_400.0
+    strikes: int = 3
+    first_hold: float = 60.0
     disabled_for: float = 3_600.0
+    first_aside: float = 15.0
+    refusals: int = 4
     lease: float = 15.0
     poll: float = 2.0
 

@@ -112,7 +112,8 @@ def post(storage, clock, bus):
         def now():
             return round(clock() * SECOND)
 
-        outbox = Outbox(on or storage, bus, now, settings, random=lambda: 0.5, **more)
+        given = {"steady": clock, "random": lambda: 0.5} | more
+        outbox = Outbox(on or storage, bus, now, settings, **given)
         outbox.start()
         made.append(outbox)
         return outbox
@@ -289,23 +290,38 @@ def test_what_sinks_say_is_taken_with_care(storage, clock, bus, post):
     assert storage.read_sinks() == {}
 
 
-def test_a_refusal_for_good_disables_the_sink(storage, clock, bus, post):
-    """For an hour nothing is sent; another sink is told, once, and again when it is over."""
-    sink, other = Sink(DeliveryError("404 no_service", permanent=True)), Sink()
+def test_one_refusal_for_good_holds_up_its_message_alone(storage, clock, bus, post):
+    """The rest of the queue goes on at once, and nobody is told of a sink in trouble."""
+    sink, other = Sink(DeliveryError("400 odd", permanent=True)), Sink()
     bus.register(sink, "log")
     bus.register(other, "other")
     add(storage, make_message("m"))
     outbox = post()
+    wait_for(lambda: len(sink.tries) == 1)
+    add(storage, about("n"), about("o"))
+    wait_for(lambda: sink.got == ["n", "o"])
+    assert outbox.stats()["sinks"]["log"]["state"] == "working"
+    clock.advance(15)
+    wait_for(lambda: sink.got == ["n", "o", "m"])
+    assert other.tries == []
+
+
+def test_an_address_that_is_gone_for_a_minute_costs_about_that(storage, clock, bus, post):
+    """Three refusals in a row are put down to the sink, which is left alone for a minute."""
+    gone = [DeliveryError("404 no_service", permanent=True) for _ in range(3)]
+    sink, other = Sink(*gone), Sink()
+    bus.register(sink, "log")
+    bus.register(other, "other")
+    add(storage, *(about(name) for name in "abcd"))
+    outbox = post()
     wait_for(lambda: len(other.got) == 1)
     wait_for(lambda: outbox.stats()["sinks"]["log"]["state"] == "disabled")
-    add(storage, about("n"))
-    time.sleep(0.05)
-    assert len(sink.tries) == 1
-    clock.advance(3599.9)
+    assert len(sink.tries) == 3
+    clock.advance(59.9)
     time.sleep(0.03)
-    assert len(sink.tries) == 1
+    assert len(sink.tries) == 3
     clock.advance(0.2)
-    wait_for(lambda: sink.got == ["n", "m"])
+    wait_for(lambda: sorted(sink.got) == ["a", "b", "c", "d"])
     wait_for(lambda: len(other.got) == 2)
     told = [message.alerts[0] for message in other.tries]
     assert [alert.state for alert in told] == ["firing", "resolved"]
@@ -314,8 +330,31 @@ def test_a_refusal_for_good_disables_the_sink(storage, clock, bus, post):
     assert "404 no_service" in told[0].message
 
 
-def test_a_message_that_nobody_can_take_costs_its_sink_once(storage, clock, bus, post):
-    """If others get through while it does not, it alone is given up, and that is said."""
+def test_a_sink_that_goes_on_refusing_is_asked_less_and_less(storage, clock, bus, post):
+    """After 1, 2, 4 minutes and so on, up to an hour; the others are told once."""
+    sink, other = Sink(*[DeliveryError("403", permanent=True)] * 100), Sink()
+    bus.register(sink, "log")
+    bus.register(other, "other")
+    add(storage, *(about(name) for name in "abcd"))
+    post()
+    wait_for(lambda: len(sink.tries) == 3)
+    for number, minutes in enumerate((1, 2, 4, 8, 16, 32, 60, 60), 4):
+        wait_for(lambda m=minutes: held_for(storage, clock) == 60 * m)
+        clock.advance(60 * minutes - 0.1)
+        time.sleep(0.02)
+        assert len(sink.tries) == number - 1
+        clock.advance(0.2)
+        wait_for(lambda n=number: len(sink.tries) == n)
+    wait_for(lambda: len(other.got) == 1)
+
+
+def held_for(storage, clock):
+    state = storage.read_sinks().get("log", SinkState())
+    return round((state.held_until - clock() * SECOND) / SECOND, 1)
+
+
+def test_a_message_that_nobody_can_take_is_given_up_alone(storage, clock, bus, post):
+    """If others get through while it is refused again and again; and that is said."""
 
     class Picky(Sink):
         @hookimpl
@@ -330,14 +369,52 @@ def test_a_message_that_nobody_can_take_costs_its_sink_once(storage, clock, bus,
     bus.register(other, "other")
     storage.save_alerts([make_alert(0)], None, [make_message("bad")])
     outbox = post()
-    wait_for(lambda: outbox.stats()["sinks"]["log"]["state"] == "disabled")
-    add(storage, about("good"), make_message("after"))
-    clock.advance(3600)
-    wait_for(lambda: sink.got == ["good", "after"])
+    wait_for(lambda: len(sink.tries) == 1)
+    add(storage, make_message("after"))
+    for attempt, pause in enumerate((15, 60, 240), 2):
+        add(storage, about(f"good{attempt}"))
+        wait_for(lambda n=attempt: f"good{n}" in sink.got)
+        assert delivery_of(storage, "bad").state == "waiting"
+        clock.advance(pause)
+        wait_for(lambda n=attempt: len([m for m in sink.tries if m.message_id == "bad"]) == n)
+    wait_for(lambda: "after" in sink.got)
     delivery = delivery_of(storage, "bad")
     assert (delivery.state, delivery.error) == ("given_up", "400 invalid_payload")
     assert outbox.stats()["sinks"]["log"]["given_up"] == 1
     wait_for(lambda: any("given up" in one.alerts[0].message for one in other.tries))
+
+
+@pytest.mark.parametrize("step", [-3 * 3600, -1, 2 * 86_400, 40 * 365 * 86_400])
+def test_a_correction_of_the_wall_clock_changes_no_pause(storage, clock, bus, post, step):
+    """Set back it delays nothing, set ahead it gives nothing up."""
+    steady = ManualClock(0.0)
+    sink = Sink(*[DeliveryError("503")] * 2, DeliveryError("404", permanent=True))
+    bus.register(sink, "log")
+    storage.save_alerts([make_alert(0)], None, [make_message("m")])
+    outbox = post(steady=steady)
+    wait_for(lambda: delivery_of(storage, "m").attempts == 1)
+    clock.advance(step)
+    for attempt, pause in enumerate((1, 2, 15), 2):
+        steady.advance(pause - 0.001)
+        time.sleep(0.03)
+        assert len(sink.tries) == attempt - 1
+        steady.advance(0.002)
+        wait_for(lambda n=attempt: delivery_of(storage, "m").attempts == n)
+    assert sink.got == ["m"]
+    assert outbox.stats()["given_up"] == 0
+
+
+def test_a_clock_set_back_while_nobody_ran_delays_nothing(storage, clock, bus, post):
+    """What waited at the start is tried once, whenever its pause would end."""
+    sink = Sink(DeliveryError("503"))
+    bus.register(sink, "log")
+    storage.save_alerts([make_alert(0)], None, [make_message("m")])
+    outbox = post()
+    wait_for(lambda: delivery_of(storage, "m").attempts == 1)
+    outbox.stop()
+    clock.advance(-3 * 3600)
+    post()
+    wait_for(lambda: sink.got == ["m"])
 
 
 def test_a_start_and_a_reload_try_again_at_once(storage, bus, post, monkeypatch):
@@ -346,18 +423,22 @@ def test_a_start_and_a_reload_try_again_at_once(storage, bus, post, monkeypatch)
     # A lane may have tried before the thread that started it goes on.
     monkeypatch.setattr(Lane, "start", lambda lane, **how: begin(lane, **how) or time.sleep(0.3))
     refusal = DeliveryError("403", permanent=True)
-    sink, other = Sink(refusal, refusal), Sink()
+    sink, other = Sink(*[refusal] * 4), Sink()
     bus.register(sink, "log")
     bus.register(other, "other")
-    add(storage, make_message("m"))
-    outbox = post()
+    strict = OutboxSettings(poll=0.005, deadline=60.0, strikes=1)
+    add(storage, *(about(name) for name in "mnop"))
+    outbox = post(settings=strict)
     wait_for(lambda: outbox.stats()["sinks"]["log"]["state"] == "disabled")
     outbox.stop()
-    outbox = post()
+    outbox = post(settings=strict)
     wait_for(lambda: len(sink.tries) == 2)
     wait_for(lambda: storage.read_sinks()["log"].reason == "403")
+    for attempt in (3, 4):
+        outbox.enable()
+        wait_for(lambda n=attempt: len(sink.tries) == n)
     outbox.enable()
-    wait_for(lambda: sink.got == ["m"])
+    wait_for(lambda: sink.got)
     wait_for(lambda: len(other.got) == 2)
     assert [found.alert.state for found in storage.find_alerts()] == ["resolved"]
     wait_for(lambda: storage.read_sinks()["log"] == SinkState())
