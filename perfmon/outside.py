@@ -21,7 +21,7 @@ from perfmon.addresses import refusal
 from perfmon.errors import DeliveryError
 from perfmon.limits import Allowed
 from perfmon.records import jsonable
-from perfmon.secret import Secret, redacted
+from perfmon.secret import Secret, redacted, spellings
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -123,7 +123,8 @@ class _Call:
         self._host = parts.hostname
         self._headers = {name: _revealed(value) for name, value in headers.items()}
         words = [word for value in self._headers.values() for word in (value, *value.split())]
-        self._hidden = sorted({*_pieces(parts), *words}, key=len, reverse=True)
+        hidden = {form for piece in (*_pieces(parts), *words) for form in spellings(piece)}
+        self._hidden = sorted(hidden, key=len, reverse=True)
         self._guard = guard
         self.status: int | None = None
         self.after: str | None = None
@@ -268,7 +269,9 @@ def _pieces(parts: SplitResult) -> Iterable[str]:
     whole = (parts.path, parts.path.strip("/"), parts.query, parts.username, parts.password)
     inner = re.split(r"[/&=]", f"{parts.path}&{parts.query}")
     found = [piece for piece in (*whole, *inner) if piece and len(piece) >= _PIECE]
-    return [*found, *map(unquote, found)]
+    # Of a user and a password, the client makes one header.
+    both = [f"{parts.username}:{parts.password or ''}"] if parts.username else []
+    return [*found, *both, *map(unquote, (*found, *both))]
 
 
 def _seconds(header: str | None, now: float) -> float | None:

@@ -38,13 +38,19 @@ _COLOURS = {"critical": "#b3261e", "warning": "#9a6700", "info": "#0b57d0", "res
 _UNSAFE = '"none" lets mail and password travel unencrypted; safer is "starttls"'
 
 
+# A long display name with a comma, folded by older Pythons, becomes several addresses; so that
+# nothing is folded that a line of a mail may hold (RFC 5322, 2.1.1).
+_POLICY = policy.SMTP.clone(max_line_length=998)
+_LONGEST_NAME = 200
+
+
 def _address(text: str) -> Address:
     """The one address in text such as "perfmon <alerts@example.org>", or `ValueError`."""
     (name, spec), *others = getaddresses([text])
     if others or not text.isprintable() or spec.count("@") != 1 or not all(spec.split("@")):
         raise ValueError("no address")
     try:
-        return Address(display_name=name, addr_spec=spec)
+        return Address(display_name=name[:_LONGEST_NAME], addr_spec=spec)
     except Exception as problem:  # the parser's errors are of many kinds
         raise ValueError(f"no address: {problem}") from None
 
@@ -180,7 +186,7 @@ class EmailSink:
 def _mail(message: AlertMessage, config: EmailConfig) -> EmailMessage:
     sender = _address(config.from_)
     listed, more = message.alerts[:_LISTED], max(0, len(message.alerts) - _LISTED)
-    mail = EmailMessage(policy=policy.SMTP)
+    mail = EmailMessage(policy=_POLICY)
     mail["From"] = sender
     mail["To"] = [_address(text) for text in config.to]
     mail["Subject"] = headline(message, _SUBJECT)
