@@ -163,10 +163,12 @@ class Config:
         if "enabled" not in (field.name for field in attrs.fields(cls)):  # type: ignore[arg-type]
             raw.pop("enabled", None)
         made = self._reader.table(cls, raw, ("plugins", name))
-        for path in literal_secrets(made, ("plugins", name)):
-            warning = _literal(self._reader, path)
-            if warning not in self.warnings:
-                self.warnings.append(warning)
+        warnings = [_literal(self._reader, p) for p in literal_secrets(made, ("plugins", name))]
+        unused = self._reader.proxy_of_the_environment()
+        if unused is not None and getattr(made, "proxy", unused) is None:
+            place = self.place("plugins", name)
+            warnings.append(f"{place}: {unused} is set and not used; proxy = ... would use one")
+        self.warnings.extend(warning for warning in warnings if warning not in self.warnings)
         return made
 
     def plugin_enabled(self, name: str) -> bool | Literal["named"] | None:

@@ -6,6 +6,7 @@ Tried once: what came of it is an `Answer`, or a `DeliveryError` that says wheth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -53,6 +54,7 @@ async def post(
     headers: Mapping[str, str | Secret] | None = None,
     deadline: float = 10.0,
     allow_private: bool = False,
+    proxy: str | Secret | None = None,
     resolver: AbstractResolver | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Answer:
@@ -68,6 +70,8 @@ async def post(
         headers: sent along; `Secret`s are revealed here alone.
         deadline: seconds for all of it.
         allow_private: whether private and loopback addresses may be called.
+        proxy: an http proxy to go through. What is called by its address, or by a name that can be
+            looked up here, is checked all the same; the proxy itself may be private.
         resolver: finds the addresses of names; default: the system's.
         clock: epoch seconds, for a Retry-After that is a date.
 
@@ -75,7 +79,7 @@ async def post(
         DeliveryError: `permanent` for a bad address, a redirect, and a 4xx other than 408, 425
             and 429; otherwise with the seconds that a Retry-After header asks for.
     """
-    call = _Call(url, headers or {}, _Guard(allow_private, resolver))
+    call = _Call(url, headers or {}, _Guard(allow_private, resolver), proxy)
     data = body if isinstance(body, bytes) else encoded(body)
     return await _answered(call, "POST", data, deadline, clock)
 
@@ -116,14 +120,21 @@ class _Call:
     """One request under way, and what was heard so far."""
 
     def __init__(
-        self, url: str | Secret, headers: Mapping[str, str | Secret], guard: _Guard
+        self,
+        url: str | Secret,
+        headers: Mapping[str, str | Secret],
+        guard: _Guard,
+        proxy: str | Secret | None = None,
     ) -> None:
         self._url = _revealed(url)
         parts = _parts(self._url)
         self._host = parts.hostname
         self._headers = {name: _revealed(value) for name, value in headers.items()}
+        self._proxy = None if proxy is None else _revealed(proxy)
+        through = [] if self._proxy is None else _pieces(_parts(self._proxy))
         words = [word for value in self._headers.values() for word in (value, *value.split())]
-        hidden = {form for piece in (*_pieces(parts), *words) for form in spellings(piece)}
+        pieces = (*_pieces(parts), *through, *words)
+        hidden = {form for piece in pieces for form in spellings(piece)}
         self._hidden = sorted(hidden, key=len, reverse=True)
         self._guard = guard
         self.status: int | None = None
@@ -149,9 +160,13 @@ class _Call:
         import aiohttp
 
         try:
+            if self._proxy is not None:
+                await self._guard.admit(self._host or "")
             async with (
                 self._session() as session,
-                session.request(method, self._url, data=data, allow_redirects=False) as response,
+                session.request(
+                    method, self._url, data=data, allow_redirects=False, proxy=self._proxy
+                ) as response,
             ):
                 self.status, self.after = response.status, response.headers.get("Retry-After")
                 self.text = await _beginning(response)
@@ -209,6 +224,14 @@ class _Guard:
         self._resolver = resolver
         self.refused: str | None = None
 
+    async def admit(self, host: str) -> None:
+        """What the proxy will be asked to call is checked as far as it is known here."""
+        with contextlib.suppress(OSError):
+            await self.resolve(host)
+        if self.refused:
+            raise PermissionError(self.refused)
+        self._allow_private = True  # from now on only the proxy is called, which was named
+
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
@@ -247,6 +270,8 @@ def is_web_address(value: str | Secret) -> bool:
 
 http_url = Allowed('a URL such as "https://example.org/hook"', is_web_address)
 """A validator of URLs, plain or secret, for the tables of plugins."""
+proxy_url = Allowed('the URL of a proxy such as "http://proxy.example.org:3128"', is_web_address)
+"""The same of a proxy."""
 
 
 def _parts(url: str) -> SplitResult:

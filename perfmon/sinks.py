@@ -8,7 +8,7 @@ from typing import Any, Literal
 import attrs
 
 from perfmon.limits import Duration, a_while
-from perfmon.outside import Answer, post
+from perfmon.outside import Answer, post, proxy_url
 from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert
 from perfmon.secret import Secret
 
@@ -58,10 +58,13 @@ class HttpSinkTable(SinkTable):
     Attributes:
         timeout: what one request may take, in seconds.
         allow_private: whether private and loopback addresses may be called.
+        proxy: the http proxy that requests go through, such as "http://proxy.corp:3128"; it may
+            be at a private address. Proxies of the environment are not used by themselves.
     """
 
     timeout: Duration = attrs.field(default=10.0, validator=a_while)
     allow_private: bool = False
+    proxy: Secret | None = attrs.field(default=None, validator=proxy_url)
 
     async def post(
         self,
@@ -77,5 +80,6 @@ class HttpSinkTable(SinkTable):
             headers=headers,
             deadline=self.timeout,
             allow_private=self.allow_private,
+            proxy=self.proxy,
             **network,
         )

@@ -144,6 +144,11 @@ class Reader:
             self._converter = new_converter(self.read, self._secret)
         return self._converter.structure(raw, kind)
 
+    def proxy_of_the_environment(self) -> str | None:
+        """The name of the variable that names a proxy for programs that look for one."""
+        names = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+        return next((name for name in names if self._environment.get(name)), None)
+
     def _secret(self, raw: Any) -> Secret:
         return read_secret(raw, self.folder, self._environment)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from perfmon import AlertLevel, ConfigError
 from perfmon.config import Config, Duration, Secret
 from perfmon.limits import seconds
-from perfmon.secret import redacted
+from perfmon.secret import read_secret, redacted
 from perfmon.sections import AccuracyTable, FieldTable, OutcomesTable
 
 ROOT = Path(__file__).parent.parent
@@ -436,3 +436,23 @@ def test_importing_configuration_is_light():
     code = "import sys, perfmon.config; print('cattrs' in sys.modules, 'tomli' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
+def test_secrets_of_environment_and_file_are_read_alike(tmp_path, ending):
+    """The line break that `echo` and editors leave belongs to neither."""
+    (tmp_path / "key").write_text(f"s3cret-key{ending}", newline="")
+    (tmp_path / "key").chmod(0o600)
+    for source in ({"env": "KEY"}, {"file": "key"}):
+        assert read_secret(source, tmp_path, {"KEY": f"s3cret-key{ending}"}).reveal() == "s3cret-key"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "two\nlines", "nul\0"])
+def test_a_secret_that_cannot_be_one_is_refused(tmp_path, text):
+    """From either source, with the source and without the value."""
+    (tmp_path / "key").write_text(text)
+    (tmp_path / "key").chmod(0o600)
+    for source in ({"env": "KEY"}, {"file": "key"}):
+        with pytest.raises(ValueError, match=r"KEY|key") as caught:
+            read_secret(source, tmp_path, {"KEY": text})
+        assert "two" not in str(caught.value)

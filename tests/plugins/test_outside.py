@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
 import socket
 import ssl
 from email.utils import formatdate
+from urllib.parse import quote
 
 import pytest
 import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from perfmon import DeliveryError, Secret, encoded, http_url, post
+from perfmon import (
+    Config,
+    DeliveryError,
+    HttpSinkTable,
+    Secret,
+    encoded,
+    http_url,
+    post,
+    redacted,
+)
 from perfmon.addresses import refusal
 
 METADATA = [
@@ -228,6 +239,89 @@ async def test_no_secret_comes_back_in_an_error(receiver):
             await post(secret, {}, headers={"Authorization": key}, allow_private=True)
         for hidden in ("Bxxxxxxxxx", "T0000", "tok-0", "key-0"):
             assert hidden not in str(caught.value)
+
+
+@pytest.mark.parametrize("user", ["u", "us", "use", "long-user"])
+async def test_no_secret_comes_back_in_base64(receiver, user):
+    """A client makes of user and password one header, whose letters hide both."""
+    url = receiver.url.replace("http://", f"http://{user}:pass-0123456789@")
+    both = f"{user}:pass-0123456789".encode()
+    echo = base64.b64encode(both).decode(), base64.urlsafe_b64encode(both).decode()
+    receiver.says((400, f"you sent Authorization: Basic {echo[0]} or {echo[1]}"))
+    with pytest.raises(DeliveryError) as caught:
+        await post(url, {}, allow_private=True)
+    assert not any(text[:-4] in str(caught.value) for text in echo)
+    assert "pass-0" not in str(caught.value)
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "user:"])
+def test_a_known_secret_is_hidden_in_base64_and_in_urls(before):
+    """Wherever in the encoded text it stands."""
+    secret = Secret("s3cret/key?with=odd ones")
+    text = base64.b64encode((before + secret.reveal() + "!").encode()).decode()
+    shown = redacted(f"got {text} and {quote(secret.reveal(), safe='')}")
+    assert text[8:-8] not in shown
+    assert "s3cret" not in shown
+    assert secret.forms
+
+
+@pytest.fixture
+async def proxy():
+    """A proxy that notes what it is asked for, and answers itself."""
+    asked = []
+
+    async def serve(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield f"http://user:pass-0123456789@127.0.0.1:{port}", asked
+
+
+async def test_a_proxy_is_used_where_one_is_named(proxy, monkeypatch):
+    """It may be private itself; a name that only it can look up is left to it."""
+    url, asked = proxy
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    answer = await post("http://hooks.invalid/services/x", {}, proxy=Secret(url))
+    assert answer.text == "ok"
+    assert asked[0].startswith(b"POST http://hooks.invalid/services/x HTTP/1.1")
+    assert b"Proxy-Authorization: Basic" in asked[0]
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1", "[::1]", "localhost"])
+async def test_a_proxy_is_no_way_round_the_guard(proxy, host):
+    """What must not be called directly is not asked of it either."""
+    url, asked = proxy
+    with pytest.raises(DeliveryError) as caught:
+        await post(f"http://{host}/latest", {}, proxy=url)
+    assert caught.value.permanent
+    assert asked == []
+
+
+async def test_a_proxy_that_is_away_is_named_without_its_password():
+    """The message may be sent when it is back."""
+    with pytest.raises(DeliveryError) as caught:
+        await post("http://hooks.invalid/", {}, proxy="http://user:pass-0123456789@127.0.0.1:1")
+    assert not caught.value.permanent
+    assert "pass-0" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_told_of(tmp_path, monkeypatch, name):
+    """It is not used by itself; naming one in the table is the answer."""
+    for other in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, "http://proxy:3128")
+    path = tmp_path / "monitor.toml"
+    for table, is_told in (("", True), ('proxy = "http://proxy:3128"', False)):
+        path.write_text(f"[plugins.slack]\n{table}\n")
+        config = Config.load(path)
+        config.table("slack", HttpSinkTable)
+        assert (f"{name} is set and not used" in " ".join(config.warnings)) == is_told
 
 
 @pytest.mark.parametrize(

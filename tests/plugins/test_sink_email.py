@@ -21,7 +21,9 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
-from perfmon_email import EmailSink
+from hypothesis import given
+from hypothesis import strategies as st
+from perfmon_email import EmailConfig, EmailSink, _mail
 
 from perfmon import Config, ConfigError, DeliveryError
 from perfmon.testing import make_alert, make_message
@@ -533,3 +535,23 @@ if BINARY and os.geteuid() == 0:
 
         assert await checked(deliver) == []
         assert len(await arrived(mailbox, len(taken))) == len(taken) > 10
+
+
+_NAMES = st.text(st.sampled_from("abc, ();:<>[].@'=?_ éü日本\N{PARTY POPPER}"), max_size=300)
+
+
+@given(name=_NAMES, other=_NAMES)
+def test_a_display_name_of_any_length_and_content_makes_one_address(name, other):
+    """As a reader of the mail reads it: folding a long name with a comma made several of one."""
+    table = {
+        "host": "127.0.0.1",
+        "security": "none",
+        "from": f'"{name}" <alerts@example.org>',
+        "to": [f'"{other}" <a@example.org>', "b@example.org"],
+    }
+    config = Config.from_mapping({"plugins": {"email": table}})
+    raw = _mail(make_message(), config.table("email", EmailConfig)).as_bytes()
+    mail = email.message_from_bytes(raw, policy=policy.default)
+    assert [one.addr_spec for one in mail["From"].addresses] == ["alerts@example.org"]
+    assert [one.addr_spec for one in mail["To"].addresses] == ["a@example.org", "b@example.org"]
+    assert max(len(line) for line in raw.split(b"\r\n")) <= 998
