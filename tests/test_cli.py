@@ -426,6 +426,26 @@ def test_serve_answers_until_it_is_interrupted(here, runs):
         assert seconds < 30
 
 
+@pytest.mark.parametrize("when", ["at its import", "monitor_started", "add_routes"])
+def test_a_hangup_before_the_server_is_up_is_remembered(here, when):
+    """It ends nothing, and the configuration is read again as soon as that can be done."""
+    hook = f"@hookimpl\ndef {when}({'app' if when == 'add_routes' else 'monitor'}):\n    hang_up()\n"
+    (here / "parts").mkdir()
+    (here / "parts" / "early.py").write_text(
+        "import os, signal\nfrom perfmon import hookimpl\n"
+        "def hang_up():\n    os.kill(os.getpid(), signal.SIGHUP)\n"
+        + ("hang_up()\n" if when == "at its import" else hook)
+    )
+    (here / "monitor.toml").write_text('[plugins]\npaths = ["parts"]\n')
+    with process("serve", "--port", 0) as started:
+        url = wait_for_url(started)
+        assert "ready" in get(f"{url}/readyz")
+        told = started.stderr.readline()
+        assert "monitor.toml: " in told
+        code, _ = end(started)
+        assert code == 0
+
+
 def test_plugins_show_the_accounts_of_the_running_server(here, runs, free_port, monkeypatch):
     """While the configured server runs, calls and failures of its plugins are shown."""
     monkeypatch.setattr("perfmon.cli.checking._PATIENCE", 60.0)

@@ -444,7 +444,9 @@ def test_secrets_of_environment_and_file_are_read_alike(tmp_path, ending):
     (tmp_path / "key").write_text(f"s3cret-key{ending}", newline="")
     (tmp_path / "key").chmod(0o600)
     for source in ({"env": "KEY"}, {"file": "key"}):
-        assert read_secret(source, tmp_path, {"KEY": f"s3cret-key{ending}"}).reveal() == "s3cret-key"
+        assert (
+            read_secret(source, tmp_path, {"KEY": f"s3cret-key{ending}"}).reveal() == "s3cret-key"
+        )
 
 
 @pytest.mark.parametrize("text", ["", "\n", "two\nlines", "nul\0"])

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from perfmon.cli.root import cli
+import sys
+
+from perfmon.cli import hangups
+
+TYPE_CHECKING = False  # as typing's, which takes long to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from perfmon.cli.root import cli
+
+__all__ = ["cli", "main"]
 
 
 def main() -> None:
     """The console script `perfmon`."""
+    # First of all: what is imported next takes a while, in which a SIGHUP would end the process.
+    if "serve" in sys.argv:
+        hangups.hold()
+    from perfmon.cli.root import cli
+
     cli()
 
 
-__all__ = ["cli", "main"]
+def __getattr__(name: str) -> Any:
+    if name != "cli":
+        raise AttributeError(f"module 'perfmon.cli' has no attribute {name!r}")
+    from perfmon.cli.root import cli
+
+    return cli

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from perfmon.cli import hangups
 from perfmon.cli.opening import storage_option
 from perfmon.cli.root import complain, config_option, config_path, load_config
 from perfmon.errors import PerfmonError
@@ -46,9 +47,14 @@ def serve_command(
             monitor,
             host,
             port,
-            lambda url: click.echo(f"perfmon serves {url} (Ctrl-C ends it)"),
+            _ready,
             lambda: _reload(monitor, ctx),
         )
+
+
+def _ready(url: str) -> None:
+    click.echo(f"perfmon serves {url} (Ctrl-C ends it)")
+    hangups.deliver()
 
 
 def _reload(monitor: PerformanceMonitor, ctx: click.Context) -> None:

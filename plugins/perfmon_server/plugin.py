@@ -142,13 +142,17 @@ def _url(host: str, port: int) -> str:
 def _signals(heard: Callable[[], None], *numbers: signal.Signals) -> Iterator[None]:
     """Call back at these signals, where this thread and system can hear them."""
     loop = asyncio.get_running_loop()
-    known = []
+    before = {}
     for number in numbers:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            handler = signal.getsignal(number)
             loop.add_signal_handler(number, heard)
-            known.append(number)
+            before[number] = handler
     try:
         yield
     finally:
-        for number in known:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            # The default would let a late SIGHUP end what is just ending in good order.
+            if handler is not None:
+                signal.signal(number, handler)
