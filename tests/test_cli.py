@@ -429,12 +429,18 @@ def test_serve_answers_until_it_is_interrupted(here, runs):
 @pytest.mark.parametrize("when", ["at its import", "monitor_started", "add_routes"])
 def test_a_hangup_before_the_server_is_up_is_remembered(here, when):
     """It ends nothing, and the configuration is read again as soon as that can be done."""
-    hook = f"@hookimpl\ndef {when}({'app' if when == 'add_routes' else 'monitor'}):\n    hang_up()\n"
+    arguments = {"monitor_started": "monitor", "add_routes": "app"}
+    hook = when if when in arguments else "monitor_stopping"
     (here / "parts").mkdir()
     (here / "parts" / "early.py").write_text(
-        "import os, signal\nfrom perfmon import hookimpl\n"
-        "def hang_up():\n    os.kill(os.getpid(), signal.SIGHUP)\n"
-        + ("hang_up()\n" if when == "at its import" else hook)
+        "import os, signal\n"
+        "from perfmon import hookimpl\n"
+        "def hang_up():\n"
+        "    if os.environ.setdefault('HUNG_UP', 'now') == 'now':\n"
+        "        os.environ['HUNG_UP'] = 'once'\n"
+        "        os.kill(os.getpid(), signal.SIGHUP)\n"
+        f"@hookimpl\ndef {hook}({arguments.get(hook, 'monitor')}):\n    hang_up()\n"
+        + ("hang_up()\n" if hook != when else "")
     )
     (here / "monitor.toml").write_text('[plugins]\npaths = ["parts"]\n')
     with process("serve", "--port", 0) as started:
