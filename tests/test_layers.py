@@ -18,7 +18,7 @@ CORE, PLUGINS = ROOT / "perfmon", ROOT / "plugins"
 FLOORS = tuple(
     floor.split()
     for floor in (
-        "errors ids files secret places addresses directions limits toml stamps checks writing equality content measurements records",
+        "anchored errors ids files secret places addresses directions limits toml stamps checks writing equality content measurements records",
         "alert_storage ranges roles bulk window strict sections tables",
         "config logs scores intervals calibration summary accuracy outcomes health",
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote segments journal journaled bulks report metering tracking proxies following wrapping",
