@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PerfmonError,
         PluginError,
         StorageError,
+        StorageMissing,
     )
     from perfmon.hookspecs import hookimpl
     from perfmon.limits import SecretText
@@ -168,6 +169,7 @@ _HOMES = {
     "SinkTable": "perfmon.sinks",
     "Storage": "perfmon.roles",
     "StorageError": "perfmon.errors",
+    "StorageMissing": "perfmon.errors",
     "Stored": "perfmon.roles",
     "to_micros": "perfmon.records",
     "Trend": "perfmon.records",
@@ -239,6 +241,7 @@ __all__ = [
     "SinkTable",
     "Storage",
     "StorageError",
+    "StorageMissing",
     "Stored",
     "Trend",
     "ValueNumbers",

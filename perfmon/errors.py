@@ -66,6 +66,10 @@ class StorageError(PerfmonError):
     in_doubt = False
 
 
+class StorageMissing(StorageError):
+    """Nothing is at the place of a storage that is to be read."""
+
+
 class DeliveryError(PerfmonError):
     """A sink could not deliver.
 

@@ -141,6 +141,11 @@ def open_storage(url: str) -> Storage | None:
     """A storage for this URL's scheme, or None to pass."""
 
 
+@hookspec(firstresult=True)
+def read_storage(url: str) -> Storage | None:
+    """The same to read only: nothing is made, upgraded, written or left behind; else None."""
+
+
 @hookspec
 def add_routes(app: web.Application) -> None:
     """Add routes to the server before it starts; `app["monitor"]` is the monitor."""

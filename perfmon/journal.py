@@ -333,11 +333,23 @@ def orphans(folder: Path, owner: str = "perfmon") -> Iterator[Orphan]:
         yield Orphan(lock, lock_path, files)
 
 
-def _is_free(lock: IO[str]) -> bool:
+def left_behind(folder: Path, owner: str) -> Iterator[Path]:
+    """The files of the owner's journals whose process has ended, for who changes nothing."""
+    for lock_path in sorted(folder.glob(f"{owner}-*.lock")):
+        try:
+            with lock_path.open() as lock:  # held no longer than it takes: who recovers needs it
+                is_free = _is_free(lock, shared=True)
+        except OSError:
+            continue
+        if is_free:
+            yield from sorted(folder.glob(f"{lock_path.stem}-*.log"))
+
+
+def _is_free(lock: IO[str], *, shared: bool = False) -> bool:
     if fcntl is None:
         return True
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -76,6 +76,9 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         StorageError: storage cannot be opened.
     """
 
+    _reads_only = False
+    """Whether storage is opened without making or changing anything there."""
+
     def __init__(
         self,
         config: str | os.PathLike[str] | Config | None = None,
@@ -125,7 +128,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
     def _open(self) -> None:
         """Open storage and journal, and make what stands on them."""
         settings = self.config.monitor
-        self.storage = open_storage(self.bus, settings.storage)
+        self.storage = open_storage(self.bus, settings.storage, read_only=self._reads_only)
         self._owner = journal_owner(settings.storage, self.storage)
         before = self.recorder
         try:
@@ -456,6 +459,12 @@ class PerformanceMonitor(Forking, Measuring, Watching):
     def plugin(self, name: str) -> Any:
         """A loaded plugin by name; `PluginError` where it is not loaded."""
         return self.plugins.get(name)
+
+
+class ReadingMonitor(PerformanceMonitor):
+    """One for looking at a storage: it makes and changes nothing there."""
+
+    _reads_only = True
 
 
 def _kept_days(settings: MonitorTable) -> tuple[float, float]:

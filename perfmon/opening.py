@@ -12,9 +12,16 @@ from perfmon.roles import Storage
 from perfmon.sections import MonitorTable
 
 
-def open_storage(bus: Bus, url: str) -> Storage:
-    """The storage that a plugin opens for a URL; `StorageError` where none does."""
-    storage: Storage | None = bus.ask("open_storage", url=url, propagate=PerfmonError)
+def open_storage(bus: Bus, url: str, *, read_only: bool = False) -> Storage:
+    """The storage that a plugin opens for a URL; `StorageError` where none does.
+
+    Read only, nothing is made or changed there, as far as its plugin knows the difference.
+    """
+    storage: Storage | None = None
+    if read_only:
+        storage = bus.ask("read_storage", url=url, propagate=PerfmonError)
+    if storage is None:
+        storage = bus.ask("open_storage", url=url, propagate=PerfmonError)
     if storage is None:
         scheme = url.split(":", 1)[0]
         raise StorageError(

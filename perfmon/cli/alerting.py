@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from perfmon.cli.listing import alert_lines, as_json, delivery_lines, full_id
-from perfmon.cli.opening import open_monitor, storage_option
+from perfmon.cli.opening import open_monitor, open_to_write, storage_option
 from perfmon.cli.printing import json_text
 from perfmon.cli.root import config_option
 from perfmon.cli.silencing import silence_command, silences_command, unsilence_command
@@ -108,7 +108,7 @@ def show_command(ctx: click.Context, alert_id: str, form: str, storage: str | No
 def ack_command(ctx: click.Context, alert_id: str, by: str | None, storage: str | None) -> None:
     """Say who takes care of an alert: no reminders until it gets worse."""
     name = user_name(by)
-    with open_monitor(ctx, given_storage(ctx, storage)) as monitor:
+    with open_to_write(ctx, given_storage(ctx, storage)) as monitor:
         alert = monitor.acknowledge(full_id(monitor, alert_id), name)
     click.echo(f"{alert.alert_id}: acknowledged by {alert.acknowledged_by}")
 

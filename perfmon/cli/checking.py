@@ -11,7 +11,7 @@ import click
 from perfmon.cli.extending import load_plugins
 from perfmon.cli.root import complain, config_option, config_path, load_config
 from perfmon.conflicts import Conflicts, sentence
-from perfmon.errors import ConfigError, PerfmonError, StorageError
+from perfmon.errors import ConfigError, PerfmonError, StorageMissing
 
 if TYPE_CHECKING:
     from perfmon.bus import Bus
@@ -41,13 +41,13 @@ def check_command(ctx: click.Context) -> None:
         click.echo(f"warning: {warning}")
     problems = [] if plugin_problem is None else [str(plugin_problem)]
     problems += _read_at_start(bus, config)
-    storage, conflicts = "", None
+    storage, noticed = "", list[str]()
     try:
-        storage, conflicts = _look_at_storage(bus, config)
+        storage, noticed = _look_at_storage(bus, config)
     except PerfmonError as problem:
         problems.append(str(problem))
-    if conflicts is not None:
-        click.echo(f"warning: in the last 24 hours, {conflicts}")
+    for warning in noticed:
+        click.echo(f"warning: {warning}")
     if problems:
         complain("\n".join(problems))
         ctx.exit(1)
@@ -105,22 +105,25 @@ def _read_at_start(bus: Bus, config: Config) -> list[str]:
     return mistakes
 
 
-def _look_at_storage(bus: Bus, config: Config) -> tuple[str, str | None]:
-    """What it is, and what is to be said of runs under known ids with other content."""
-    for _, implementation in bus.implementations("open_storage"):
-        storage = implementation(url=config.monitor.storage)
-        if storage is None:
-            continue
-        try:
-            storage.check()
-            found = storage.describe()
-            conflicts = Conflicts(storage, _now_us).since(_now_us() - _DAY_US)
-        finally:
-            storage.close()
-        told = (f"{name} {value}" for name, value in found.items() if value is not None)
-        return ", ".join(told), sentence(conflicts) if conflicts else None
-    scheme = config.monitor.storage.split(":", 1)[0]
-    raise StorageError(f"no plugin opens storage of the kind '{scheme}:' (see perfmon plugins)")
+def _look_at_storage(bus: Bus, config: Config) -> tuple[str, list[str]]:
+    """What it is, and what is to be said of runs in a journal, and under ids that came again."""
+    from perfmon.cli.left import left_in_journal
+    from perfmon.opening import open_storage
+
+    try:
+        storage = open_storage(bus, config.monitor.storage, read_only=True)
+    except StorageMissing as problem:
+        return f"{problem} yet; the first monitor that starts makes it", []
+    try:
+        storage.check()
+        found = storage.describe()
+        left = left_in_journal(config.monitor, storage)
+        conflicts = Conflicts(storage, _now_us).since(_now_us() - _DAY_US)
+    finally:
+        storage.close()
+    told = (f"{name} {value}" for name, value in found.items() if value is not None)
+    again = f"in the last 24 hours, {sentence(conflicts)}" if conflicts else None
+    return ", ".join(told), [warning for warning in (left, again) if warning is not None]
 
 
 @click.command(name="plugins")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perfmon.cli.opening import open_monitor, storage_option
+from perfmon.cli.opening import open_to_write, storage_option
 from perfmon.cli.root import INTERRUPTED, complain, config_option
 from perfmon.cli.values import Since
 from perfmon.errors import PerfmonError
@@ -96,7 +96,7 @@ def import_command(
     columns = Columns(mapping, kind=kind, default_time=default_time, tenant=tenant)
     with ExitStack() as stack:
         sources = [stack.enter_context(closing(Source(path, columns, encoding))) for path in files]
-        monitor = stack.enter_context(open_monitor(ctx, storage))
+        monitor = stack.enter_context(open_to_write(ctx, storage, make=True))
         interrupted = stack.enter_context(_interruptible())
         tallies = [_import(monitor, source, interrupted) for source in sources if not interrupted()]
         _tell_what_leaves(monitor, tallies)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import click
 
-from perfmon.cli.root import load_config
+from perfmon.cli.root import complain, config_path, load_config
+from perfmon.errors import StorageMissing
 
 if TYPE_CHECKING:
+    from perfmon.config import Config
     from perfmon.monitor import PerformanceMonitor
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -26,19 +28,56 @@ def storage_option(command: Command) -> Command:
 
 @contextmanager
 def open_monitor(ctx: click.Context, storage: str | None) -> Iterator[PerformanceMonitor]:
-    """A monitor that is not started, whose storage answers.
+    """A monitor to look with: its storage has to be there, and stays exactly as it is.
 
-    It decides nothing about alerts: whoever watches that storage does, by its own rules.
+    What a killed process left in its journal is counted in a line, and not shown. Where nobody
+    named a storage, none is needed: nothing was recorded in this folder, which is said.
 
     Raises:
         PerfmonError: the configuration has mistakes, or storage does not answer.
     """
-    from perfmon.monitor import PerformanceMonitor
+    from perfmon.cli.left import left_in_journal
+    from perfmon.monitor import ReadingMonitor
 
     config = load_config(ctx).with_overrides(storage_url=storage)
+    with ExitStack() as stack:
+        try:
+            monitor = stack.enter_context(_opened(ReadingMonitor, config))
+        except StorageMissing as problem:
+            if storage is not None or config_path(ctx) is not None:
+                raise
+            complain(f"{problem}, and no monitor.toml here that names another storage")
+            config = config.with_overrides(storage_url="memory:")
+            monitor = stack.enter_context(_opened(ReadingMonitor, config))
+        left = left_in_journal(config.monitor, monitor.storage)
+        if left is not None:
+            complain(left)
+        yield monitor
+
+
+@contextmanager
+def open_to_write(
+    ctx: click.Context, storage: str | None, *, make: bool = False
+) -> Iterator[PerformanceMonitor]:
+    """The same for a command that changes something there; `make` also where nothing is yet.
+
+    It decides nothing about alerts: whoever watches that storage does, by its own rules.
+    """
+    from perfmon.monitor import PerformanceMonitor, ReadingMonitor
+
+    config = load_config(ctx).with_overrides(storage_url=storage)
+    if not make:
+        with _opened(ReadingMonitor, config):
+            pass
+    with _opened(PerformanceMonitor, config) as monitor:
+        yield monitor
+
+
+@contextmanager
+def _opened(kind: type[PerformanceMonitor], config: Config) -> Iterator[PerformanceMonitor]:
     # Batches are waited for, so a journal would only be in the way of a running server's.
     quiet = attrs.evolve(config, monitor=attrs.evolve(config.monitor, durability="memory"))
-    monitor = PerformanceMonitor(quiet, enable_auto_alerts=False)
+    monitor = kind(quiet, enable_auto_alerts=False)
     try:
         monitor.storage.check()
         yield monitor

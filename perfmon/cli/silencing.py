@@ -7,7 +7,7 @@ import time
 import click
 
 from perfmon.cli.listing import only_one, silence_lines
-from perfmon.cli.opening import open_monitor, storage_option
+from perfmon.cli.opening import open_monitor, open_to_write, storage_option
 from perfmon.cli.root import config_option
 from perfmon.cli.values import Length, Moment, given_storage, user_name
 
@@ -58,7 +58,7 @@ def silence_command(
         given = "--until" if length is None else "--for"
         raise click.UsageError(f"{given} must end in a time to come, before the year 9999", ctx)
     name = user_name(by)
-    with open_monitor(ctx, given_storage(ctx, storage)) as monitor:
+    with open_to_write(ctx, given_storage(ctx, storage)) as monitor:
         made = monitor.silence(matchers, end, name, comment)
         now = monitor.now_us()
     click.echo("\n".join(silence_lines(made, now)))
@@ -86,7 +86,7 @@ def silences_command(ctx: click.Context, storage: str | None) -> None:
 @click.pass_context
 def unsilence_command(ctx: click.Context, silence_id: str, storage: str | None) -> None:
     """End a silence before its time."""
-    with open_monitor(ctx, given_storage(ctx, storage)) as monitor:
+    with open_to_write(ctx, given_storage(ctx, storage)) as monitor:
         known = [silence.silence_id for silence in monitor.get_silences()]
         full = only_one("silence", silence_id, known, "perfmon alerts silences")
         monitor.unsilence(full)

@@ -23,9 +23,15 @@ class SqlPlugin:
     def open_storage(self, url: str) -> SqlStorage | None:
         return open_storage(url)
 
+    @hookimpl
+    def read_storage(self, url: str) -> SqlStorage | None:
+        return open_storage(url, read_only=True)
 
-def open_storage(url: str) -> SqlStorage | None:
+
+def open_storage(url: str, *, read_only: bool = False) -> SqlStorage | None:
     """The storage at this URL, its schema brought up to date; None for another scheme.
+
+    Read only, it has to be there and up to date already, and stays exactly as it is.
 
     Raises:
         StorageError: the database cannot be reached, read or brought up to date.
@@ -38,4 +44,4 @@ def open_storage(url: str) -> SqlStorage | None:
     from perfmon_sql.databases import open_database
     from perfmon_sql.storage import SqlStorage
 
-    return SqlStorage(open_database(url))
+    return SqlStorage(open_database(url, read_only=read_only))

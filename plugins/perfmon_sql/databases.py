@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import sqlalchemy as sa
 
 from perfmon import PluginError, StorageError
-from perfmon_sql.upgrade import upgrade
+from perfmon_sql.upgrade import check_version, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BUSY_SECONDS = 5
 TRIES = 4
+READ_ONLY = "is open for reading only"
 FORMS = "memory:, sqlite:///path, postgresql://user:password@host:port/name"
 
 
@@ -162,7 +163,8 @@ class Postgres(Database):
     kind = "postgresql"
     mark = "%s"
 
-    def __init__(self, url: sa.URL) -> None:
+    def __init__(self, url: sa.URL, *, read_only: bool = False) -> None:
+        self._read_only = read_only
         # Options may hold a password, so they are not shown.
         self.shown = url.set(drivername="postgresql", query={}).render_as_string()
         options = {"connect_timeout": BUSY_SECONDS, "tcp_user_timeout": 30_000}
@@ -192,8 +194,17 @@ class Postgres(Database):
             )
             yield connection
 
+    def upgrade(self) -> None:
+        if not self._read_only:
+            super().upgrade()
+            return
+        with self.reading() as connection:
+            check_version(connection, self.shown)
+
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
+        if self._read_only:
+            raise StorageError(f"{self.shown}: {READ_ONLY}")
         with super().writing() as connection:
             # What busy_timeout is to SQLite: no transaction waits for another without end.
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
@@ -220,9 +231,9 @@ class Postgres(Database):
         return int(found.scalar() or 0)
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, *, read_only: bool = False) -> Database:
     """The database at a URL that `open_storage` accepts, its schema up to date."""
-    database = _database(url)
+    database = _database(url, read_only=read_only)
     try:
         database.upgrade()
     except BaseException:
@@ -237,8 +248,9 @@ def first_line(problem: Exception) -> str:
     return lines[0] if lines else type(cause).__name__
 
 
-def _database(url: str) -> Database:
+def _database(url: str, *, read_only: bool) -> Database:
     from perfmon_sql.sqlite import SqliteFile, SqliteMemory  # which are databases
+    from perfmon_sql.sqlite_reading import SqliteReading
 
     if url.startswith("memory:"):
         return SqliteMemory()
@@ -248,12 +260,13 @@ def _database(url: str) -> Database:
         # The URL itself is not shown: what cannot be read may hold a password anywhere.
         raise StorageError(f"storage: this URL cannot be read; allowed: {FORMS}") from None
     if parsed.get_backend_name() == "postgresql":
-        return Postgres(parsed)
+        return Postgres(parsed, read_only=read_only)
     if parsed.query or parsed.host:
         raise StorageError(f"storage: a SQLite URL has neither host nor options; allowed: {FORMS}")
     if parsed.database in (None, "", ":memory:"):
         return SqliteMemory()
-    return SqliteFile(Path(str(parsed.database)))
+    path = Path(str(parsed.database))
+    return SqliteReading(path) if read_only else SqliteFile(path)
 
 
 def _distribution() -> str:

@@ -57,8 +57,8 @@ class SqliteFile(Database):
         self._lost: str | None = None  # why everything is closed
         uri = self.path.as_uri()
         # A new file is its owner's alone; and a reader must not open another one than the writer.
-        writer = sqlite_engine(f"{uri}?mode=rwc", self._file.make, pool_size=1, max_overflow=0)
-        reader = sqlite_engine(f"{uri}?mode=ro", self._look, pool_size=4, max_overflow=60)
+        writer = sqlite_engine(lambda: self._writer_at(uri), pool_size=1, max_overflow=0)
+        reader = sqlite_engine(lambda: self._reader_at(uri), pool_size=4, max_overflow=60)
         sa.event.listen(writer, "begin", _begin)
         super().__init__(writer, reader)
         on_connect(
@@ -105,17 +105,25 @@ class SqliteFile(Database):
     def size(self, connection: sa.Connection) -> dict[str, int]:
         log = self._file.log
         return {
-            "bytes": _sqlite_bytes(connection),
+            "bytes": sqlite_bytes(connection),
             "wal_bytes": log.stat().st_size if log.exists() else 0,
         }
 
     # The file under it
 
+    def _writer_at(self, uri: str) -> sqlite3.Connection:
+        self._file.make()
+        return connect(f"{uri}?mode=rwc")
+
+    def _reader_at(self, uri: str) -> sqlite3.Connection:
+        self._look()
+        return connect(f"{uri}?mode=ro")
+
     def _hold(self, *_: Any) -> None:
         """Keep a reader, too: closed after the writer it leaves the log as it is."""
         self._file.hold()
         if self._anchor is None:
-            self._anchor = _connect(f"{self.path.as_uri()}?mode=ro")
+            self._anchor = connect(f"{self.path.as_uri()}?mode=ro")
             _patiently(self._anchor, "PRAGMA schema_version")
 
     def _look(self) -> None:
@@ -227,7 +235,7 @@ class SqliteMemory(Database):
     shown = "memory:"
 
     def __init__(self) -> None:
-        engine = sqlite_engine("file::memory:", lambda: None, poolclass=StaticPool)
+        engine = sqlite_engine(lambda: connect("file::memory:"), poolclass=StaticPool)
         sa.event.listen(engine, "begin", _begin)
         super().__init__(engine, engine)
 
@@ -238,24 +246,17 @@ class SqliteMemory(Database):
         """The connection is the database."""
 
     def size(self, connection: sa.Connection) -> dict[str, int]:
-        return {"bytes": _sqlite_bytes(connection)}
+        return {"bytes": sqlite_bytes(connection)}
 
 
-def sqlite_engine(uri: str, before: Callable[[], None], **pool: Any) -> sa.Engine:
-    """An engine that begins no transaction by itself, neither SQLAlchemy's nor sqlite3's way.
-
-    `before` is called before each new connection.
-    """
-
-    def connect() -> sqlite3.Connection:
-        before()
-        return _connect(uri)
-
+def sqlite_engine(connect: Callable[[], sqlite3.Connection], **pool: Any) -> sa.Engine:
+    """An engine that begins no transaction by itself, neither SQLAlchemy's nor sqlite3's way."""
     pool.setdefault("poolclass", sa.QueuePool)
     return sa.create_engine("sqlite://", creator=connect, **pool)
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def connect(uri: str) -> sqlite3.Connection:
+    """A connection for any thread, which begins no transaction by itself."""
     return sqlite3.connect(
         uri,
         uri=True,
@@ -299,6 +300,6 @@ def _patiently(driver: Any, statement: str) -> None:
         time.sleep(0.005)
 
 
-def _sqlite_bytes(connection: sa.Connection) -> int:
+def sqlite_bytes(connection: sa.Connection) -> int:
     pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())

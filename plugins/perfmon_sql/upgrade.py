@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from perfmon import StorageError
 from perfmon_sql.schema import HEAD, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _ONE_AT_A_TIME = threading.Lock()  # Alembic's own state is global
@@ -27,18 +31,26 @@ def upgrade(connection: sa.Connection, shown: str, target: str = HEAD) -> None:
     if version == target:
         return
     import alembic.command
-    import alembic.config
 
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    if version is not None and version not in _known(config):
-        raise StorageError(
-            f"{shown}: its schema has version {version}, newer than {HEAD}, the newest known "
-            "here; update perfmon"
-        )
+    config = _alembic()
+    if version is not None:
+        _check_known(version, config, shown)
     config.attributes["connection"] = connection
     with _ONE_AT_A_TIME:
         alembic.command.upgrade(config, target)
+
+
+def check_version(connection: sa.Connection, shown: str) -> None:
+    """For who must change nothing: `StorageError` where the schema is not today's, and why."""
+    version = current(connection)
+    if version is None:
+        raise StorageError(f"{shown}: there is no perfmon database in it")
+    if version != HEAD:
+        _check_known(version, _alembic(), shown)
+        raise StorageError(
+            f"{shown}: its schema has version {version}, older than {HEAD}; a monitor that "
+            "starts on it (perfmon serve, or your program) upgrades it"
+        )
 
 
 def current(connection: sa.Connection) -> str | None:
@@ -49,8 +61,20 @@ def current(connection: sa.Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def _known(config: object) -> set[str]:
+def _alembic() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _check_known(version: str, config: Config, shown: str) -> None:
     from alembic.script import ScriptDirectory
 
-    script = ScriptDirectory.from_config(config)  # type: ignore[arg-type]
-    return {revision.revision for revision in script.walk_revisions()}
+    script = ScriptDirectory.from_config(config)
+    if version not in {revision.revision for revision in script.walk_revisions()}:
+        raise StorageError(
+            f"{shown}: its schema has version {version}, newer than {HEAD}, the newest known "
+            "here; update perfmon"
+        )
