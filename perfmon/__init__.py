@@ -69,7 +69,7 @@ if TYPE_CHECKING:
         to_micros,
     )
     from perfmon.render import render_report
-    from perfmon.roles import Clock, ConflictCount, FoundBy, KnownAgent, Storage, Stored
+    from perfmon.roles import Clock, ConflictCount, FoundBy, KnownAgent, News, Storage, Stored
     from perfmon.scores import wilson
     from perfmon.secret import redacted
     from perfmon.sinks import HttpSinkTable, SinkTable
@@ -138,6 +138,7 @@ _HOMES = {
     "MEASUREMENT_STATES": "perfmon.measurements",
     "MetricType": "perfmon.records",
     "MonitoredOrchestrator": "perfmon.orchestrator",
+    "News": "perfmon.roles",
     "NumericErrors": "perfmon.accuracy",
     "one_form": "perfmon.writing",
     "OutcomeReceipt": "perfmon.records",
@@ -218,6 +219,7 @@ __all__ = [
     "KnownAgent",
     "MetricType",
     "MonitoredOrchestrator",
+    "News",
     "NumericErrors",
     "OutcomeReceipt",
     "PackedCell",

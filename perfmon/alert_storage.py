@@ -186,6 +186,10 @@ class AlertStorage(Protocol):
         """End a silence; False where there is none of this id, or it is over by then."""
         ...
 
+    def lease_holder(self, name: str) -> str | None:
+        """Whose lease it is now; None where it is over, or was let go of."""
+        ...
+
     def take_lease(self, name: str, owner: str, seconds: float) -> bool:
         """Whether this owner has the lease for so many seconds from now.
 

@@ -27,9 +27,9 @@ from perfmon.config import Config
 from perfmon.details import DetailsOf
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.heartbeat import Heartbeat
+from perfmon.holders import shown_holder
 from perfmon.intake import Intake
 from perfmon.lease import Lease
-from perfmon.loading import CatchUp
 from perfmon.outbox import Outbox
 from perfmon.queries import Queries
 from perfmon.ranges import Moment
@@ -97,7 +97,6 @@ class Alerting:
         self._is_deaf = False  # acknowledgements were not asked for the last time
         self._lease = Lease(storage, "alerts")
         self._silencing = Silencing(storage, now)
-        self._others = CatchUp(intake, now)
         self._since = now()
         self._aims, self._sampling = self._watching(self._rules)
         self._stopping = threading.Event()
@@ -240,7 +239,7 @@ class Alerting:
 
     def _catch_up(self) -> None:
         """Who decides for all on a shared storage has to know what the others recorded."""
-        self._others.look(self._config.monitor.max_runs_in_memory, self._rules.interval / 2)
+        self._intake.others.catch_up(every=min(self._rules.interval / 2, 1.0))
 
     def _settle(self, verdicts: list[Verdict] | None, now: int | None = None) -> None:
         """Let the machine and the groups go on, and save; again where somebody else saved."""
@@ -418,6 +417,14 @@ class Alerting:
         self._silencing.unsilence(silence_id)
         self._seen = -1
 
+    def decided_by(self) -> str | None:
+        """Whose turn it is to decide about alerts, in words; None where it is nobody's."""
+        try:
+            holder = self._lease.holder() if self.is_on else None
+        except StorageError:
+            return None
+        return None if holder is None else shown_holder(holder)
+
     def stats(self) -> dict[str, Any]:
         """How the evaluation goes, and the outbox."""
         at = self.evaluated_at
@@ -425,6 +432,7 @@ class Alerting:
             "evaluated_at": None if at is None else from_micros(at),
             "firing": len(self.firing) if self.is_on else 0,
             "error": self.error,
+            "decided_by": self.decided_by(),
             "heartbeat": None if self._heartbeat is None else self._heartbeat.stats(),
             "outbox": self._outbox.stats(),
         }

@@ -28,7 +28,7 @@ from perfmon.matching import Matcher
 from perfmon.measurements import MEASUREMENT_FIELDS, Compare, Row, padded
 from perfmon.recorder import Recorder
 from perfmon.records import AgentRun
-from perfmon.roles import KnownAgent, Storage, Stored
+from perfmon.roles import KnownAgent, Storage, Stored, Watcher
 from perfmon.segments import Record
 from perfmon.tracking import record_left
 from perfmon.waiting import Share, Waiting
@@ -83,6 +83,8 @@ class Intake:
         self._unstored: deque[Waiting] = deque()
         self._unstored_rows = 0
         self._committed = threading.Condition()
+        self._doubted: set[int] = set()
+        self.others: Watcher = _Nobody()
         self.matcher = Matcher(
             storage,
             window,
@@ -320,10 +322,31 @@ class Intake:
             self._seen_measurements.forget(batch.measurement_hashes[fresh[1]])
             self.counts.dropped += len(batch)
 
+    def take_others(self, runs: Sequence[Row], measurements: Sequence[Row]) -> int:
+        """Bring in what others stored; returns how much was not here. `writing` is held."""
+        brought = 0
+        for some_runs, some_measurements in _pieces(runs, measurements):
+            with self.taking:
+                batch = Batch(some_runs, some_measurements, self.window.vocabulary)
+                with self.lock:  # what is here already was loaded, or recorded by both
+                    suspected = self._suspected(batch)
+                prepared = self.window.prepare(batch, ~suspected[0], ~suspected[1], self._now())
+                with self.lock:
+                    self.window.add(prepared, self._now())
+            brought += len(prepared.runs) + len(prepared.measurements)
+        return brought
+
+    def doubted_minutes(self) -> set[int]:
+        """Minutes from which something left that storage had from elsewhere, not told before."""
+        with self.lock:
+            doubted, self._doubted = self._doubted, set()
+        return doubted
+
     def look_at_storage(self) -> None:
-        """Notice that storage is away, or that it is back, though nothing is to be stored."""
+        """See what others stored there; and that it is away, though nothing is to be stored."""
         try:
-            self.storage.check()
+            if not self.others.look():
+                self.storage.check()
         except StorageError as problem:
             self.storage_error = str(problem)
             self.failed_at = time.monotonic()
@@ -351,6 +374,9 @@ class Intake:
             # The first may be in storage only, and come in when history is loaded.
             self._seen_runs.forget(batch.run_hashes[old[0]])
             self._seen_measurements.forget(batch.measurement_hashes[old[1]])
+            if self.storage.shared:
+                times = np.concatenate([batch.times[0][old[0]], batch.times[1][old[1]]])
+                self._doubted.update(np.unique(times // _MINUTE * _MINUTE).tolist())
         wrongly = new.runs & suspected[0], new.measurements & suspected[1]
         if wrongly[0].any() or wrongly[1].any():
             self.window.add(self.window.prepare(batch, *wrongly, self._now()), self._now())
@@ -431,6 +457,25 @@ class Intake:
 
 
 _MINUTE = 60_000_000
+
+
+class _Nobody:
+    """Who watches a storage that nobody shares, or from before anything is opened."""
+
+    is_current = False
+
+    def begin(self) -> None:
+        """There is no news."""
+
+    def brought(self) -> int:
+        return 0
+
+    def catch_up(self, every: float) -> None:
+        """There is no news."""
+
+    def look(self, every: float = 0.0, patience: float = 0.0) -> bool:
+        del every, patience
+        return False
 
 
 def _pieces(

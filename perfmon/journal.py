@@ -70,7 +70,11 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = open(self._lock_path, "w", opener=private)  # noqa: SIM115 - it stays open
         if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                raise
         return lock
 
     @property

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from perfmon.checks import RUN_FIELDS
@@ -14,8 +12,6 @@ from perfmon.sections import MonitorTable
 from perfmon.window.cells import HOUR, MINUTE
 
 _AT = RUN_FIELDS.index("timestamp")
-_LATE = 60 * 1_000_000  # microseconds within which what others record is in their storage
-_AT_REST = 20  # times as long as it takes is the least between looks at what others recorded
 Row = tuple[Any, ...]
 
 
@@ -84,24 +80,3 @@ def _reconciled(intake: Intake, since: int, until: int, runs: list[Row]) -> int:
 def _at(row: Row) -> int:
     at: int = row[_AT]
     return at
-
-
-class CatchUp:
-    """What others recorded on a shared storage, for who decides for all of them."""
-
-    def __init__(self, intake: Intake, now: Callable[[], int]) -> None:
-        self._intake = intake
-        self._now = now
-        self._until = now()
-        self._next_look = -1e9  # monotonic seconds
-
-    def look(self, limit: int, every: float) -> None:
-        """Load it, at most `limit` runs, where the last look is `every` seconds ago."""
-        began = time.monotonic()
-        if self._intake.storage.shared and began >= self._next_look:
-            now, retention = self._now(), self._intake.window.retention
-            since = max(min(self._until, now) - _LATE, now - retention)
-            load_history(self._intake, since, now + 1, limit)
-            self._until = now
-            took = time.monotonic() - began
-            self._next_look = began + max(_AT_REST * took, every)

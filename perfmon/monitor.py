@@ -31,6 +31,7 @@ from perfmon.loading import load_lately
 from perfmon.logs import close_log, open_log
 from perfmon.measuring import Measuring
 from perfmon.opening import journal_folder, journal_owner, open_journal, open_storage
+from perfmon.others import Others
 from perfmon.outbox import Outbox
 from perfmon.plugins import Plugins
 from perfmon.queries import Queries
@@ -52,6 +53,7 @@ from perfmon.writer import Writer
 _log = logging.getLogger("perfmon")
 _time_ns = time.time_ns
 _PURGED_AT_ONCE = 10_000
+_COMPACT_SECONDS = 0.1  # of every second, after a purge
 
 
 class PerformanceMonitor(Forking, Measuring, Watching):
@@ -121,6 +123,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self._shown_at: str | None = None
         self._closed = False
         self._next_purge = 0.0
+        self._has_free_pages = False
         self._open()
         watch_forks(self)
         _open_ones.add(self)
@@ -151,6 +154,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             compare=self.scoring.score,
             priority=self._source_priority_of,
         )
+        self.intake.others = Others(self.intake, self.now_us, settings)
         history = History(self.storage, self.vocabulary)
         self.queries = Queries(
             self.intake, history, self.bus, self.config, self.now_us,
@@ -333,15 +337,22 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             # In parts, so that storing goes on in between.
             rest = self.purge(_PURGED_AT_ONCE) >= _PURGED_AT_ONCE
             self._next_purge = time.monotonic() + (0.0 if rest else 3600.0)
+            self._has_free_pages = True
+        elif self._has_free_pages:
+            self._has_free_pages = self.storage.compact(_COMPACT_SECONDS)
 
     def purge(self, limit: int | None = None) -> int:
         """Forget stored runs and cells beyond their retention; returns rows removed.
 
-        At most `limit` of each kind. What is stored in memory is kept as long as the window.
+        At most `limit` of each kind; without one, unused space is given back, too.
+        What is stored in memory is kept as long as the window.
         """
         settings, now = self.config.monitor, self.now_us()
         runs, cells = (round(days * 24 * HOUR) for days in _kept_days(settings))
-        return self.storage.purge(now - runs, now - cells, limit=limit)
+        removed = self.storage.purge(now - runs, now - cells, limit=limit)
+        while limit is None and self.storage.compact(_COMPACT_SECONDS):
+            pass
+        return removed
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was recorded so far is committed.
@@ -376,6 +387,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
     def sync_with_database(self, lookback_hours: float = 24) -> int:
         """Load history into the window; returns how many runs and measurements were new to it.
 
+        Those that came from other processes since the last time are counted in.
+
         Raises:
             InvalidRun: the hours are none.
             StorageError: storage does not answer.
@@ -385,7 +398,9 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         return self._load(hours)
 
     def _load(self, hours: float) -> int:
-        return load_lately(self.intake, hours, self.now_us(), self.config.monitor)
+        self.intake.others.begin()
+        loaded = load_lately(self.intake, hours, self.now_us(), self.config.monitor)
+        return loaded + self.intake.others.brought()
 
     def get_stats(self) -> dict[str, Any]:
         """The monitor's own accounts; what was recorded before is seen.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random as chance
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from perfmon.anchored import Anchored
 from perfmon.bus import Bus
 from perfmon.errors import PluginError, StorageError
+from perfmon.holders import new_holder, take_turn
 from perfmon.lanes import Lane, expire
 from perfmon.limits import did_you_mean
 from perfmon.records import (
@@ -104,7 +104,7 @@ class Outbox:
         self._lanes = {}
         self._clock = Anchored(self._now, self._steady)
         self._stopping = threading.Event()
-        self._owner = secrets.token_hex(8)
+        self._owner = new_holder()
         self._next_tidy = 0.0
         self._thread = threading.Thread(target=self._keep, name="perfmon-outbox", daemon=True)
         self._thread.start()
@@ -249,7 +249,7 @@ class Outbox:
         # Twice within its length is enough; the lane itself stops at its end.
         if lane.lease_left() < self.settings.lease * 2 / 3:
             asked = time.monotonic()
-            if self._storage.take_lease(_lease(lane), self._owner, self.settings.lease):
+            if take_turn(self._storage, _lease(lane), self._owner, self.settings.lease):
                 lane.own_until(asked + self.settings.lease)
 
     def _let_go(self, lane: Lane) -> None:

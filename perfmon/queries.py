@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import attrs
@@ -13,7 +14,7 @@ from perfmon.bus import Bus
 from perfmon.checks import stamp
 from perfmon.config import Config
 from perfmon.directions import higher_is_better
-from perfmon.errors import InvalidRun
+from perfmon.errors import InvalidRun, StorageError
 from perfmon.history import History
 from perfmon.intake import Intake
 from perfmon.measurements import ANY_AGENT
@@ -35,6 +36,8 @@ from perfmon.window.cells import HOUR, MINUTE, Stat, add_up
 from perfmon.window.window import Answer
 
 MAX_POINTS = 2_000
+_PATIENCE = 0.05  # seconds a question waits for what others stored
+_SELDOM = 3.0  # seconds after which it looks itself: usually the writer has
 
 NUMERIC_METRICS = tuple(
     field.name
@@ -120,7 +123,7 @@ class Queries:
         complete = window.complete_from
         if asked.rolling:
             return asked.width <= window.retention and (complete is None or asked.since >= complete)
-        if complete is None or self._intake.storage.shared:
+        if complete is None or not self._intake.others.is_current:
             return False
         # What is too old by now is forgotten before the answer.
         return asked.since >= max(complete, window.floor, self._now() - window.retention)
@@ -128,6 +131,8 @@ class Queries:
     def answer(self, asked: Asked, scope: Scope, *, by_key: bool = False) -> Answer:
         """The cells of a range: the window's, or storage's for older times."""
         self._intake.take_in(with_bulks=False)
+        with suppress(StorageError):  # what is in memory is told all the same
+            self._intake.others.look(_SELDOM, _PATIENCE)
         if self.in_memory(asked):
             with self._intake.lock:
                 window = self._intake.window

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import attrs
+
 from perfmon.alert_storage import AlertStorage
 
 if TYPE_CHECKING:
@@ -69,6 +71,31 @@ class ConflictCount(NamedTuple):
     fields: tuple[str, ...]
 
 
+class Watcher(Protocol):
+    """Brings what other processes store on the same storage into the window."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the window has what storage has, but for the last moment."""
+        ...
+
+    def begin(self) -> None:
+        """What is stored from now on is news."""
+        ...
+
+    def brought(self) -> int:
+        """How many rows came since this was asked last."""
+        ...
+
+    def catch_up(self, every: float) -> None:
+        """Look, and where nothing was begun begin with what is there."""
+        ...
+
+    def look(self, every: float = ..., patience: float = ...) -> bool:
+        """Bring in what is new; whether storage was asked."""
+        ...
+
+
 class FoundBy(NamedTuple):
     """Which measurements of a range are looked for.
 
@@ -85,6 +112,26 @@ class FoundBy(NamedTuple):
     state: str | None = None
     worst: bool = False
     limit: int = 100
+
+
+@attrs.define
+class News:
+    """What others stored on a shared storage since a place.
+
+    Attributes:
+        place: from where to go on the next time; what it is, is the storage's own business.
+        runs, measurements: their rows, as `read_runs` and `read_measurements` give them.
+        minutes: the starts of minutes in which they amended measurements.
+        has_more: whether more is there already.
+        is_whole: False where something was forgotten by now: all is to be read again.
+    """
+
+    place: object
+    runs: list[Row] = attrs.field(factory=list)
+    measurements: list[Row] = attrs.field(factory=list)
+    minutes: set[int] = attrs.field(factory=set)
+    has_more: bool = False
+    is_whole: bool = True
 
 
 class Storage(AlertStorage, Protocol):
@@ -109,6 +156,14 @@ class Storage(AlertStorage, Protocol):
     @property
     def shared(self) -> bool:
         """Whether other processes may store there at the same time."""
+        ...
+
+    def news(self, place: object | None, since: int) -> News:
+        """What others stored after a place, but for runs and measurements older than `since`.
+
+        None is the place where storage is now, before which nothing is new. What this storage
+        object stored itself is no news. Asked for about once a second where it is `shared`.
+        """
         ...
 
     def store(self, batch: Batch) -> Stored:
@@ -186,6 +241,13 @@ class Storage(AlertStorage, Protocol):
         With a limit at most so many of each kind, the oldest first. Predictions, outcomes and
         what came of both stay as long as cells. Episodes, messages and silences go with runs, but
         none that still fires, waits or holds.
+        """
+        ...
+
+    def compact(self, seconds: float) -> bool:
+        """Give back what a purge has freed, for about so long; returns whether there is more.
+
+        Others write in between. Where what is kept has to be copied for it, that too has a bound.
         """
         ...
 

@@ -446,16 +446,13 @@ def test_two_that_compare_one_task_at_once(two_monitors, monkeypatch):
 
 
 def test_the_window_of_who_did_not_predict(two_monitors):
-    """Another process predicted: no prediction is taken from a window that never had it."""
+    """Another process predicted: each prediction is in this window once."""
     one, other, _ = two_monitors
     for task in "abc":
         one.record_prediction("planner", task, 1)
     one.flush()
     for task in "ab":
         assert other.record_outcome(task, 1).status == "measured"
-    here = other.get_accuracy(60).overall
-    assert (here.count, here.labelled) == (2, 0)
-    assert np.isnan(here.coverage)
     assert other.sync_with_database() > 0
     here = other.get_accuracy(60).overall
     assert (here.count, here.labelled, here.coverage) == (2, 2, 2 / 3)

@@ -19,11 +19,11 @@ FLOORS = tuple(
     floor.split()
     for floor in (
         "anchored errors ids files secret places addresses directions limits toml stamps checks writing equality content measurements records",
-        "alert_storage ranges roles bulk window strict sections tables",
+        "alert_storage holders ranges roles bulk window strict sections tables",
         "config logs scores intervals calibration summary accuracy outcomes health",
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote segments journal journaled bulks report metering tracking proxies following wrapping",
         "rounds namesakes joining counts conflicts in_flight salvage repeats bus opening plugins recorder history troubles sending lanes outbox heartbeat",
-        "scoring matching completing waiting intake later loading writer forking trends queries accuracy_queries aims sampling",
+        "scoring matching completing waiting intake later loading others writer forking trends queries accuracy_queries aims sampling",
         "details relevance ruleset remembering silencing lease alerting",
         "recording receipts measuring reading watching inputs reloading monitor current",
         "agents orchestrator render importing demo testing cli __main__",

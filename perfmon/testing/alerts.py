@@ -306,7 +306,9 @@ class AlertStorageContract:
         time.sleep(0.1)
         assert storage.take_lease("alerts", "two", 60)
         assert not storage.take_lease("alerts", "one", 60)
+        assert storage.lease_holder("alerts") == "two"
         assert storage.take_lease("alerts", "two", 0)
+        assert storage.lease_holder("alerts") is None
         assert storage.take_lease("alerts", "one", 60)
 
     def test_purge_of_alerts(self, open_storage: Callable[[], Storage]) -> None:

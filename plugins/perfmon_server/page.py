@@ -43,6 +43,7 @@ class Facts:
     minutes: float
     now: datetime
     conflicts: list[dict[str, Any]]
+    decided_by: str | None
 
 
 def gather(monitor: PerformanceMonitor) -> Facts:
@@ -57,6 +58,7 @@ def gather(monitor: PerformanceMonitor) -> Facts:
         monitor.window_size_minutes,
         now(monitor),
         monitor.recent_conflicts(),
+        monitor.alerting.decided_by(),
     )
 
 
@@ -106,10 +108,18 @@ def rendered(facts: Facts, nonce: str, host: str) -> str:
 {_conflicts(facts)}{_alerts(facts)}
 {_agents(facts, host)}
 </main>
-<footer>The last {facts.minutes:g} minutes, at {made}. Refreshes every 30 seconds.</footer>
+<footer>The last {facts.minutes:g} minutes, at {made}. Refreshes every 30 seconds.
+{_decided(facts)}</footer>
 </body>
 </html>
 """
+
+
+def _decided(facts: Facts) -> str:
+    """Of several monitors on one storage, one decides about alerts."""
+    if facts.decided_by is None:
+        return "No monitor decides about alerts just now."
+    return f"Alerts are decided by {escape(facts.decided_by)}."
 
 
 def _title(facts: Facts) -> str:

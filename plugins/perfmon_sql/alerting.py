@@ -147,6 +147,10 @@ class SqlAlerts:
             lambda connection: episodes.end_silence(connection, silence_id, at, self._mark)
         )
 
+    def lease_holder(self, name: str) -> str | None:
+        with self._database.reading() as connection:
+            return outbox.lease_holder(connection, name, self._database.now(), self._mark)
+
     def take_lease(self, name: str, owner: str, seconds: float) -> bool:
         now = self._database.now()
         return self._database.write(

@@ -113,6 +113,14 @@ class Database(ABC):
     def sync(self) -> None:  # noqa: B027
         """Make all commits survive the loss of power; a server has done so by itself."""
 
+    def stamp(self) -> object | None:
+        """What changes with every commit of anybody, where that is cheap to know and certain."""
+        return None
+
+    def compact(self, seconds: float) -> bool:  # noqa: ARG002
+        """Give unused pages back for about so long; whether there are more. Servers do so alone."""
+        return False
+
     @abstractmethod
     def size(self, connection: sa.Connection) -> dict[str, int]:
         """Bytes, under the names that `describe` shows."""

@@ -174,6 +174,14 @@ def save_sink(connection: sa.Connection, sink: str, state: SinkState, mark: str)
     )
 
 
+def lease_holder(connection: sa.Connection, name: str, now: str, mark: str) -> str | None:
+    """`now` is SQL for the time in microseconds."""
+    found = fetched(
+        connection, f"SELECT owner FROM leases WHERE name = {mark} AND ends_at > {now}", (name,)
+    )
+    return found[0][0] if found else None
+
+
 def take_lease(
     connection: sa.Connection, name: str, owner: str, seconds: float, now: str, mark: str
 ) -> bool:

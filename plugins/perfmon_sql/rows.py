@@ -50,30 +50,46 @@ MEASUREMENTS = RowTable(schema.measurements, MEASUREMENT_FIELDS, 1)
 
 
 Columns = Sequence[list[Any]]
+Span = tuple[int, int]
+"""The first and the last of row ids that follow one another."""
 
 
-def insert(connection: sa.Connection, target: RowTable, columns: Columns) -> list[bool]:
-    """Put in what is not there, and tell for each row whether it was new.
+def insert(
+    connection: sa.Connection, target: RowTable, columns: Columns
+) -> tuple[list[bool], list[Span]]:
+    """Put in what is not there; tell for each row whether it was new, and the ids of those.
 
     The rows come turned on their side, a list for each of `target.columns`.
     """
     if connection.dialect.name == "sqlite":
         return _insert_sqlite(connection, target, columns)
     new: list[bool] = []
+    ids: list[int] = []
     for start in range(0, len(columns[0]), _POSTGRES_ROWS):
         part = _part(columns, start, _POSTGRES_ROWS)
         inserted = fetched(connection, _postgres_insert(target), _arrays(target, part))
-        new += _first_occurrences(target, part, inserted)
-    return new
+        new += _first_occurrences(target, part, [row[:-1] for row in inserted])
+        ids += [row[-1] for row in inserted]
+    return new, _spans(sorted(ids))
+
+
+def _spans(ids: list[int]) -> list[Span]:
+    """Others who insert at the same time take ids in between."""
+    ends = [place for place, one in enumerate(ids) if ids[place + 1 : place + 2] != [one + 1]]
+    starts = [0, *(end + 1 for end in ends[:-1])]
+    return [(ids[start], ids[end]) for start, end in zip(starts, ends, strict=True)] if ids else []
 
 
 def _part(columns: Columns, start: int, size: int) -> Columns:
     return [column[start : start + size] for column in columns]
 
 
-def _insert_sqlite(connection: sa.Connection, target: RowTable, columns: Columns) -> list[bool]:
+def _insert_sqlite(
+    connection: sa.Connection, target: RowTable, columns: Columns
+) -> tuple[list[bool], list[Span]]:
     # Ids are given in order, and nobody else writes during the transaction.
     last = fetched(connection, f"SELECT coalesce(max(id), 0) FROM {target.name}")[0][0]
+    before = last
     unique = ", ".join(target.columns[: target.unique])
     # A parameter costs more than a literal: columns that all rows leave out stand in the text.
     fixed = tuple(_literal(column) for column in columns)
@@ -92,7 +108,7 @@ def _insert_sqlite(connection: sa.Connection, target: RowTable, columns: Columns
             )
             new += _first_occurrences(target, _part(columns, len(new), size), inserted)
         last += count
-    return new
+    return new, [(before + 1, last)] if last > before else []
 
 
 def _row_by_row(columns: Columns) -> tuple[Any, ...]:
@@ -143,7 +159,7 @@ def _postgres_insert(target: RowTable) -> str:
     return (
         f"INSERT INTO {target.name} ({', '.join(target.columns)}) "
         f"SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING "
-        f"RETURNING {', '.join(target.columns[: target.unique])}"
+        f"RETURNING {', '.join(target.columns[: target.unique])}, id"
     )
 
 
@@ -182,6 +198,16 @@ def select(target: RowTable, scope: Scope, mark: str) -> tuple[str, Row]:
         f"ORDER BY r.at, r.id LIMIT {mark}"
     )
     return statement, values
+
+
+def select_between(target: RowTable, mark: str) -> str:
+    """The rows of a span of ids that are not older than a time, each with its id."""
+    rest = ", ".join(f"r.{name}" for name in target.columns[3:])
+    return (
+        f"SELECT r.{target.columns[0]}, {KEY_COLUMNS}, {rest}, r.id FROM {target.name} r "
+        "CROSS JOIN cell_keys k CROSS JOIN agents a WHERE k.id = r.key_id AND a.id = r.agent_id "
+        f"AND r.id >= {mark} AND r.id <= {mark} AND r.at >= {mark} ORDER BY r.id"
+    )
 
 
 def select_start(target: RowTable, scope: Scope, mark: str) -> tuple[str, Row]:

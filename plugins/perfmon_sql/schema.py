@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0008"
+HEAD = "0009"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -144,6 +144,18 @@ conflicts = sa.Table(
     sa.UniqueConstraint("tenant", "agent_name", "hour", name="conflicts_agent"),
 )
 sa.Index("conflicts_hour", conflicts.c.hour)
+
+# What each transaction put in, for the other processes that share the storage.
+arrivals = sa.Table(
+    "arrivals",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("writer", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("runs", sa.Text, nullable=False),  # the first and last of ids, as JSON
+    sa.Column("measurements", sa.Text, nullable=False),
+    sa.Column("amended", sa.Text, nullable=False),  # minutes, as JSON
+)
 
 alerts = sa.Table(
     "alerts",

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from perfmon import StorageError
-from perfmon_sql import databases
+from perfmon_sql import compacting, databases
+from perfmon_sql.compacting import Pages, copy_once, driver_of, give_back
 from perfmon_sql.databases import Database, first_line
 from perfmon_sql.watched import (
     CUT,
@@ -55,6 +56,7 @@ class SqliteFile(Database):
         self._file = DatabaseFile(self.path)
         self._anchor: sqlite3.Connection | None = None
         self._lost: str | None = None  # why everything is closed
+        self._said_to_stay = False
         uri = self.path.as_uri()
         # A new file is its owner's alone; and a reader must not open another one than the writer.
         writer = sqlite_engine(lambda: self._writer_at(uri), pool_size=1, max_overflow=0)
@@ -62,8 +64,8 @@ class SqliteFile(Database):
         sa.event.listen(writer, "begin", _begin)
         super().__init__(writer, reader)
         on_connect(
-            writer, "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536",
-            "wal_autocheckpoint=16384",
+            writer, "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL",
+            "cache_size=-65536", "wal_autocheckpoint=16384", "journal_size_limit=67108864",
         )  # fmt: skip
         sa.event.listen(writer, "connect", self._hold)
         on_connect(reader, "wal_autocheckpoint=0", "cache_size=-16384")
@@ -101,6 +103,46 @@ class SqliteFile(Database):
                 finally:
                     driver.execute("PRAGMA synchronous=NORMAL")
             self._look()
+
+    def stamp(self) -> object | None:
+        return self._file.stamp()
+
+    def compact(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        with self._lock:
+            self._go_on()
+            if not self._copy_where_needed():
+                return False
+        while time.monotonic() < until:
+            with self.writing() as connection:
+                driver = driver_of(connection)
+                if not Pages(driver).is_worth_it:
+                    break
+                give_back(driver)
+        else:
+            return True
+        with self._lock:
+            self._checkpoint()  # which cuts the file
+        return False
+
+    def _copy_where_needed(self) -> bool:
+        """Whether there is something to give back a few pages at a time."""
+        with self._told(), closing(self._writer.raw_connection()) as pooled:
+            driver: Any = pooled.driver_connection
+            pages = Pages(driver)
+            if not pages.is_worth_it or pages.can_shrink:
+                return pages.is_worth_it
+            if pages.copy_seconds <= compacting.COPY_SECONDS:
+                copy_once(driver, self.shown)
+            elif not self._said_to_stay:
+                self._said_to_stay = True
+                _log.info(
+                    "%s: %d MB of unused pages stay in the file and are used again; VACUUM in "
+                    "sqlite3 gives them back, once, while nothing is recorded",
+                    self.shown, pages.free * pages.size // 10**6,
+                )  # fmt: skip
+        self._checkpoint()
+        return False
 
     def size(self, connection: sa.Connection) -> dict[str, int]:
         log = self._file.log

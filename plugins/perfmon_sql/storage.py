@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmon import HOUR, Batch, Cells, KnownAgent, Scope, StorageError, Stored
+from perfmon import HOUR, Batch, Cells, KnownAgent, News, Scope, StorageError, Stored
 from perfmon_sql.alerting import SqlAlerts
+from perfmon_sql.arrivals import BUT_NEWEST, Place, note_arrival, read_news
 from perfmon_sql.cells import OpenCells, read_packed
 from perfmon_sql.commits import Commits
 from perfmon_sql.databases import TRIES
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from perfmon import ConflictCount, FoundBy
     from perfmon_sql.databases import Database
+    from perfmon_sql.rows import Span
 
     Ints = npt.NDArray[np.int64]
 
@@ -58,7 +60,9 @@ class SqlStorage(SqlAlerts):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._numbers = KeyNumbers(database.mark)
-        self._open_cells = OpenCells(secrets.randbits(62), self._numbers, database.mark)
+        self._writer = secrets.randbits(62)
+        self._open_cells = OpenCells(self._writer, self._numbers, database.mark)
+        self._read_at: tuple[object, object] = (None, None)  # stamp and place of the last news
         self._commits = Commits(database.mark)
         self._lately: deque[tuple[float, Batch]] = deque(maxlen=_LATELY_BATCHES)
         database.reopened = self._reopened
@@ -152,10 +156,22 @@ class SqlStorage(SqlAlerts):
 
     @property
     def shared(self) -> bool:
-        return self._database.kind == "postgresql"
+        return self._database.kind != "memory"
+
+    def news(self, place: object | None, since: int) -> News:
+        self._database.check()
+        known = place if isinstance(place, Place) else None
+        stamp = self._database.stamp()
+        if known is not None and stamp is not None and self._read_at == (stamp, known):
+            return News(known)
+        with self._database.reading() as connection:
+            news = read_news(connection, self._writer, known, since, self._mark)
+        self._read_at = (stamp, None if news.has_more else news.place)
+        return news
 
     def purge(self, runs_before: int, cells_before: int, *, limit: int | None = None) -> int:
         self._forget("commits", "at", runs_before, limit)
+        self._forget("arrivals", "at", time.time_ns() // 1_000 - HOUR, limit, BUT_NEWEST)
         return (
             self._forget("runs", "at", runs_before, limit)
             + self._forget("measurements", "at", runs_before, limit, " AND state < 4")
@@ -167,6 +183,9 @@ class SqlStorage(SqlAlerts):
             + self._forget("outbox", "closed_at", runs_before, limit)
             + self._forget("silences", "ends_at", runs_before, limit)
         )
+
+    def compact(self, seconds: float) -> bool:
+        return self._database.compact(seconds)
 
     def sync(self) -> None:
         self._database.sync()
@@ -213,9 +232,9 @@ class SqlStorage(SqlAlerts):
                 self._open_cells.keep()
 
     def _stored(self, connection: sa.Connection, batch: Batch) -> Stored:
-        added, agents = self._added(connection, RUNS, batch.run_fields, *batch.run_keys)
+        added, runs, agents = self._added(connection, RUNS, batch.run_fields, *batch.run_keys)
         new_runs = np.array(added, bool)
-        new_measurements, _ = self._added(
+        new_measurements, measurements, _ = self._added(
             connection, MEASUREMENTS, batch.measurement_fields, *batch.measurement_keys
         )
         amended = amend(connection, batch.amended, self._numbers, self._mark)
@@ -225,6 +244,7 @@ class SqlStorage(SqlAlerts):
             np.array(amended, bool),
             conflicts(connection, batch.runs, agents, new_runs, self._mark),
         )
+        note_arrival(connection, self._writer, batch, stored, (runs, measurements), self._mark)
         fresh = batch.cells(HOUR, stored.runs, stored.measurements, stored.amended)
         if len(fresh):
             self._open_cells.add(connection, fresh)
@@ -239,14 +259,14 @@ class SqlStorage(SqlAlerts):
         fields: list[list[Any]],
         keys: list[Row],
         places: Ints,
-    ) -> tuple[list[bool], Ints]:
-        """Which rows were new, and the number of each row's agent."""
+    ) -> tuple[list[bool], list[Span], Ints]:
+        """Which rows were new, the ids of those, and the number of each row's agent."""
         if not fields:
-            return [], np.zeros(0, np.int64)
+            return [], [], np.zeros(0, np.int64)
         numbers = np.array(self._numbers.of(connection, keys), np.int64)[places]
         agent_ids, key_ids = numbers[:, 0], numbers[:, 1]
         columns = [fields[0], agent_ids.tolist(), key_ids.tolist(), *fields[6:]]
-        return insert(connection, target, columns), agent_ids
+        return *insert(connection, target, columns), agent_ids
 
     def _seen(
         self, connection: sa.Connection, agents: Ints, batch: Batch, new: npt.NDArray[np.bool_]

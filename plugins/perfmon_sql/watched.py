@@ -34,6 +34,7 @@ _MAGIC = b"SQLite format 3\0"
 # Where SQLite has its shared locks: https://www.sqlite.org/fileformat.html, section 1.4.
 _SHARED_FIRST, _SHARED_SIZE = 0x4000_0002, 510
 _PATIENCE = 1.0
+_TICK = 0.1  # seconds, more than any file system takes two times for one
 
 
 class DatabaseFile:
@@ -143,6 +144,16 @@ class DatabaseFile:
         size = os.fstat(self._descriptor).st_size
         head = _Head.of(os.pread(self._descriptor, 100, 0))
         return size == 0 or (head is not None and head.bytes <= size)
+
+    def stamp(self) -> object | None:
+        """What the last write anybody made has left; None where the next may leave the same."""
+        try:
+            files = self.path.stat(), self.log.stat()
+        except OSError:
+            return None
+        if time.time() - max(one.st_mtime for one in files) < _TICK:
+            return None
+        return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in files)
 
     def owns_log(self) -> bool:
         """Whether the log at the path is still this one's."""
