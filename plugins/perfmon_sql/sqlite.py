@@ -89,6 +89,17 @@ class SqliteFile(Database):
         else:  # who writes looks himself
             self._look()
 
+    def close(self) -> None:
+        with self._lock, suppress(StorageError, OSError):
+            is_open = not self._closed and self._lost is None
+            if is_open and self._file.trouble() == GONE and self._file.target.parent.is_dir():
+                with self._alone():
+                    copy = self._copy()
+                    self._dispose()
+                    self._put(copy)
+                _log.warning("%s: %s; it was written anew at the end", self.shown, GONE)
+        super().close()
+
     def sync(self) -> None:
         # With synchronous=NORMAL a commit waits in the log until the kernel writes it; one
         # commit with FULL flushes the log as a whole. Changing user_version is the smallest.
@@ -208,8 +219,7 @@ class SqliteFile(Database):
         self._dispose()
         try:
             if copy is not None:
-                os.link(copy, self._file.target)  # which overwrites nothing
-                copy.unlink()
+                self._put(copy)
             self._lost = None
             self.upgrade()
             self.reopened(trouble in (LOG_GONE, GONE))
@@ -219,6 +229,10 @@ class SqliteFile(Database):
             raise StorageError(
                 f"{self.shown}: {trouble}, and then: {first_line(problem)}"
             ) from None
+
+    def _put(self, copy: Path) -> None:
+        os.link(copy, self._file.target)  # which overwrites nothing
+        copy.unlink()
 
     def _copy(self) -> Path:
         """All that is open, in a new file beside the path."""

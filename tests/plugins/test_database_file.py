@@ -161,6 +161,17 @@ def test_a_file_that_was_removed_is_written_anew_from_what_is_open(monitor, path
     assert [one.name for one in path.parent.iterdir() if one.is_file()] == ["p.db"]
 
 
+def test_a_file_that_is_gone_at_the_end_is_written_anew_too(monitor, path):
+    """Who stops then finds all that was stored, and the next start stores what waited."""
+    remove_all(path)
+    record(monitor, "later")
+    monitor.stop()
+    assert count(path) == 100
+    with PerformanceMonitor(storage_url=f"sqlite:///{path}", enable_auto_alerts=False):
+        pass
+    assert count(path) == 101
+
+
 def test_a_copy_in_the_same_process_costs_nothing(monitor, path):
     """It drops SQLite's locks, and who looks then and leaves removes no log under the monitor."""
     shutil.copyfile(path, path.with_name("backup.db"))
