@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from perfmon import InvalidRun, PerformanceMonitor, Scope, hookimpl
 from perfmon.content import AssumedTime, differing, recorded_run
+from perfmon.importing import Columns, FileImport, Source
 from perfmon.testing import ManualClock
 
 DAY = 86_400.0
@@ -303,4 +306,91 @@ def test_after_a_kill_what_was_stored_is_a_repeat(tmp_path, state):
     fates = stats["stored"], stats["duplicate"], stats["conflict"]
     assert fates == ((0, 51, 1) if state == "stored" else (50, 1, 1))
     assert stats["recovered"] == stats["recorded"] == 52
+    monitor.stop()
+
+
+def _told(runs, fates):
+    """What an answer about these runs should be."""
+    return {
+        "accepted": fates.count("stored"), "duplicates": fates.count("duplicate"),
+        "conflicts": [(n, runs[n]["run_id"]) for n, f in enumerate(fates) if f == "conflict"],
+        "rejected": [n for n, fate in enumerate(fates) if fate == "rejected"],
+    }  # fmt: skip
+
+
+async def test_rest_agrees_with_the_model(tmp_path):
+    """A list, one object and lines, again and again: four parts, which sum up to what was sent."""
+    from aiohttp.test_utils import TestClient, TestServer
+    from perfmon_server import ServerConfig, make_app
+
+    chance, model = random.Random(7), Model()
+    with PerformanceMonitor(storage_url=f"sqlite:///{tmp_path}/p.db") as monitor:
+        async with TestClient(TestServer(make_app(monitor, ServerConfig()))) as client:
+            for _ in range(40):
+                runs = [
+                    RUN | {"run_id": chance.choice("abcdef"), "duration_ms": chance.choice([1, 2])}
+                    | chance.choice([{}, {"quality_score": 2}, {"metadata": {"k": 1}}])
+                    for _ in range(chance.randrange(1, 6))
+                ]  # fmt: skip
+                fates = [model.tell(run, 0) for run in runs]
+                form = chance.choice(["list", "lines", "one"]) if len(runs) == 1 else "list"
+                body = json.dumps(runs[0] if form == "one" else runs)
+                content = "application/json"
+                if form == "lines" or (len(runs) > 1 and chance.random() < 0.5):
+                    body, content = "\n".join(map(json.dumps, runs)), "application/x-ndjson"
+                answer = await client.post(
+                    "/api/performance/runs", data=body, headers={"Content-Type": content}
+                )
+                assert answer.status == (422 if set(fates) == {"rejected"} else 200)
+                told = await answer.json()
+                told.pop("error", None)
+                told["conflicts"] = [(one["index"], one["run_id"]) for one in told["conflicts"]]
+                told["rejected"] = [one["index"] for one in told["rejected"]]
+                assert told == _told(runs, fates)
+            stats = await (await client.get("/api/performance/stats")).json()
+    assert {part: stats[part] for part in PARTS} == model.fates
+    assert stats["recorded"] == model.fates.total()
+    assert min(model.fates[part] for part in ("stored", "duplicate", "conflict", "rejected")) > 0
+
+
+rows_of_a_file = st.lists(
+    st.fixed_dictionaries(
+        {"run_id": st.sampled_from("abc"), "duration_ms": st.sampled_from([1, 2]),
+         "quality_score": st.sampled_from([0.5, 0.5, 2])},
+        optional={"timestamp": st.sampled_from([1.7e9, 1.8e9 - 1e8])},
+    ),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+def _fate_of_row(row, first):
+    """What becomes of a file's row; a time that the import assumes is like any other."""
+    if row["quality_score"] == 2:
+        return "rejected"
+    if row["run_id"] not in first:
+        first[row["run_id"]] = row
+        return "stored"
+    known = first[row["run_id"]]
+    differs = any(row[name] != known[name] for name in ("duration_ms", "quality_score"))
+    stamps = {one["timestamp"] for one in (row, known) if "timestamp" in one}
+    return "conflict" if differs or len(stamps) == 2 else "duplicate"
+
+
+@settings(max_examples=30)
+@given(files=st.lists(rows_of_a_file, max_size=4))
+def test_imports_agree_with_a_model(tmp_path_factory, files):
+    """Files with the same ids, one after another on other days: the parts are all of the rows."""
+    path, clock = tmp_path_factory.mktemp("files") / "runs.jsonl", ManualClock(1.8e9)
+    monitor, first, total = PerformanceMonitor(storage_url="memory:", clock=clock), {}, Counter()
+    for rows in files:
+        path.write_text("".join(json.dumps({"type": "run", **RUN, **row}) + "\n" for row in rows))
+        fates = Counter(_fate_of_row(row, first) for row in rows)
+        tally = FileImport(monitor, Source(path, Columns(default_time=clock()))).run()
+        assert tally.total == len(rows)
+        told = tally.accepted, tally.duplicates, tally.conflicts, tally.rejected
+        assert told == tuple(fates[part] for part in PARTS[:4])
+        total += fates
+        clock.advance(3 * DAY)
+    stats = monitor.get_stats()
+    assert all(stats[part] == total[part] for part in PARTS)
     monitor.stop()

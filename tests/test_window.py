@@ -315,7 +315,7 @@ def test_a_late_repeat_in_a_busy_minute_takes_back_only_itself():
     metrics = monitor.get_system_metrics(5)
     assert metrics.total_tasks == metrics.latency_count == 60_000
     assert metrics.avg_latency_ms == pytest.approx(104.5)
-    assert monitor.get_stats()["duplicate"] == 1
+    assert monitor.get_stats()["conflict"] == 1  # its time is another one
     monitor.stop()
 
 

@@ -50,7 +50,8 @@ class AgentRun:
     """One execution of an agent.
 
     Attributes:
-        run_id: unique with tenant and agent_name; a repeat is a duplicate.
+        run_id: unique with tenant and agent_name; the same content again is a duplicate, any
+            other a conflict.
         agent_name: the agent's name.
         agent_type: what kind of agent it is.
         status: `success`, `failure` or `partial`.

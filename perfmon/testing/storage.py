@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from perfmon.checks import RUN_FIELDS
 from perfmon.errors import StorageError
 from perfmon.records import CellKey, Scope
-from perfmon.roles import ConflictCount, KnownAgent, Row, Storage
+from perfmon.roles import ConflictCount, KnownAgent, Row, Storage, Stored
 from perfmon.testing.alerts import AlertStorageContract, SharedAlertStorageContract
 from perfmon.testing.measurements import MeasurementStorageContract
 from perfmon.testing.rows import START_US, make_measurements, make_rows, run_row
@@ -343,3 +343,22 @@ class SharedStorageContract(SharedAlertStorageContract, StorageContract):
         assert (sum(told), len(told)) == (400, 4)
         assert sorted(runs_of(storages[0])) == sorted(rows)
         assert_same_cells(cells_of(storages[1]), expected_cells(rows))
+
+    def test_two_writers_of_other_content(self, open_storage: Callable[[], Storage]) -> None:
+        """Of two runs of one key one is kept and the other a conflict, whoever came first."""
+        rows = make_rows(400)
+        cost = RUN_FIELDS.index("cost")
+        others = [(*row[:cost], -1.0, *row[cost + 1 :]) for row in rows[::-1]]
+        told: list[Stored] = []
+        start = threading.Barrier(2)
+
+        def write(storage: Storage, mine: list[Row]) -> None:
+            start.wait()
+            told.extend(stored(storage, mine[place : place + 200]) for place in (0, 200))
+
+        storages = [open_storage(), open_storage()]
+        at_once(partial(write, storages[0], rows), partial(write, storages[1], others))
+        assert sum(one.runs.sum() for one in told) == 400
+        conflicts = [fields for one in told for _, fields in one.conflicts]
+        assert conflicts == [("cost",)] * 400
+        assert len(runs_of(storages[0])) == 400
