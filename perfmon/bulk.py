@@ -17,7 +17,7 @@ _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 _Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 _Amount = Annotated[int, Meta(ge=0, le=10**15)] | Annotated[float, Meta(ge=0, le=1e15)] | None
 _Share = Annotated[int, Meta(ge=0, le=1)] | Annotated[float, Meta(ge=0, le=1)] | None
-_Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+_Count = Annotated[int, Meta(ge=0, le=2**31 - 1)] | None
 
 
 class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
@@ -41,8 +41,8 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True)
     cpu_ms: _Amount = None
     quality_score: _Share = None
     confidence: _Share = None
-    api_calls: _Count = 1
-    retries: _Count = 0
+    api_calls: _Count = None
+    retries: _Count = None
     timed_out: bool = False
     error_type: str | None = None
     task_id: _Id | None = None

@@ -147,6 +147,10 @@ def count(field: str, value: Any) -> int:
     return int(number)
 
 
+def optional_count(field: str, value: Any) -> int | None:
+    return None if value is None else count(field, value)
+
+
 def flag(field: str, value: Any) -> int:
     # 0 or 1 in a row: a database driver takes a whole number ten times as fast as a bool.
     if isinstance(value, bool):
@@ -317,14 +321,14 @@ _RUN_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(_AMOUNTS, amount),
     "quality_score": share,
     "confidence": share,
-    "api_calls": count,
-    "retries": count,
+    "api_calls": optional_count,
+    "retries": optional_count,
     "timed_out": flag,
     "error_type": error_text,
     "task_id": lambda field, value: optional_text(field, value, MAX_ID),
     "metadata": metadata_text,
 }
-_RUN_DEFAULTS = {"tenant": "default", "api_calls": 1, "retries": 0, "timed_out": False}
+_RUN_DEFAULTS = {"tenant": "default", "timed_out": False}
 _RUN_KNOWN = frozenset(RUN_FIELDS)
 
 

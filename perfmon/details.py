@@ -46,8 +46,8 @@ class DetailsOf:
             runs_before=int(earlier[Stat.RUNS]),
             agents=_parts(cells, verdict.watch, lambda key: key.agent_name),
             models=_parts(cells, verdict.watch, lambda key: key.model),
-            retry_rate=_share(stats, Stat.RETRIED),
-            retry_rate_before=_share(earlier, Stat.RETRIED),
+            retry_rate=_share(stats, Stat.RETRIED, Stat.RETRIES_N),
+            retry_rate_before=_share(earlier, Stat.RETRIED, Stat.RETRIES_N),
             # No run has an empty prompt: where there are no input tokens, nobody tells them.
             prompt_tokens=_share(stats, Stat.INPUT_TOKENS) or math.nan,
             prompt_tokens_before=_share(earlier, Stat.INPUT_TOKENS) or math.nan,
@@ -71,8 +71,8 @@ def _first(counts: dict[str, int]) -> dict[str, int]:
     return dict(list(counts.items())[:_MOST])
 
 
-def _share(stats: Floats, stat: Stat) -> float:
-    return float(stats[stat] / stats[Stat.RUNS]) if stats[Stat.RUNS] else math.nan
+def _share(stats: Floats, stat: Stat, among: Stat = Stat.RUNS) -> float:
+    return float(stats[stat] / stats[among]) if stats[among] else math.nan
 
 
 def _parts(
@@ -82,11 +82,12 @@ def _parts(
     bad: dict[str, tuple[float, float]] = {}
     keys = cells.vocabulary.keys.values
     of_cell = _bad_runs(cells, watch)
+    looked_at = cells.stats[:, Stat.RETRIES_N if watch.metric == "retry_rate" else Stat.RUNS]
     for row, key in enumerate(cells.keys.tolist()):
         name = name_of(keys[key])
         if name:
             held = bad.get(name, (0.0, 0.0))
-            runs = float(cells.stats[row, Stat.RUNS])
+            runs = float(looked_at[row])
             bad[name] = held[0] + float(of_cell[row]), held[1] + runs
     found = [Part(name, round(part), round(runs)) for name, (part, runs) in bad.items() if runs]
     return tuple(sorted(found, key=lambda part: (-part.bad, part.name))[:_MOST])

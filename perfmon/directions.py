@@ -9,7 +9,8 @@ _HIGHER = frozenset(
 _LOWER = frozenset(
     ("failed_tasks", "partial_tasks", "error_rate", "timeout_rate", "retry_rate",
      "avg_latency_ms", "p50_latency_ms", "p95_latency_ms", "p99_latency_ms", "max_latency_ms",
-     "total_tokens", "total_input_tokens", "total_output_tokens", "total_cost", "cost_per_task",
+     "total_tokens", "total_input_tokens", "total_output_tokens", "total_cost", "failed_cost",
+     "cost_per_task",
      "tokens_per_task", "avg_memory_mb", "max_memory_mb", "avg_cpu_ms", "predictions_waiting",
      "unmapped_count")
 )  # fmt: skip

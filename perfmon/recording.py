@@ -104,8 +104,8 @@ class Recording(ABC):
         cached_tokens: float | None = None,
         model: str | None = None,
         task_type: str | None = None,
-        api_calls: int = 1,
-        retries: int = 0,
+        api_calls: int | None = None,
+        retries: int | None = None,
         timed_out: bool = False,
         task_id: str | None = None,
         tenant: str = "default",
@@ -168,10 +168,8 @@ class Recording(ABC):
                     or (type(quality_score) in _NUMBER and 0 <= quality_score <= 1)
                 )
                 and (confidence is None or (type(confidence) in _NUMBER and 0 <= confidence <= 1))
-                and type(api_calls) is int
-                and 0 <= api_calls <= 2147483647
-                and type(retries) is int
-                and 0 <= retries <= 2147483647
+                and (api_calls is None or (type(api_calls) is int and 0 <= api_calls <= 2147483647))
+                and (retries is None or (type(retries) is int and 0 <= retries <= 2147483647))
                 and (timed_out is False or timed_out is True)
                 and (error_type is None or error_type in self._known_errors)
                 and (

@@ -246,7 +246,10 @@ class Sampling:
             return Tally(int(stats[Stat.COST_N]), total=float(stats[Stat.COST]))
         if watch.kind is Kind.NUMBER:
             metrics = metrics_of(answer.cells, Span(answer.since, answer.until))
-            return Tally(metrics.sample_size, value=float(getattr(metrics, watch.metric)))
+            value = float(getattr(metrics, watch.metric))
+            if watch.metric == "total_api_calls" and not metrics.api_calls_count:
+                value = math.nan if metrics.sample_size else 0.0
+            return Tally(metrics.sample_size, value=value)
         return self._of_tail(watch, Tail.of(answer.cells, asked.since), target.scope)
 
     def _seldom(
@@ -377,13 +380,15 @@ def _counted(watch: Watch) -> Stat:
     """The statistic that counts the runs which have the value."""
     if watch.metric in _SUMS:
         return _SUMS[watch.metric][0]
+    if watch.metric == "retry_rate":
+        return Stat.RETRIES_N
     return Stat.LATENCY_N if "latency" in watch.metric else Stat.RUNS
 
 
 def _bad(watch: Watch, stats: Floats) -> int:
     count = float(stats[_COUNTS[watch.metric]])
     if watch.kind is Kind.BURN or not watch.above:
-        return int(stats[Stat.RUNS] - count)
+        return int(stats[_counted(watch)] - count)
     return int(count)
 
 

@@ -66,8 +66,8 @@ class TrackedRun:
     cpu_ms: float | None
     quality_score: float | None
     confidence: float | None
-    api_calls: int
-    retries: int
+    api_calls: int | None
+    retries: int | None
     model: str | None
     task_id: str | None
     tenant: str

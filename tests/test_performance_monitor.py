@@ -305,7 +305,7 @@ def test_every_metric_of_a_small_team(monitor, clock):
     assert (found.total_tasks, found.sample_size) == (5, 5)
     assert (found.successful_tasks, found.failed_tasks, found.partial_tasks) == (2, 2, 1)
     assert (found.success_rate, found.error_rate) == (0.4, 0.4)
-    assert (found.timeout_rate, found.retry_rate) == (0.4, 0.2)
+    assert (found.timeout_rate, found.retry_rate, found.retries_count) == (0.4, 1.0, 1)
     assert found.runs_per_minute == pytest.approx(5 / 30)
     assert (found.avg_latency_ms, found.max_latency_ms, found.latency_count) == (200, 300, 3)
     assert (found.p50_latency_ms, found.p95_latency_ms) == (200, pytest.approx(290))
@@ -316,7 +316,7 @@ def test_every_metric_of_a_small_team(monitor, clock):
     assert (found.cost_count, found.cost_per_task) == (2, pytest.approx(0.2))
     assert (found.avg_memory_mb, found.max_memory_mb, found.avg_cpu_ms) == (100, 150, 5)
     assert (found.avg_quality_score, found.avg_confidence) == (pytest.approx(0.8), 0.8)
-    assert found.total_api_calls == 3 + 1 + 0 + 1 + 1
+    assert (found.total_api_calls, found.api_calls_count) == (3 + 0, 2)
     assert found.errors == {"KeyError": 1, "ReadTimeout": 1}
     assert found.success_rate_interval == pytest.approx((0.118, 0.769), abs=1e-3)
     assert (found.window_start, found.window_end) == (clock.now - timedelta(minutes=30), clock.now)

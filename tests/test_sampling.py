@@ -63,7 +63,7 @@ def some_run(chance, number, minute):
         "cost": maybe(chance.choice((0.1337, 0.9171, 2.5113))),
         "memory_mb": maybe(chance.choice((100.0, 600.0, 1100.0, 9000.0))),
         "quality_score": maybe(chance.choice((0.2173, 0.7331, 0.9119))),
-        "retries": chance.choice((0, 0, 1)),
+        "retries": chance.choice((None, 0, 0, 1)),
         "timed_out": chance.random() < 0.1,
         "timestamp": at,
     }

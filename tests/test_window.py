@@ -41,8 +41,8 @@ runs = st.fixed_dictionaries(
         "cpu_ms": amounts,
         "quality_score": shares,
         "confidence": shares,
-        "api_calls": st.integers(0, 5),
-        "retries": st.integers(0, 2),
+        "api_calls": st.none() | st.integers(0, 5),
+        "retries": st.none() | st.integers(0, 2),
         "timed_out": st.booleans(),
         "error_type": st.sampled_from([None, "TimeoutError", "boom", "rate_limit"]),
         "age": ages,
@@ -56,6 +56,14 @@ def _known(rows: list[dict[str, Any]], field: str) -> list[float]:
 
 def _mean(values: list[float]) -> float:
     return math.fsum(values) / len(values) if values else math.nan
+
+
+def _saying(rows: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row[field] is not None]
+
+
+def _failed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["status"] == "failure"]
 
 
 def _share(rows: list[dict[str, Any]], test: Any) -> float:
@@ -79,7 +87,8 @@ def brute_force(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "success_rate": _share(rows, lambda r: r["status"] == "success"),
         "error_rate": _share(rows, lambda r: r["status"] == "failure"),
         "timeout_rate": _share(rows, lambda r: r["timed_out"] or r["error_type"] == "TimeoutError"),
-        "retry_rate": _share(rows, lambda r: r["retries"] > 0),
+        "retry_rate": _share(_saying(rows, "retries"), lambda r: r["retries"] > 0),
+        "retries_count": len(_known(rows, "retries")),
         "avg_latency_ms": _mean(durations),
         "p50_latency_ms": quantiles[0],
         "p95_latency_ms": quantiles[1],
@@ -88,7 +97,10 @@ def brute_force(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "total_tokens": round(math.fsum(_known(rows, "tokens_used"))),
         "tokens_count": len(_known(rows, "tokens_used")),
         "tokens_per_task": _mean(_known(rows, "tokens_used")),
-        "total_api_calls": sum(r["api_calls"] for r in rows),
+        "total_api_calls": sum(_known(rows, "api_calls")),
+        "api_calls_count": len(_known(rows, "api_calls")),
+        "failed_cost": math.fsum(_known(_failed(rows), "cost")),
+        "failed_cost_count": len(_known(_failed(rows), "cost")),
         "total_cost": math.fsum(_known(rows, "cost")),
         "cost_count": len(_known(rows, "cost")),
         "cost_per_task": _mean(_known(rows, "cost")),

@@ -37,8 +37,9 @@ _MOST = 1_000_000
 _OPTIONAL = (
     "duration_ms", "tokens_used", "input_tokens", "output_tokens", "cached_tokens", "cost",
     "memory_mb", "cpu_ms", "quality_score", "confidence", "error_type", "task_id",
+    "api_calls", "retries",
 )  # fmt: skip
-_TAKEN = ("api_calls", "retries", "timed_out", "model", *_OPTIONAL)
+_TAKEN = ("timed_out", "model", *_OPTIONAL)
 
 
 @attrs.frozen(kw_only=True)
@@ -78,7 +79,7 @@ class SeriesTable:
 
     def _row(self, number: int, at: int, values: Mapping[str, Any]) -> tuple[Any, ...]:
         run = {
-            **dict.fromkeys(_OPTIONAL), "api_calls": 1, "retries": 0, "timed_out": False,
+            **dict.fromkeys(_OPTIONAL), "timed_out": False,
             "run_id": f"{self.agent}-{number}", "agent_name": self.agent, "tenant": self.tenant,
             "agent_type": self.agent_type, "model": self.model, "task_type": None,
             "metadata": None, "timestamp": at / 1e6, **values,

@@ -36,6 +36,7 @@ _COLUMNS = {
     "total_tokens": "tokens_used", "tokens_per_task": "tokens_used",
     "tokens_count": "tokens_used", "total_input_tokens": "input_tokens",
     "total_output_tokens": "output_tokens", "total_api_calls": "api_calls",
+    "api_calls_count": "api_calls",
     "total_cost": "cost", "cost_per_task": "cost", "cost_count": "cost",
     "avg_memory_mb": "memory_mb", "max_memory_mb": "memory_mb", "avg_cpu_ms": "cpu_ms",
     "avg_quality_score": "quality_score", "avg_confidence": "confidence",
@@ -43,6 +44,7 @@ _COLUMNS = {
 _STATUSES = {
     "successful_tasks": _SUCCESS, "failed_tasks": _FAILURE, "partial_tasks": _PARTIAL,
 }  # fmt: skip
+_OF_FAILURES = ("failed_cost", "failed_cost_count")
 _COUNTED = ("", "total_tasks", "runs_per_minute", "sample_size")
 _MEASURED = ("avg_accuracy", "accuracy_count")
 _QUANTILES = {"p50_latency_ms": 0.50, "p95_latency_ms": 0.95, "p99_latency_ms": 0.99}
@@ -58,6 +60,8 @@ def told_by_runs(watch: Watch) -> bool:
         or watch.metric in _MEASURED
         or watch.metric in _STATUSES
         or watch.metric in _COLUMNS
+        or watch.metric in _OF_FAILURES
+        or watch.metric == "retries_count"
     )
 
 
@@ -89,7 +93,7 @@ class Rows:
         self._at = np.array([run["timestamp"] for run in own], np.int64)
         self._status = np.array([run["status"] for run in own], np.int64)
         self._timed_out = np.array([bool(run["timed_out"]) for run in own], np.bool_)
-        self._retried = np.array([run["retries"] > 0 for run in own], np.bool_)
+        self._retries = _floats([run["retries"] for run in own])
         self._numbers = {name: _floats([run[name] for run in own]) for name in _NUMBERS}
         self._measured = _Measured(measurements)
         self._detect = detect
@@ -103,7 +107,7 @@ class Rows:
         rows = cls()
         rows._keys = [key or CellKey("default", "agent", None, None, None)] * len(at)
         rows._at, rows._status = at, failed.astype(np.int64)
-        rows._timed_out = rows._retried = np.zeros(len(at), np.bool_)
+        rows._timed_out, rows._retries = np.zeros(len(at), np.bool_), np.full(len(at), np.nan)
         rows._numbers = {name: np.full(len(at), np.nan) for name in _NUMBERS}
         rows.watched_since = int(at[0]) if len(at) else 0
         return rows
@@ -148,11 +152,17 @@ class Rows:
     def _values(self, watch: Watch) -> Floats:
         """What counts of each run; for a rate 1 where it is bad."""
         if watch.kind in (Kind.SHARE, Kind.BURN):
-            return self._bad(watch).astype(np.float64)
+            bad = self._bad(watch).astype(np.float64)
+            told = ~np.isnan(self._retries) if watch.metric == "retry_rate" else True
+            return np.where(told, bad, np.nan)
         if watch.kind is Kind.BUDGET:
             return self._numbers["cost"]
         if watch.metric in _STATUSES:
             return np.where(self._status == _STATUSES[watch.metric], 1.0, np.nan)
+        if watch.metric == "retries_count":
+            return self._retries
+        if watch.metric in _OF_FAILURES:
+            return np.where(self._status == _FAILURE, self._numbers["cost"], np.nan)
         if watch.metric in _COLUMNS:
             return self._numbers[_COLUMNS[watch.metric]]
         if watch.metric in _COUNTED or watch.word:
@@ -162,7 +172,7 @@ class Rows:
     def _bad(self, watch: Watch) -> Flags:
         counted: Flags = {
             "success_rate": self._status == _SUCCESS, "error_rate": self._status == _FAILURE,
-            "timeout_rate": self._timed_out, "retry_rate": self._retried,
+            "timeout_rate": self._timed_out, "retry_rate": self._retries > 0,
         }[watch.metric]  # fmt: skip
         is_bad = watch.above and watch.kind is not Kind.BURN
         return counted if is_bad else ~counted
@@ -324,7 +334,8 @@ def _beyond(watch: Watch, values: Floats) -> list[Flags]:
 def _number(watch: Watch, tally: Tally, stretch: Stretch) -> float:
     if watch.metric == "runs_per_minute":
         return tally.runs / stretch.seconds * 60
-    if watch.metric.startswith("total_") and watch.metric != "total_tasks":
+    is_sum = watch.metric.startswith("total_") or watch.metric == "failed_cost"
+    if is_sum and watch.metric != "total_tasks":
         return tally.total
     return float(tally.runs)
 

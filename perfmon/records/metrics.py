@@ -13,8 +13,10 @@ from perfmon.records.plain import NAN
 class PerformanceMetrics:
     """What happened in a window. A mean or rate over nothing is NaN (null in JSON), never 0.
 
-    Rates are over all runs (a partial is neither success nor error). Totals are sums over the
-    runs that have the value; `tokens_count`, `cost_count` and the like say how many those are.
+    Rates are over all runs (a partial is neither success nor error), `retry_rate` over those that
+    say their retries. Totals are sums over the runs that have the value; `tokens_count`,
+    `cost_count` and the like say how many those are. `failed_cost` is that of the failures whose
+    cost is known.
     Latencies are in milliseconds, memory in MiB, cost in US dollars. Quantiles interpolate
     linearly and are within 1 % of the true value, exact for few runs. `accuracy_interval` is the
     95 % interval of `avg_accuracy`, `accuracy_coverage` the share of this window's predictions
@@ -45,6 +47,10 @@ class PerformanceMetrics:
     latency_count: int = 0
     tokens_count: int = 0
     cost_count: int = 0
+    failed_cost: float = 0.0
+    failed_cost_count: int = 0
+    api_calls_count: int = 0
+    retries_count: int = 0
     cost_per_task: float = NAN
     tokens_per_task: float = NAN
     avg_memory_mb: float = NAN

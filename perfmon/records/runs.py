@@ -62,7 +62,7 @@ class AgentRun:
         memory_mb: peak memory in MiB.
         cpu_ms: CPU time in milliseconds.
         quality_score, confidence: in [0, 1].
-        api_calls, retries: counts.
+        api_calls, retries: counts; None is unknown, 0 is 0.
         timed_out: whether a time limit ended (or marked) the run.
         error_type: the error's class; a success may carry one.
         model, task_type, task_id: what it ran on, what for, and the task it belongs to.
@@ -88,8 +88,8 @@ class AgentRun:
     cpu_ms: float | None = None
     quality_score: float | None = None
     confidence: float | None = None
-    api_calls: int = 1
-    retries: int = 0
+    api_calls: int | None = None
+    retries: int | None = None
     timed_out: bool = False
     error_type: str | None = None
     model: str | None = None

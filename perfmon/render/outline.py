@@ -70,7 +70,9 @@ def _outcomes(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield "Success rate", figures.percent(get("success_rate")), bounds
     yield "Error rate", figures.percent(get("error_rate")), ""
     yield "Timeout rate", figures.percent(get("timeout_rate")), ""
-    yield "Retry rate", figures.percent(get("retry_rate")), ""
+    said = get("retries_count")
+    some = said is not None and 0 < said < (get("total_tasks") or 0)
+    yield "Retry rate", figures.percent(get("retry_rate")), _from_runs(said) if some else ""
 
 
 def _per_minute(rate: float | None) -> str:
@@ -106,7 +108,9 @@ def _spending(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         runs = _from_runs(get("cost_count"))
         yield "Cost", figures.dollars(get("total_cost")), runs
         yield "Cost a run", figures.dollars(get("cost_per_task")), ""
-    yield "API calls", figures.count(get("total_api_calls")), ""
+    said = get("api_calls_count")
+    if said:
+        yield "API calls", figures.count(get("total_api_calls")), _from_runs(said)
 
 
 def _resources(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

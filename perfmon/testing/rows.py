@@ -60,8 +60,8 @@ def _run_row(
         chance.choice((None, 0, chance.expovariate(0.01))),
         chance.choice((None, round(chance.betavariate(8, 2), 3))),
         chance.choice((None, chance.random())),
-        chance.randrange(1, 5),
-        chance.choices((0, 1, 3), (0.9, 0.08, 0.02))[0],
+        chance.choice((None, 0, 1, 2, 4)),
+        chance.choices((None, 0, 1, 3), (0.2, 0.7, 0.08, 0.02))[0],
         failed and chance.random() < 0.3,
         chance.choice(("TimeoutError", "ValueError", "RateLimitError")) if failed else None,
         chance.choice((None, f"task-{chance.randrange(100)}")),
@@ -110,8 +110,6 @@ def run_row(run_id: str = "r1", **fields: Any) -> Row:
     ordinary |= {"run_id": run_id, "tenant": "default", "agent_name": "agent", "status": 0}
     ordinary |= {
         "timestamp": START_US,
-        "api_calls": 1,
-        "retries": 0,
         "timed_out": False,
         "added": 0,
     }

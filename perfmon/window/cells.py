@@ -61,17 +61,22 @@ class Stat(enum.IntEnum):
     WAITING = 32  # predictions without an outcome
     ANSWERED = 33  # predictions with one
     UNMAPPED = 34
+    API_CALLS_N = 35
+    RETRIES_N = 36
+    FAILED_COST_N = 37  # failures whose cost is known
+    FAILED_COST = 38
     # Extremes from here on: the larger one stays.
-    LATENCY_MAX = 35
-    MEMORY_MAX = 36
-    LAST_RUN = 37  # microseconds
-    LATEST = 38  # of runs and measurements
-    EARLIEST = 39  # of both, negated
+    LATENCY_MAX = 39
+    MEMORY_MAX = 40
+    LAST_RUN = 41  # microseconds
+    LATEST = 42  # of runs and measurements
+    EARLIEST = 43  # of both, negated
 
 
 STATS = len(Stat)
 FIRST_EXTREME = int(Stat.LATENCY_MAX)
-_OLD_SUMS, _OLD_STATS = 30, 35  # of cells stored before there were predictions
+# Of cells stored by older versions: how many sums came before the five extremes.
+_BEFORE_PREDICTIONS, _BEFORE_UNKNOWN_CALLS = 30, 35
 
 
 class PackedCell(NamedTuple):
@@ -263,10 +268,14 @@ def add_up(stats: Floats) -> Floats:
 
 def _current(stats: bytes) -> bytes:
     """A row of statistics as it is now, from one that may be older."""
-    if len(stats) != _OLD_STATS * 8:
+    sums = len(stats) // 8 - (STATS - FIRST_EXTREME)
+    if sums == FIRST_EXTREME:
         return stats
     old = np.frombuffer(stats, "<f8")
     new = np.zeros(STATS, "<f8")
-    new[:_OLD_SUMS], new[FIRST_EXTREME:] = old[:_OLD_SUMS], old[_OLD_SUMS:]
-    new[[Stat.MEASUREMENTS, Stat.DIRECT]] = old[Stat.ACCURACY_N]
+    new[:sums], new[FIRST_EXTREME:] = old[:sums], old[sums:]
+    if sums <= _BEFORE_PREDICTIONS:
+        new[[Stat.MEASUREMENTS, Stat.DIRECT]] = old[Stat.ACCURACY_N]
+    if sums <= _BEFORE_UNKNOWN_CALLS:  # every run had both, if by default
+        new[[Stat.API_CALLS_N, Stat.RETRIES_N]] = old[Stat.RUNS]
     return new.tobytes()

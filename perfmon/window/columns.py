@@ -17,7 +17,7 @@ from perfmon.window.cells import FIRST_EXTREME, STATS, Cells, Stat
 from perfmon.window.ragged import Floats, Ints, Ragged, merge_labels, turned
 from perfmon.window.vocabulary import Numbered, Vocabulary
 
-TIMED_OUT, RETRIED, REMOVED = 4, 8, 16  # bits of `flags` above the status
+TIMED_OUT, RETRIED, REMOVED, RETRIES_KNOWN = 4, 8, 16, 32  # bits of `flags` above the status
 NUMBERS = (
     "duration_ms", "tokens_used", "input_tokens", "output_tokens", "cost", "memory_mb",
     "cpu_ms", "quality_score", "confidence", "api_calls",
@@ -26,6 +26,7 @@ _NUMBER_PLACES = tuple(RUN_FIELDS.index(name) for name in NUMBERS)
 _STATUS, _AT = RUN_FIELDS.index("status"), RUN_FIELDS.index("timestamp")
 _TIMED_OUT, _RETRIES = RUN_FIELDS.index("timed_out"), RUN_FIELDS.index("retries")
 _ERROR = RUN_FIELDS.index("error_type")
+_COST = NUMBERS.index("cost")
 # Column of `NUMBERS`, its count, its sum, its sum of squares.
 _SUMS = (
     (0, Stat.LATENCY_N, Stat.LATENCY, Stat.LATENCY_SQ),
@@ -37,7 +38,7 @@ _SUMS = (
     (6, Stat.CPU_N, Stat.CPU, None),
     (7, Stat.QUALITY_N, Stat.QUALITY, Stat.QUALITY_SQ),
     (8, Stat.CONFIDENCE_N, Stat.CONFIDENCE, None),
-    (9, None, Stat.API_CALLS, None),
+    (9, Stat.API_CALLS_N, Stat.API_CALLS, None),
 )
 
 
@@ -54,6 +55,18 @@ def _floats(column: Sequence[Any]) -> Floats:
 def _bytes(column: Sequence[Any]) -> npt.NDArray[np.uint8]:
     """Small whole numbers or truths as bytes; the quickest way from Python to numpy."""
     return np.frombuffer(bytes(column), np.uint8)
+
+
+def _retries(column: Sequence[Any]) -> npt.NDArray[np.uint8] | np.uint8:
+    """The bits of runs by their retries: whether these are known, and whether there were any."""
+    if column.count(None) == len(column):
+        return np.uint8(0)
+    if column.count(0) == len(column):
+        return np.uint8(RETRIES_KNOWN)
+    retries = _floats(column)
+    bits = ~np.isnan(retries) * np.uint8(RETRIES_KNOWN)
+    bits |= (retries > 0) * np.uint8(RETRIED)
+    return bits
 
 
 @lru_cache(maxsize=1024)
@@ -89,8 +102,7 @@ class RunColumns:
         for place, source in enumerate(_NUMBER_PLACES):
             numbers[:, place] = _floats(columns[source]) if n else np.nan
         flags = _bytes(columns[_STATUS]) | _bytes(columns[_TIMED_OUT]) * np.uint8(TIMED_OUT)
-        if columns[_RETRIES].count(0) != n:
-            flags |= (np.array(columns[_RETRIES], np.int64) > 0) * np.uint8(RETRIED)
+        flags |= _retries(columns[_RETRIES])
         numbered = np.array([vocabulary.key_number(key) for key in keys.words], np.int32)
         errors = np.full(n, -1, np.int32)
         if columns[_ERROR].count(None) != n:
@@ -123,6 +135,10 @@ class RunColumns:
             yield stat, status == code
         yield Stat.TIMED_OUT, (self.flags & TIMED_OUT) != 0
         yield Stat.RETRIED, (self.flags & RETRIED) != 0
+        yield Stat.RETRIES_N, (self.flags & RETRIES_KNOWN) != 0
+        failed = status == 1
+        yield Stat.FAILED_COST_N, known[_COST] & failed
+        yield Stat.FAILED_COST, np.where(failed, filled[_COST], 0.0)
         for column, count, total, squares in _SUMS:
             yield total, filled[column]
             if count is not None:

@@ -40,10 +40,10 @@ class Figures:
         value = self[field]
         return 0 if math.isnan(value) else round(value)
 
-    def runs_at(self, rate: str) -> int:
+    def runs_at(self, rate: str, among: str = "total_tasks") -> int:
         """How many runs a rate stands for."""
         share = self[rate]
-        return 0 if math.isnan(share) else round(share * self.count("total_tasks"))
+        return 0 if math.isnan(share) else round(share * self.count(among))
 
     @property
     def errors(self) -> dict[str, int]:

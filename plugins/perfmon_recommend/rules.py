@@ -113,12 +113,14 @@ def _timeouts(view: View) -> Found:
 
 def _retries(view: View) -> Found:
     rate = view.system["retry_rate"]
-    again = view.system.runs_at("retry_rate")
-    if again < 3 or wilson(again, view.runs)[0] < 0.10:
+    told = view.system.count("retries_count")
+    again = view.system.runs_at("retry_rate", "retries_count")
+    if again < 3 or wilson(again, told)[0] < 0.10:
         return
+    whose = "runs" if told == view.runs else "runs that say so"
     yield advice(
         _RETRY * rate,
-        text=f"Find out what is retried: {share_of(again, view.runs)} needed more than one try",
+        text=f"Find out what is retried: {share_of(again, told, whose)} needed more than one try",
         reason="each further try costs its tokens and its time again"
         + (f"; {view.most('retry_rate')}" if view.agents else ""),
         expected_effect=f"shorter and cheaper runs in {percent(rate)} of the cases",
@@ -160,12 +162,20 @@ def _wasted_cost(view: View) -> Found:
             continue
         if wilson(agent.count("successful_tasks"), runs)[1] >= view.limits["success_rate_min"]:
             continue
+        # Failures often have no cost that anybody knows: what those took is no part of this.
+        lost, known = agent["failed_cost"], agent.count("failed_cost_count")
+        if not lost > 0:
+            continue
+        failures, priced = agent.count("failed_tasks"), agent.count("cost_count")
+        of_known = "" if view.system.count("cost_count") == view.runs else "known "
         yield advice(
-            _MONEY * cost / total * (1 - won),
+            _MONEY * lost / total,
             text=f"Stop paying for failures of agent {name!r}: it takes {percent(cost / total)} of"
-            f" all cost (${cost:,.2f}) and succeeds in {percent(won)} of its runs",
-            reason=f"{runs:,} runs, ${figure(agent['cost_per_task'])} each",
-            expected_effect=f"about ${cost * (1 - won):,.2f} went into runs without success",
+            f" all {of_known}cost (${cost:,.2f}) and succeeds in {percent(won)} of its runs",
+            reason=f"{priced:,} runs{'' if priced == runs else ' of known cost'},"
+            f" ${figure(agent['cost_per_task'])} each",
+            expected_effect=f"${lost:,.2f} went into {known:,} failed runs"
+            + ("" if known == failures else f"; the cost of {failures - known:,} more is unknown"),
             agent_name=name,
         )
 

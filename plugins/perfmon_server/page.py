@@ -144,9 +144,10 @@ def _tiles(facts: Facts) -> str:
               trend=metrics.success_rate_trend),
         _tile("p95 latency", figures.milliseconds(metrics.p95_latency_ms),
               f"median {figures.milliseconds(metrics.p50_latency_ms)}",
-              trend=metrics.latency_trend),
+              trend=metrics.latency_trend, of="mean"),
         _tile("Cost", figures.dollars(metrics.total_cost),
-              f"{figures.dollars(metrics.cost_per_task)} a run", trend=metrics.cost_trend),
+              f"{figures.dollars(metrics.cost_per_task)} a run", trend=metrics.cost_trend,
+              of="cost a run"),
         _tile("Accuracy", figures.percent(metrics.avg_accuracy),
               _relied_on(metrics), trend=metrics.accuracy_trend),
     ]  # fmt: skip
@@ -175,9 +176,11 @@ def _relied_on(metrics: PerformanceMetrics) -> str:
     return ", ".join(parts)
 
 
-def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "") -> str:
+def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "", of: str = "") -> str:
+    """A figure; `of` says what the trend is of, where that is another than the one shown."""
     mark = _MARKS.get(trend, "")
-    shown = f'<p class="trend {escape(trend)}">{escape(mark)}</p>' if mark else ""
+    words = f"{of}: {mark}" if of else mark
+    shown = f'<p class="trend {escape(trend)}">{escape(words)}</p>' if mark else ""
     return (
         f'<div class="tile"><h2>{escape(name)}</h2><p class="value {tone}">{escape(value)}</p>'
         f'<p class="soft">{escape(remark)}</p>{shown}</div>'

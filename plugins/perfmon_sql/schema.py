@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0009"
+HEAD = "0010"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -54,8 +54,8 @@ runs = sa.Table(
     sa.Column("cpu_ms", sa.Double),
     sa.Column("quality_score", sa.Double),
     sa.Column("confidence", sa.Double),
-    sa.Column("api_calls", sa.Integer, nullable=False),
-    sa.Column("retries", sa.Integer, nullable=False),
+    sa.Column("api_calls", sa.Integer),
+    sa.Column("retries", sa.Integer),
     sa.Column("timed_out", sa.Boolean, nullable=False),
     sa.Column("error_type", sa.Text),
     sa.Column("task_id", sa.Text),

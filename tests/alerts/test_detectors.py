@@ -165,5 +165,5 @@ def test_metrics_have_their_good_direction_or_none(opened):
     neither = {name for name, way in ways.items() if way is None}
     assert neither == {
         "total_tasks", "runs_per_minute", "total_api_calls", "latency_count", "tokens_count",
-        "cost_count", "accuracy_count",
+        "cost_count", "accuracy_count", "failed_cost_count", "api_calls_count", "retries_count",
     }  # fmt: skip

@@ -78,7 +78,14 @@ def test_one_error_class_that_makes_most_failures_is_named():
             {"timeout_rate": 0.2, "p95_latency_ms": 900.0},
             "a time limit ended 60 of 300 runs (20 %)",
         ),
-        ({"retry_rate": 0.3}, "90 of 300 runs (30 %) needed more than one try"),
+        (
+            {"retry_rate": 0.3, "retries_count": 300},
+            "90 of 300 runs (30 %) needed more than one try",
+        ),
+        (
+            {"retry_rate": 0.5, "retries_count": 60},
+            "30 of 60 runs that say so (50 %) needed more than one try",
+        ),
         (
             {"p95_latency_ms": 9000.0, "latency_count": 300},
             "p95 latency is 9.0 s, 5.0 s is the limit",
@@ -123,12 +130,32 @@ def test_thresholds_come_from_the_report():
 
 def test_money_that_goes_into_failures_is_named():
     """An agent with most of the cost and little success."""
-    costly = metrics(100, 50, total_cost=90.0, cost_count=100, cost_per_task=0.9)
+    costly = metrics(
+        100, 50, total_cost=90.0, cost_count=100, cost_per_task=0.9, failed_cost=40.0,
+        failed_cost_count=50,
+    )  # fmt: skip
     cheap = metrics(100, 45, total_cost=10.0, cost_count=100)
     system = metrics(200, 95, total_cost=100.0, cost_count=200)
     wasted = [i for i in advise(system, {"a": costly, "b": cheap}) if "paying" in i.text]
     assert "90 % of all cost ($90.00) and succeeds in 50 %" in wasted[0].text
-    assert "$45.00" in wasted[0].expected_effect
+    assert wasted[0].expected_effect == "$40.00 went into 50 failed runs"
+
+
+def test_failures_without_known_cost_take_no_share_of_it():
+    """What they took is not known, and is said to be; with none known there is nothing to say."""
+    fields = {"total_cost": 90.0, "cost_count": 60, "cost_per_task": 1.5}
+    cheap = metrics(100, 45, total_cost=10.0, cost_count=100)
+    system = metrics(200, 95, total_cost=100.0, cost_count=160)
+    for known, expected in ((10, 9.0), (0, 0.0)):
+        some = metrics(100, 50, **fields, failed_cost=expected, failed_cost_count=known)
+        found = [i for i in advise(system, {"a": some, "b": cheap}) if "paying" in i.text]
+        assert len(found) == (1 if known else 0)
+        if known:
+            assert "90 % of all known cost ($90.00)" in found[0].text
+            assert "60 runs of known cost" in found[0].reason
+            assert found[0].expected_effect == (
+                "$9.00 went into 10 failed runs; the cost of 40 more is unknown"
+            )
 
 
 def test_degrading_trends_ask_what_changed():

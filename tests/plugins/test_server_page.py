@@ -161,3 +161,29 @@ async def test_without_outcomes_there_is_no_sample(client, monitor, run_of):
     page = await (await client.get("/")).text()
     assert "0 outcomes" in page
     assert "nan" not in page.lower().replace("tenant", "")
+
+
+async def test_the_trend_beside_p95_is_said_to_be_the_mean_s(client, monitor, run_of):
+    """And the one beside the cost that of a run."""
+    for minutes, took in ((90, 100.0), (30, 300.0)):
+        at = time.time() - minutes * 60
+        monitor.record_agent_runs(
+            [run_of(f"{minutes} {n}", duration_ms=took, cost=took, timestamp=at) for n in range(99)]
+        )
+    assert monitor.get_system_metrics().latency_trend == "degrading"
+    page = await (await client.get("/")).text()
+    assert "mean: ▼ degrading" in page
+    assert "cost a run: ▼ degrading" in page
+
+
+async def test_calls_and_retries_that_are_not_told_are_unknown(client, monitor, run_of):
+    """In REST as in Python: null is no 0, and 0 is."""
+    runs = [run_of(1), run_of(2, retries=None, api_calls=None), run_of(3, retries=0, api_calls=2)]
+    answer = await client.post("/api/performance/runs", json=runs)
+    assert (await answer.json())["accepted"] == 3
+    metrics = (await (await client.get("/api/performance/metrics/system")).json())["metrics"]
+    assert (metrics["retry_rate"], metrics["retries_count"]) == (0.0, 1)
+    assert (metrics["total_api_calls"], metrics["api_calls_count"]) == (2, 1)
+    await client.post("/api/performance/runs", json=[run_of(4, agent_name="silent")])
+    agent = (await (await client.get("/api/performance/metrics/agent/silent")).json())["metrics"]
+    assert agent["retry_rate"] is None
