@@ -43,9 +43,9 @@ TABLES = {
 # Options that monitor.toml shows an example of, for want of a default.
 EXAMPLES = {
     "synonyms", "partial", "schema", "schema_file", "port", "username", "password", "secret",
-    "old_secrets", "headers",
+    "old_secrets", "headers", "proxy",
 }  # fmt: skip
-OF_ANY_SINK = {"min_level", "send_resolved", "timeout", "allow_private"}
+OF_ANY_SINK = {"min_level", "send_resolved", "timeout", "allow_private", "proxy"}
 SIGNING_KEY = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 ENVIRONMENT = {
     "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/X",
