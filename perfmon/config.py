@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import attrs
 
 from perfmon.limits import Duration, did_you_mean, shown, whole
+from perfmon.partial import is_known, settled
 from perfmon.secret import SOURCES, Secret
 from perfmon.sections import (
     AccuracyTable,
@@ -78,12 +79,26 @@ class Config:
         return cls._read(tables_of(str(file), text), reader, file)
 
     @classmethod
-    def load_plugins(cls, path: str | Path) -> Config:
-        """The plugins' tables of a file alone, whatever is wrong with the others."""
+    def load_partly(cls, path: str | Path) -> Config:
+        """What is right in a file with mistakes, the rest by default; storage that is none: memory.
+
+        Raises:
+            ConfigError: it is no TOML at all.
+        """
         file = Path(path)
         text = text_of(file)
-        tables = {"plugins": tables_of(str(file), text).get("plugins", {})}
-        return cls._read(tables, Reader(str(file), text, file.parent), file)
+        reader = Reader(str(file), text, file.parent)
+        raw = _without_strays(tables_of(str(file), text))
+        tables = raw.get("plugins", {})
+        wrong = set()
+        if isinstance(tables, Mapping):
+            wrong = {mistake.path[1] for mistake in _plugin_mistakes(tables)}
+            raw["plugins"] = {name: table for name, table in tables.items() if name not in wrong}
+        try:
+            document = reader.read(_Document, raw)
+        except Mistakes as found:
+            document = _settled(found.partial)
+        return cls._made(document, reader, file, [])
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], source: str = "configuration") -> Config:
@@ -102,6 +117,13 @@ class Config:
             mistakes += found.mistakes
         if mistakes:
             raise reader.error(mistakes)
+        warnings = [*_warnings(raw, reader), *_literals(document, reader)]
+        return cls._made(document, reader, path, warnings)
+
+    @classmethod
+    def _made(
+        cls, document: _Document, reader: Reader, path: Path | None, warnings: list[str]
+    ) -> Config:
         tables = dict(document.plugins)
         folders = [str(reader.folder / folder) for folder in tables.pop("paths", [])]
         return cls(
@@ -113,7 +135,7 @@ class Config:
             plugins=tables,
             plugin_paths=folders,
             path=path,
-            warnings=[*_warnings(raw, reader), *_literals(document, reader)],
+            warnings=warnings,
             reader=reader,
         )
 
@@ -235,6 +257,15 @@ def _literals(document: _Document, reader: Reader) -> Iterator[str]:
 
 def _literal(reader: Reader, path: tuple[str | int, ...]) -> str:
     return f"{reader.place(path, is_table=False)}: a secret; safer is {_SAFER}"
+
+
+def _settled(document: _Document) -> _Document:
+    monitor = document.monitor
+    if not (is_known(monitor) and is_known(monitor.storage)):
+        monitor = attrs.evolve(MonitorTable(), storage="memory:")
+        object.__setattr__(document, "monitor", monitor)
+    settled_document: _Document = settled(document)
+    return settled_document
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

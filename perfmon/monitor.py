@@ -24,6 +24,7 @@ from perfmon.errors import ConfigError, PerfmonError, StorageError
 from perfmon.forking import Forking, Sleeping, watch_forks
 from perfmon.history import History
 from perfmon.inputs import Inputs
+from perfmon.instances import instance_of
 from perfmon.intake import Intake
 from perfmon.journaled import Row
 from perfmon.later import Later
@@ -103,6 +104,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self._may_alert = enable_auto_alerts
         self._reloading = threading.Lock()
         self.config = loaded.with_overrides(**self._overrides)
+        self._instance = instance_of(self.config)
         self.window_size_minutes = self.config.monitor.window_size_minutes
         self.enable_auto_alerts = enable_auto_alerts and self.config.alerts.enabled
         self.enable_trend_analysis = enable_trend_analysis
@@ -443,6 +445,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             "conflicts": self.recent_conflicts(),
             "runs_in_memory": window_runs,
             "folded_keys": self.vocabulary.folded,
+            "instance": self._instance,
             "storage": described,
             "storage_error": intake.storage_error or described.get("error"),
             "alerts": alerts,

@@ -39,17 +39,18 @@ class Places:
 
     def _note(self, line: str, number: int) -> None:
         if header := _HEADER.match(line):
-            self._table = self._header(header[2], is_array=header[1] == "[[")
+            self._table = self._header(header[2], number, is_array=header[1] == "[[")
             self._lines.setdefault(self._table, number)
         elif key := _KEY.match(line):
             self._lines.setdefault((*self._table, *_words(key[1])), number)
 
-    def _header(self, dotted: str, *, is_array: bool) -> Path:
+    def _header(self, dotted: str, number: int, *, is_array: bool) -> Path:
         path: Path = ()
         words = _words(dotted)
         for place, word in enumerate(words, start=1):
             path = (*path, word)
             if is_array and place == len(words):
+                self._lines.setdefault(path, number)
                 self._arrays[path] = self._arrays.get(path, -1) + 1
             if path in self._arrays:
                 path = (*path, self._arrays[path])

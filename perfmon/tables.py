@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import attrs
 
 from perfmon.errors import ConfigError
 from perfmon.limits import Allowed, did_you_mean, shown
+from perfmon.partial import UNKNOWN, UndecidedError, is_known, partly
 from perfmon.places import Path, Places, label
 from perfmon.secret import Secret, one_line, read_secret, redacted
 from perfmon.strict import holds_secret, new_converter
@@ -36,10 +38,15 @@ class Mistake:
 
 
 class Mistakes(Exception):
-    """Everything wrong in a table, paths relative to it."""
+    """Everything wrong in a table, paths relative to it.
 
-    def __init__(self, mistakes: list[Mistake]) -> None:
+    Attributes:
+        partial: the table (or list, or tables by name) as far as it is right; see `partial`.
+    """
+
+    def __init__(self, mistakes: list[Mistake], partial: Any = UNKNOWN) -> None:
         self.mistakes = mistakes
+        self.partial = partial
         super().__init__(mistakes)
 
 
@@ -101,43 +108,77 @@ class Reader:
             raise Mistakes([Mistake((), f"must be {allowed}", shown(raw))])
         fields = _fields(cls)
         mistakes = [_unknown(str(key), raw[key], fields) for key in raw if key not in fields]
+        # Whatever a misspelt key is meant as may be given.
+        mistaken = {fields[key].name for key in _meant(raw, fields)}
         values: dict[str, Any] = {}
         for key, field in fields.items():
             if key in raw:
                 try:
-                    values[field.alias or field.name] = self._value(field, raw[key])
+                    values[field.name] = self._value(field, raw[key])
                 except Mistakes as found:
                     mistakes += [attrs.evolve(m, path=(key, *m.path)) for m in found.mistakes]
+                    mistaken.add(field.name)
+                    values[field.name] = found.partial
             elif field.default is attrs.NOTHING:
                 mistakes.append(Mistake((key,), "is missing; it is required"))
-        if not mistakes:
-            try:
-                return cls(**values)
-            except (ValueError, TypeError) as problem:
-                mistakes = [Mistake((), _words(problem), is_table=True)]
-        raise Mistakes(mistakes)
+                mistaken.add(field.name)
+        if mistakes:
+            partial = partly(cls, values, mistaken)
+            raise Mistakes(mistakes + _of_whole(partial), partial)
+        try:
+            return cls(
+                **{
+                    field.alias or field.name: values[field.name]
+                    for field in fields.values()
+                    if field.name in values
+                }
+            )
+        except (ValueError, TypeError) as problem:
+            told = Mistake((), _words(problem), is_table=True)
+            raise Mistakes([told], partly(cls, values, ())) from None
 
     def _value(self, field: attrs.Attribute[Any], raw: Any) -> Any:
+        mistakes: list[Mistake] = []
         try:
             value = self._structured(raw, field.type)
-        except Mistakes:
-            raise
+        except Mistakes as problem:
+            mistakes, value = problem.mistakes, problem.partial
         except Exception as problem:
             found = list(_flat(problem, (), raw))
-            raise Mistakes([_told(m, field, raw) for m in found]) from None
+            mistakes = [_told(m, field, raw) for m in found]
+            value = self._partly_structured(raw, field.type)
         try:
-            if field.validator is not None:
+            if field.validator is not None and is_known(value):
                 field.validator(None, field, value)
         except (ValueError, TypeError) as problem:
             hidden = holds_secret(field.type)
             value_shown = "***" if hidden else shown(raw)
             is_table = isinstance(raw, Mapping)
-            told = Mistake((), _words(problem), "" if is_table else value_shown, is_table)
-            raise Mistakes([told]) from None
-        except AttributeError:
+            mistakes.append(Mistake((), _words(problem), "" if is_table else value_shown, is_table))
+            value = UNKNOWN
+        except (AttributeError, UndecidedError):
             # A validator that compares with other fields runs when the table is made.
             pass
+        if mistakes:
+            raise Mistakes(mistakes, value)
         return value
+
+    def _partly_structured(self, raw: Any, kind: Any) -> Any:
+        """A list of tables, or tables by name, some of which have mistakes; else `UNKNOWN`."""
+        item_kind = get_args(kind)[-1] if get_args(kind) else None
+        if not attrs.has(item_kind):  # type: ignore[arg-type]
+            return UNKNOWN
+        if get_origin(kind) is list and isinstance(raw, list):
+            return [self._item(item_kind, item) for item in raw]
+        if get_origin(kind) is dict and isinstance(raw, Mapping):
+            return {str(key): self._item(item_kind, item) for key, item in raw.items()}
+        return UNKNOWN
+
+    def _item(self, kind: Any, raw: Any) -> Any:
+        try:
+            return self.read(kind, raw)
+        except Mistakes as found:
+            return found.partial
 
     def _structured(self, raw: Any, kind: Any) -> Any:
         if self._converter is None:
@@ -157,6 +198,27 @@ def _fields(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
     fields = attrs.fields(attrs.resolve_types(cls))
     # `for` is a word of Python's, so its field is `for_`.
     return {(f.alias or f.name).rstrip("_"): f for f in fields if f.init}
+
+
+def _meant(raw: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[str]:
+    for key in raw:
+        if key not in fields:
+            yield from difflib.get_close_matches(str(key), fields, n=1, cutoff=0.6)
+
+
+def _of_whole(partial: Any) -> list[Mistake]:
+    """What is wrong between the keys of a table, of which some have mistakes of their own."""
+    check = getattr(partial, "__attrs_post_init__", None)
+    if check is None:
+        return []
+    try:
+        check()
+    except (ValueError, TypeError) as problem:
+        return [Mistake((), _words(problem), is_table=True)]
+    except Exception:
+        # It asked for what is not known, here or somewhere in a library.
+        return []
+    return []
 
 
 def _unknown(key: str, raw: Any, fields: Mapping[str, attrs.Attribute[Any]]) -> Mistake:

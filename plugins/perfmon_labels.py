@@ -54,13 +54,16 @@ class LabelScorer:
     def __init__(self, config: Config | None = None) -> None:
         self._config = LabelsConfig() if config is None else config.table("labels", LabelsConfig)
         self._names: dict[str, str] = {}
+        wrong = []
         for name, others in self._config.synonyms.items():
             for written in (name, *others):
                 plain = self._plain(written)
                 known = self._names.setdefault(plain, self._plain(name))
-                if known != self._plain(name) and config is not None:
-                    place = config.place("plugins", "labels", "synonyms")
-                    raise ConfigError([f"{place}: {written!r} belongs to {known!r} already"])
+                if known != self._plain(name):
+                    wrong.append(f"{written!r} belongs to {known!r} already")
+        if wrong and config is not None:
+            place = config.place("plugins", "labels", "synonyms")
+            raise ConfigError([f"{place}: {one}" for one in wrong])
         self._partial = {
             (self._named(predicted), self._named(actual)): credit
             for predicted, credits_ in self._config.partial.items()

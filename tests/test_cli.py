@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import closing, contextmanager
@@ -462,6 +463,35 @@ def test_plugins_show_the_accounts_of_the_running_server(here, runs, free_port, 
         assert f"as counted by the server at {url}" in text
         assert re.search(r"Calls +Failures", text)
         end(started)
+
+
+def test_plugins_ask_no_server_but_their_own(here, free_port, monkeypatch):
+    """One of another configuration, of another folder's storage, or of another program."""
+    monkeypatch.setattr("perfmon.cli.checking._PATIENCE", 60.0)
+    port, elsewhere = free_port(), here / "elsewhere"
+    elsewhere.mkdir()
+    table = f"[plugins.server]\nport = {port}\n"
+    for folder in (here, elsewhere):
+        (folder / "monitor.toml").write_text(table)
+    with process("serve", "--config", elsewhere / "monitor.toml") as started:
+        wait_for_url(started)
+        text = perfmon("plugins").stdout
+        assert f"the server at http://127.0.0.1:{port} is of another configuration" in text
+        assert "Calls" not in text
+        assert "as counted by" in perfmon("plugins", "-c", elsewhere / "monitor.toml").stdout
+        end(started)
+    answer = b"HTTP/1.0 200 OK\r\n\r\n[1]"
+    with closing(socket.create_server(("127.0.0.1", port))) as other:
+
+        def reply():
+            with other.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        assert "server at" not in perfmon("plugins").stdout
+        thread.join()
 
 
 def test_a_port_in_use_is_one_line(here):

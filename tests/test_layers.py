@@ -18,9 +18,9 @@ CORE, PLUGINS = ROOT / "perfmon", ROOT / "plugins"
 FLOORS = tuple(
     floor.split()
     for floor in (
-        "anchored errors ids files secret places addresses directions limits toml stamps checks writing equality content measurements records",
+        "anchored errors partial ids files secret places addresses directions limits toml stamps checks writing equality content measurements records",
         "alert_storage holders ranges roles bulk window strict sections tables",
-        "config logs scores intervals calibration summary accuracy outcomes health",
+        "config instances logs scores intervals calibration summary accuracy outcomes health",
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote segments journal journaled bulks report metering tracking proxies following wrapping",
         "rounds namesakes joining counts conflicts in_flight salvage repeats bus opening plugins recorder history troubles sending lanes outbox heartbeat",
         "scoring matching completing waiting intake later loading others writer forking trends queries accuracy_queries aims sampling",

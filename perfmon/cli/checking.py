@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -31,15 +33,11 @@ def _now_us() -> int:
 def check_command(ctx: click.Context) -> None:
     """Tell every mistake of the configuration, what is unwise, and whether storage answers."""
     path = config_path(ctx)
-    try:
-        config = load_config(ctx)
-    except ConfigError as problem:
-        complain("\n".join([*problem.mistakes, *_plugin_mistakes(ctx, problem.mistakes)]))
-        ctx.exit(1)
+    config, problems = _config(ctx)
     bus, plugins, plugin_problem = load_plugins(config)
     for warning in config.warnings:
         click.echo(f"warning: {warning}")
-    problems = [] if plugin_problem is None else [str(plugin_problem)]
+    problems += str(plugin_problem or "").splitlines()
     problems += _read_at_start(bus, config)
     storage, noticed = "", list[str]()
     try:
@@ -49,7 +47,7 @@ def check_command(ctx: click.Context) -> None:
     for warning in noticed:
         click.echo(f"warning: {warning}")
     if problems:
-        complain("\n".join(problems))
+        complain("\n".join(sorted(dict.fromkeys(problems), key=_line)))
         ctx.exit(1)
     shown = {"on": "{name}", "named": "{name} (where it is named)"}
     active = [shown[p["state"]].format(**p) for p in plugins.describe() if p["state"] in shown]
@@ -58,18 +56,24 @@ def check_command(ctx: click.Context) -> None:
     click.echo(f"plugins: {', '.join(active)}")
 
 
-def _plugin_mistakes(ctx: click.Context, known: list[str]) -> list[str]:
-    """What the plugins have to say about their tables, though others have mistakes."""
+def _line(problem: str) -> float:
+    """Mistakes stand in the order of the file, what is of none of its lines behind them."""
+    found = re.match(r"[^\n]+?:(\d+): ", problem)
+    return int(found[1]) if found else math.inf
+
+
+def _config(ctx: click.Context) -> tuple[Config, list[str]]:
+    """The configuration, as far as it is right, and its mistakes."""
     from perfmon.config import Config
 
-    path = config_path(ctx)
-    if path is None:
-        return []
     try:
-        _, _, problem = load_plugins(Config.load_plugins(path))
-    except ConfigError:
-        return []
-    return [line for line in str(problem or "").splitlines() if line not in known]
+        return load_config(ctx), []
+    except ConfigError as problem:
+        path = config_path(ctx)
+        if path is None:
+            raise
+        # What is no TOML at all has one mistake.
+        return Config.load_partly(path), problem.mistakes
 
 
 class _Checked(Exception):
@@ -114,6 +118,9 @@ def _look_at_storage(bus: Bus, config: Config) -> tuple[str, list[str]]:
         storage = open_storage(bus, config.monitor.storage, read_only=True)
     except StorageMissing as problem:
         return f"{problem} yet; the first monitor that starts makes it", []
+    except StorageError as problem:
+        place = config.place("monitor", "storage", is_table=False)
+        raise StorageError(f"{place}: {problem}") from None
     try:
         storage.check()
         found = storage.describe()
@@ -136,18 +143,20 @@ def plugins_command(ctx: click.Context) -> None:
 
     config = load_config(ctx)
     _, plugins, problem = load_plugins(config)
-    url, accounts = _running(config)
+    url, accounts, is_ours = _running(config)
     names: tuple[str, ...] = ("Name", "State", "Source", "Calls", "Failures", "Hooks")
     rows = tuple(_row(plugin, accounts) for plugin in plugins.describe())
     table = Table(names, rows, frozenset(names) - {"Calls", "Failures"})
-    if url is None:
+    if not is_ours:
         table = table.without({"Calls", "Failures"})
     click.echo("\n".join(line.rstrip() for line in table_lines(table)))
-    if url is not None:
+    if is_ours:
         click.echo(f"\ncalls and failures: as counted by the server at {url}")
         for name, account in accounts.items():
             if account.get("last_error"):
                 click.echo(f"  {name}: {account['last_error']}")
+    elif url is not None:
+        click.echo(f"\nthe server at {url} is of another configuration; it is not asked")
     if problem is not None:
         raise problem
 
@@ -162,18 +171,23 @@ def _row(plugin: dict[str, Any], accounts: dict[str, dict[str, Any]]) -> tuple[s
     return plugin["name"], state, plugin["origin"], calls, failures, hooks
 
 
-def _running(config: Config) -> tuple[str | None, dict[str, dict[str, Any]]]:
-    """The URL of the configured server, and its plugins' accounts, if it runs just now."""
+def _running(config: Config) -> tuple[str | None, dict[str, dict[str, Any]], bool]:
+    """The URL of the server that runs where ours should, its plugins' accounts if it is ours."""
     import urllib.request
 
     import msgspec
 
+    from perfmon.instances import instance_of, is_same
+
     table = config.plugins.get("server", {})
-    url = f"http://{table.get('host', '127.0.0.1')}:{table.get('port', 8787)}"
+    host = str(table.get("host", "127.0.0.1"))
+    url = f"http://{f'[{host}]' if ':' in host else host}:{table.get('port', 8787)}"
     request = urllib.request.Request(f"{url}/api/performance/stats")  # noqa: S310 - http above
     try:
         with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310
             found = msgspec.json.decode(answer.read())
-            return url, found.get("stats", found)["plugins"]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None, {}
+            stats = found.get("stats", found)
+            is_ours = is_same(instance_of(config), stats.get("instance"))
+            return url, stats["plugins"] if is_ours else {}, is_ours
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, msgspec.DecodeError):
+        return None, {}, False

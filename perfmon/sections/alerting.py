@@ -19,6 +19,7 @@ from perfmon.limits import (
     some_text,
     whole,
 )
+from perfmon.partial import decided, is_known, is_whole
 from perfmon.records import AlertLevel, PerformanceMetrics
 from perfmon.secret import Secret
 
@@ -192,17 +193,18 @@ DIMENSIONS = ("agent", "agent_type", "model", "tenant")
 
 
 def _wrong(rule: Rule) -> Iterator[str]:
-    """What no single key can tell of a rule."""
+    """What no single key can tell of a rule; of one with mistakes, as far as it is decided."""
     given = [name for name in _CONDITIONS if getattr(rule, name) is not None]
     if given[:2] == ["above", "below"]:
         yield "must have exactly one of above and below"
-    elif len(given) != 1:
+    elif len(given) > 1 or (not given and is_whole(rule)):
         words = ", ".join(name.rstrip("_") for name in _CONDITIONS)
         found = " and ".join(name.rstrip("_") for name in given) or "none"
         yield f"must have exactly one condition of {words}; it has {found}"
-    else:
-        yield from _WRONG.get(given[0], _wrong_limit)(rule)
-        yield from _misplaced(rule, given[0])
+    elif given:
+        for check in _WRONG.get(given[0], (_wrong_metric, _wrong_reach, _wrong_rise)):
+            yield from decided(check(rule))
+        yield from decided(_misplaced(rule, given[0]))
 
 
 def _misplaced(rule: Rule, condition: str) -> Iterator[str]:
@@ -220,22 +222,31 @@ def _misplaced(rule: Rule, condition: str) -> Iterator[str]:
         yield "critical_at needs a lower level to rise from"
 
 
-def _wrong_limit(rule: Rule) -> Iterator[str]:
-    is_above = rule.above is not None
-    limit = rule.above if rule.above is not None else rule.below
-    assert limit is not None
+def _limit(rule: Rule) -> tuple[str, float]:
+    """The name of the limit's side, and the limit."""
+    if rule.above is not None:
+        return "above", rule.above
+    assert rule.below is not None
+    return "below", rule.below
+
+
+def _wrong_metric(rule: Rule) -> Iterator[str]:
     if rule.metric is None:
         yield "metric is missing; above and below need one"
     elif rule.metric in _TRENDS:
         yield f'{rule.metric} is a word; use is = "degrading" instead of a limit'
-    for name, value in (
-        ("above" if is_above else "below", limit),
-        ("critical_at", rule.critical_at),
-    ):
-        if value is not None and rule.field in _SHARES:
-            yield from _out_of_reach(rule.field, name, value, is_above=is_above)
-    if rule.critical_at is not None and (rule.critical_at > limit) != is_above:
-        side = "above" if is_above else "below"
+
+
+def _wrong_reach(rule: Rule) -> Iterator[str]:
+    side, limit = _limit(rule)
+    for name, value in ((side, limit), ("critical_at", rule.critical_at)):
+        if value is not None and is_known(value) and rule.field in _SHARES:
+            yield from _out_of_reach(rule.field, name, value, is_above=side == "above")
+
+
+def _wrong_rise(rule: Rule) -> Iterator[str]:
+    side, limit = _limit(rule)
+    if rule.critical_at is not None and (rule.critical_at > limit) != (side == "above"):
         yield f"critical_at = {rule.critical_at:g} must be {side} {limit:g}"
 
 
@@ -281,27 +292,31 @@ def _wrong_objective(rule: Rule) -> Iterator[str]:
             )
 
 
-_WRONG: dict[str, Callable[[Rule], Iterator[str]]] = {
-    "is_": _wrong_word,
-    "budget": _wrong_budget,
-    "objective": _wrong_objective,
-    "no_run_for": lambda _: iter(()),
-    "started_and_not_ended_for": lambda _: iter(()),
+_WRONG: dict[str, tuple[Callable[[Rule], Iterator[str]], ...]] = {
+    "is_": (_wrong_word,),
+    "budget": (_wrong_budget,),
+    "objective": (_wrong_objective,),
+    "no_run_for": (),
+    "started_and_not_ended_for": (),
 }
 
 
 def _unique(_instance: Any, _attribute: Any, rules: list[Rule]) -> None:
-    names = [rule.name for rule in rules]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    names = [rule.name if is_known(rule) and is_known(rule.name) else None for rule in rules]
+    known = [name for name in names if name is not None]
+    wrong = []
+    twice = sorted({name for name in known if names.count(name) > 1})
     if twice:
         places = [f"{name!r} is that of {' and '.join(_numbers(names, name))}" for name in twice]
-        raise ValueError(f"must have names of their own; {', '.join(places)}")
-    taken = sorted({field.name for field in attrs.fields(Thresholds)} & set(names))
+        wrong.append(f"must have names of their own; {', '.join(places)}")
+    taken = sorted({field.name for field in attrs.fields(Thresholds)} & set(known))
     if taken:
-        raise ValueError(f"must not have the name of a threshold, as {', '.join(taken)} has")
+        wrong.append(f"must not have the name of a threshold, as {', '.join(taken)} has")
+    if wrong:
+        raise ValueError("; ".join(wrong))
 
 
-def _numbers(names: list[str], wanted: str) -> Iterator[str]:
+def _numbers(names: list[str | None], wanted: str) -> Iterator[str]:
     return (str(number) for number, name in enumerate(names, 1) if name == wanted)
 
 
