@@ -9,6 +9,7 @@ import json
 import re
 import sqlite3
 import time
+from collections import Counter
 from contextlib import closing
 
 import attrs
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 
 from perfmon import PerformanceMonitor
 from perfmon.cli import cli
-from perfmon.importing import Columns, FileImport, Source
+from perfmon.importing import Columns, FileImport, ImportFileError, Source
+from perfmon.importing.lines import Lines
 from perfmon.records import Receipt
 
 NAMES = ["run_id", "agent_name", "status", "timestamp", "meta_note"]
@@ -311,6 +313,29 @@ def test_a_row_of_a_whole_file_ends_somewhere(load):
     runs, refused, tally = load(text)
     assert runs.keys() == others("r0")
     assert (tally.rejected, next(iter(refused))) == (300_001, 2)
+
+
+@pytest.mark.parametrize("row", ['{n}",bot,"success,1,', '{n},bot,"""x,1,', '{n},bot,success,1,"x'])
+def test_many_quotes_do_not_make_many_readings(load, monkeypatch, row):
+    """Though each of them would go on to the end of the file."""
+    given = Counter()
+    following = Lines.next
+
+    def counted(lines):
+        given["lines"] += 1
+        return following(lines)
+
+    monkeypatch.setattr(Lines, "next", counted)
+    _, _, tally = load("\n".join([HEADER, *(row.format(n=n) for n in range(5000))]))
+    assert tally.rejected == 5000
+    assert given["lines"] < 6 * 5000
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "idna", "punycode"])
+def test_an_encoding_that_it_cannot_be_is_one_line(load, encoding):
+    """Of the file, and what is wrong with it."""
+    with pytest.raises(ImportFileError, match=f"is no text in {encoding.upper()}: "):
+        load(text_of(), encoding)
 
 
 # Against a slow reader

@@ -102,6 +102,9 @@ class Source:
             for item in self._items():
                 line = item.line
                 yield item
+        except UnicodeError as problem:
+            name = self._encoding.upper()
+            raise ImportFileError(f"{self.path}: is no text in {name}: {problem}") from None
         except (EOFError, zlib.error, OSError) as problem:
             after = f"after line {line}" if line else "at its start"
             raise ImportFileError(f"{self.path}: unreadable {after}: {problem}") from None

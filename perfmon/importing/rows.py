@@ -52,6 +52,7 @@ class Rows:
         self._is_row = is_row
         self._record: list[str] = []
         self._is_marked = False
+        self._separators = 0
 
     def __iter__(self) -> Iterator[Row]:
         width, record = len(self._names), self._record
@@ -97,15 +98,20 @@ class Rows:
             yield line
 
     def _begins_again(self, line: str) -> bool:
-        if len(self._record) > _MOST_LINES or is_too_long(line):
+        if len(self._record) == 2:
+            self._separators = _separators(self._record[0], self._separator, is_quoted=False)
+        self._separators += _separators(line, self._separator, is_quoted=True)
+        width = len(self._names)
+        # A row that has become too wide is given up at once, or many would be read to the end.
+        if self._separators >= width or len(self._record) > _MOST_LINES or is_too_long(line):
             return True
-        if line.count(self._separator) < len(self._names) - 1:
+        if line.count(self._separator) < width - 1:
             return False
         try:
             cells = next(csv.reader([line], delimiter=self._separator, strict=True))
         except csv.Error:
             return False
-        return len(cells) == len(self._names) and self._is_row(cells)
+        return len(cells) == width and self._is_row(cells)
 
     def _damaged(self, wrong: str) -> Row:
         self._lines.take_back(self._record[1:])
@@ -140,6 +146,20 @@ _BACKSLASH = 'quotes are escaped by a backslash (\\") in a quoted cell'
 def _width(cells: list[str], line: str, width: int) -> str:
     wrong = f"{len(cells)} cells where the header has {width}"
     return f'{wrong}; {_BACKSLASH}; write them twice ("")' if '\\"' in line else wrong
+
+
+def _separators(line: str, separator: str, *, is_quoted: bool) -> int:
+    """How many cells end in a line, which may begin inside quotes."""
+    count, at, end = 0, 0, len(line.rstrip("\r\n"))
+    while True:
+        if is_quoted or line[at : at + 1] == '"':
+            at = _closed(line, at if is_quoted else at + 1, end)
+            is_quoted = False
+        else:
+            at = line.find(separator, at, end)
+        if at < 0 or at >= end or line[at] != separator:
+            return count
+        count, at = count + 1, at + 1
 
 
 def _broken(line: str, separator: str) -> tuple[int, str]:
