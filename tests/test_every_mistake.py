@@ -183,5 +183,5 @@ def test_check_tells_core_plugins_and_storage_in_one_go(tmp_path, monkeypatch):
             int(n) for n in re.findall(r"(?m)^perfmon: monitor\.toml:(\d+): ", result.stderr)
         ]
         assert numbers == sorted(numbers)
-        assert len(numbers) == (14 if "odd" in storage else 13)
+        assert len(numbers) == 14
     assert not (tmp_path / "perfmon.db").exists()

@@ -138,6 +138,16 @@ def test_accuracy_rows_are_found_again_by_their_clock(load):
     assert (tally.accepted, list(refused)) == (8, [5])
 
 
+def test_accuracy_rows_without_a_clock_are_found_again_by_their_agent(load):
+    """What else looks like a row may be a part of an outcome."""
+    rows = [f"bot,t{n},yes,no" for n in range(9)]
+    rows[3], rows[6] = 'bot,t3,yes,"no', 'bot,t6,yes,no"'
+    rows[8] = 'bot,t8,yes,"a,b,c,d\nx,y,z,z"'
+    head = "agent_name,task_id,predicted_outcome,actual_outcome"
+    _, refused, tally = load("\n".join([head, *rows]), default_time=NOON)
+    assert (tally.accepted, list(refused)) == (8, [5])
+
+
 @pytest.mark.parametrize(
     ("cell", "words"),
     [

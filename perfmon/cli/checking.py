@@ -13,7 +13,7 @@ import click
 from perfmon.cli.extending import load_plugins
 from perfmon.cli.root import complain, config_option, config_path, load_config
 from perfmon.conflicts import Conflicts, sentence
-from perfmon.errors import ConfigError, PerfmonError, StorageMissing
+from perfmon.errors import ConfigError, PerfmonError, StorageError, StorageMissing
 
 if TYPE_CHECKING:
     from perfmon.bus import Bus

@@ -181,11 +181,11 @@ class CsvColumns:
             row[index] = mended(field, row[index], encoding)
         return row
 
-    def is_row(self, row: list[str]) -> bool:
+    def is_row(self, row: list[str], other: list[str]) -> bool:
         """Whether cells are certainly a row: its needed fields are there and what they should be.
 
-        A status is one, or a clock is one of these decades: no line of a message has these at
-        their places by chance.
+        A run has a status; anything else has a clock of these decades, or the agent of the other
+        row where there are no clocks. No line of a message has these at their places by chance.
         """
         try:
             found = self.found(row)
@@ -196,9 +196,13 @@ class CsvColumns:
             return False
         if found.kind == "run":
             return fields.get("status") in STATUS_CODES
-        return any(name in _CLOCKS and row[index] for index, name, _ in self._fields) and (
-            _DECADES[0] < fields["timestamp"] < _DECADES[1]
-        )
+        clocks = [index for index, name, _ in self._fields if name in _CLOCKS]
+        if clocks:
+            return any(row[index] for index in clocks) and (
+                _DECADES[0] < fields["timestamp"] < _DECADES[1]
+            )
+        agents = [index for index, name, _ in self._fields if name == "agent_name"]
+        return any(row[index] == cell for index in agents for cell in other[index : index + 1])
 
     def _slowly(self, row: list[str]) -> dict[str, Any]:
         return {

@@ -33,7 +33,8 @@ class Rows:
         number: how many lines came before.
         names: the header's.
         separator: between two cells.
-        is_row: whether cells are certainly those of a row.
+        is_row: whether cells are certainly those of a row, asked with those that the first line
+            of the row in hand seems to have.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Rows:
         number: int,
         names: list[str],
         separator: str,
-        is_row: Callable[[list[str]], bool],
+        is_row: Callable[[list[str], list[str]], bool],
     ) -> None:
         csv.field_size_limit(LONGEST)
         self.number = number
@@ -111,7 +112,7 @@ class Rows:
             cells = next(csv.reader([line], delimiter=self._separator, strict=True))
         except csv.Error:
             return False
-        return len(cells) == width and self._is_row(cells)
+        return len(cells) == width and self._is_row(cells, self._record[0].split(self._separator))
 
     def _damaged(self, wrong: str) -> Row:
         self._lines.take_back(self._record[1:])
