@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Delivery,
         DueMessage,
         FoundAlert,
+        RunInFlight,
         SinkState,
     )
     from perfmon.calibration import Calibration, CalibrationBin
@@ -158,6 +159,7 @@ _HOMES = {
     "Rejection": "perfmon.records",
     "render_report": "perfmon.render",
     "RUN_FIELDS": "perfmon.checks",
+    "RunInFlight": "perfmon.alert_storage",
     "RUN_ROW": "perfmon.content",
     "same_value": "perfmon.equality",
     "Scope": "perfmon.records",
@@ -233,6 +235,7 @@ __all__ = [
     "Receipt",
     "Recommendation",
     "Rejection",
+    "RunInFlight",
     "Scope",
     "Score",
     "Secret",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -72,6 +72,27 @@ class SinkState(NamedTuple):
     held_until: int = 0
     reason: str | None = None
     alert_id: str | None = None
+
+
+class RunInFlight(NamedTuple):
+    """A run that began and was not recorded yet.
+
+    Attributes:
+        metadata: JSON, or None.
+        started_at: UTC microseconds.
+    """
+
+    tenant: str
+    run_id: str
+    agent_name: str
+    agent_type: str | None
+    metadata: str | None
+    started_at: int
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells one run from another."""
+        return self[:3]
 
 
 class AlertStorage(Protocol):
@@ -188,6 +209,28 @@ class AlertStorage(Protocol):
 
     def lease_holder(self, name: str) -> str | None:
         """Whose lease it is now; None where it is over, or was let go of."""
+        ...
+
+    def save_in_flight(
+        self, began: Sequence[RunInFlight], ended: Sequence[tuple[str, str, str]]
+    ) -> None:
+        """Put in or replace runs under way by their keys, and forget those of these keys."""
+        ...
+
+    def read_in_flight(self) -> list[RunInFlight]:
+        """The runs under way, those that began first first.
+
+        One is over when a run of its key is stored that ended after it began (or less than a
+        minute before, since clocks differ).
+        """
+        ...
+
+    def save_notes(self, kind: str, notes: Mapping[str, str], gone: Iterable[str] = ()) -> None:
+        """Put in or replace notes of a kind by their names, and forget those of these names."""
+        ...
+
+    def read_notes(self, kind: str) -> dict[str, str]:
+        """All notes of a kind, by name."""
         ...
 
     def take_lease(self, name: str, owner: str, seconds: float) -> bool:

@@ -20,14 +20,18 @@ from perfmon.alerts.episodes import rank
 from perfmon.alerts.life import Machine
 from perfmon.alerts.silences import silenced_by
 from perfmon.alerts.step import Changes, Standing
+from perfmon.alerts.targets import Target
 from perfmon.alerts.verdicts import Verdict
+from perfmon.attendance import Attendance
 from perfmon.bus import Bus
 from perfmon.checks import text
+from perfmon.closing import Closing
 from perfmon.config import Config
 from perfmon.details import DetailsOf
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.heartbeat import Heartbeat
 from perfmon.holders import shown_holder
+from perfmon.in_flight import InFlight
 from perfmon.intake import Intake
 from perfmon.lease import Lease
 from perfmon.outbox import Outbox
@@ -54,7 +58,7 @@ class Alerting:
     """Alerts of one monitor.
 
     Args:
-        in_flight: the runs under way.
+        in_flight: the runs under way, as people are told of them; `flights` are they themselves.
         is_on: whether anything is evaluated.
         link: the dashboard's address, for messages, where the configuration has none.
     """
@@ -72,6 +76,7 @@ class Alerting:
         in_flight: Callable[[], list[dict[str, Any]]],
         is_on: bool,
         link: str | None = None,
+        flights: InFlight | None = None,
     ) -> None:
         self._config = config
         self._storage = storage
@@ -98,6 +103,8 @@ class Alerting:
         self._lease = Lease(storage, "alerts")
         self._silencing = Silencing(storage, now)
         self._since = now()
+        self._closing = Closing(storage, self._known, flights, now)
+        self._attendance = Attendance(storage, self._rules.watched, self._since)
         self._aims, self._sampling = self._watching(self._rules)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -123,6 +130,9 @@ class Alerting:
             self._thread.join(timeout)
             self._outbox.stop(max(0.1, until - time.monotonic()))
         with suppress(StorageError):
+            if self._rules.is_on and self._attendance.is_on and self._may_decide():
+                self._attendance.stop(self._now())
+        with suppress(StorageError):
             self._lease.let_go()
 
     def reload(self, config: Config, *, is_on: bool) -> None:
@@ -135,6 +145,7 @@ class Alerting:
                 self._heartbeat = Heartbeat.of(config.alerts)
             self._config, self._rules = config, rules
             self._known.reload(rules)
+            self._attendance.reload(rules.watched)
             self._aims, self._sampling = self._watching(rules)
             self._seen = -1
         self._outbox.enable()
@@ -145,9 +156,10 @@ class Alerting:
         self.reload(self._config, is_on=self._rules.is_on)
 
     def _watching(self, rules: Ruleset) -> tuple[Aims, Sampling]:
-        return Aims(rules.watched, self._intake), Sampling(
-            self._queries, self._intake, self._bus, in_flight=self._in_flight, since=self._since
-        )
+        return Aims(rules.watched, self._intake, self._in_flight), Sampling(
+            self._queries, self._intake, self._bus, in_flight=self._in_flight, since=self._since,
+            attendance=self._attendance,
+        )  # fmt: skip
 
     def _run(self) -> None:
         pause = 0.0
@@ -186,6 +198,8 @@ class Alerting:
                 self.evaluate()
             elif not is_time:
                 self._settle(None)
+            if is_time:
+                self._attendance.alive(self._now())
             if is_time and self._heartbeat is not None:
                 self._heartbeat.beat()
 
@@ -231,11 +245,17 @@ class Alerting:
             self._seen = self._changes
             self._hear(self._known.read())
             now = self._now()
-            self._settle(self._sampling.verdicts(self._aims.targets(now), now), now)
+            self._settle(self._sampling.verdicts(self._targets(now), now), now)
+            self._attendance.alive(now)
             self.evaluated_at = now
             self.error = None
             took = time.monotonic() - began
             self._next_look = max(self._next_look, began + _BUSY * took)
+
+    def _targets(self, now: int) -> list[Target]:
+        """Whatever ran lately, and whom absences are watched for, seen or not."""
+        episodes = list(self._known.read().memory.episodes.values())
+        return self._attendance.targets(self._aims.targets(now), episodes, self._queries.last_run)
 
     def _catch_up(self) -> None:
         """Who decides for all on a shared storage has to know what the others recorded."""
@@ -286,6 +306,7 @@ class Alerting:
 
     def _forget(self) -> None:
         self._known.forget()
+        self._attendance.forget()
         self._standings = ()
 
     def _hear(self, machine: Machine) -> None:
@@ -299,11 +320,15 @@ class Alerting:
         is_due = edge is not None and edge <= now  # it may be a reminder
         if firing and (is_due or self._heard_at + _HEARD_EVERY * len(firing) < time.monotonic()):
             self._heard_at = time.monotonic()
+            found_ids = set()
             for found in self._storage.find_alerts(state="firing", limit=None):
+                found_ids.add(found.alert.alert_id)
                 known, by = firing.get(found.alert.alert_id), found.alert.acknowledged_by
                 if known is not None and by not in (None, known.acknowledged_by):
                     machine.acknowledge(found.alert.alert_id, by)
             self._is_deaf = False
+            if not firing.keys() <= found_ids:
+                self._forget()  # somebody closed one: what is there now is read anew
         else:
             self._is_deaf = bool(firing)
 
@@ -397,6 +422,32 @@ class Alerting:
         with self._lock:
             if self._known.machine is not None:
                 self._known.machine.acknowledge(alert_id, name)
+        (found,) = self._storage.find_alerts(alert_id=alert_id)
+        return found.alert
+
+    def resolve(self, alert_id: str, by: str, comment: str | None) -> PerformanceAlert:
+        """A person closes what fires; it fires again when it was over once, or gets worse.
+
+        Raises:
+            InvalidRun: no alert of this id fires, or there is no name.
+            StorageError: it could not be saved.
+        """
+        with self._lock:
+            is_mine = self._known.machine is not None
+            try:
+                changes = self._closing.close(alert_id, by, comment)
+            except BaseException:
+                self._forget()
+                raise
+            self._tell(changes)
+            self._standings = tuple(
+                one for one in self._standings if one.alert.alert_id != alert_id
+            )
+            self._seen, self._next_look = -1, -1e9
+            if not is_mine:
+                self._forget()
+            elif self._thread is None and self._rules.is_on and self._may_decide():
+                self.evaluate()
         (found,) = self._storage.find_alerts(alert_id=alert_id)
         return found.alert
 

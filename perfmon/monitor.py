@@ -177,7 +177,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self.alerting = Alerting(
             self.config, self.storage, self.intake, self.queries, self.bus, self.outbox,
             self.now_us, in_flight=self.get_in_flight, is_on=self.enable_auto_alerts,
-            link=self._shown_at,
+            link=self._shown_at, flights=self.in_flight,
         )  # fmt: skip
         self.intake.learn_agents()
         self.intake.recover(journal_folder(settings), self._owner)
@@ -185,6 +185,9 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             self.recorder.begin(open_journal(settings, self._owner))
         self.recorder.take_over(before)
         before.close(keep=False)
+        self.in_flight.forget_saved()
+        with contextlib.suppress(StorageError):  # they are looked at again
+            self.in_flight.look(self.storage, at_once=True)
 
     def _source_priority_of(self, agent_name: str) -> list[str]:
         return self.config.source_priority_of(agent_name)  # of today's, after a reload too
@@ -246,6 +249,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         if not isinstance(self.intake, Sleeping):
             self.intake.conflicts.look(is_last=True)
         if not isinstance(self.storage, Sleeping):
+            with contextlib.suppress(StorageError):
+                self.in_flight.save(self.storage, is_last=True)
             self.storage.close()
         if self._log_file is not None:
             close_log(self._log_file)
@@ -333,6 +338,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self.intake.look_at_storage()
         self.intake.conflicts.look()
         self.later.look()
+        self.in_flight.save(self.storage)
+        self.in_flight.look(self.storage)
         if self.queries.trending is not None:
             self.queries.trending.look_back()
         if time.monotonic() >= self._next_purge:

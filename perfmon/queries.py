@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from perfmon.records import (
     Trend,
     from_micros,
 )
+from perfmon.roles import KnownAgent
 from perfmon.scores import Targets, efficiency, reliability, specialization
 from perfmon.summary import AgentCells, Span, agents_of, error_counts, metrics_of, quality_spread
 from perfmon.trends import LOOKED_AT, UNKNOWN, Trends
@@ -84,6 +85,8 @@ class Queries:
         self._history = history
         self._config = config
         self._now = now
+        # The agents that storage knows, by name, and what they are made from.
+        self._by_name: tuple[Any, dict[str, list[KnownAgent]]] = None, {}
         self.trending = (
             Trends(intake, history, bus, now, self.in_memory, flush) if with_trends else None
         )
@@ -261,11 +264,23 @@ class Queries:
         if last is not None and last >= floor:
             return last  # storage knew of none after it
         found = [] if last is None else [last]
-        for agent in self._intake.stored_agents.values():
+        for agent in self._stored(scope.agent_name):
             key = CellKey(agent.tenant, agent.agent_name, agent.agent_type, None, None)
             if agent.last_run and scope.model is None and scope.matches(key):
                 found.append(agent.last_run)
         return max(found, default=None)
+
+    def _stored(self, agent_name: str | None) -> Iterable[KnownAgent]:
+        """The agents of a name that storage knows; None is all."""
+        stored = self._intake.stored_agents
+        if agent_name is None:
+            return stored.values()
+        if self._by_name[0] is not stored:
+            by_name: dict[str, list[KnownAgent]] = {}
+            for agent in stored.values():
+                by_name.setdefault(agent.agent_name, []).append(agent)
+            self._by_name = stored, by_name
+        return self._by_name[1].get(agent_name, ())
 
     def overview(self, asked: Asked, scope: Scope, *, include_agents: bool) -> Overview:
         """Metrics, agents, trends and error patterns of one window."""

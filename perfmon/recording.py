@@ -380,7 +380,11 @@ class Recording(ABC):
         )  # fmt: skip
 
     def get_in_flight(self) -> list[dict[str, Any]]:
-        """Runs that began and did not end yet, the oldest first."""
+        """Runs that began and did not end yet, the oldest first; on this storage, wherever."""
+        if self._writer is None:  # nobody else brings them up to date
+            with contextlib.suppress(StorageError):
+                self.in_flight.look(self.storage)
+                self.in_flight.save(self.storage)
         return self.in_flight.plain(self.now_us())
 
     def track(self, agent_name: str, agent_type: str | None = None, **fields: Any) -> TrackedRun:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from perfmon.alerts.evidence import evaluate
 from perfmon.alerts.runs import period_start
 from perfmon.alerts.shares import quantile_levels
 from perfmon.alerts.targets import Target
 from perfmon.alerts.verdicts import Finding, Sample, State, Tally, Verdict
 from perfmon.alerts.watch import HORIZON_SECONDS, Kind, Stretch, Watch
+from perfmon.attendance import Attendance
 from perfmon.bus import Bus
 from perfmon.conflicts import named
 from perfmon.intake import Intake
@@ -71,6 +74,7 @@ class Sampling:
     Args:
         in_flight: the runs under way, as `get_in_flight()` tells them.
         since: since when runs would have been seen (microseconds).
+        attendance: who was last seen when, and when nobody watched.
     """
 
     def __init__(
@@ -81,12 +85,14 @@ class Sampling:
         *,
         in_flight: Callable[[], list[dict[str, Any]]],
         since: int,
+        attendance: Attendance | None = None,
     ) -> None:
         self._queries = queries
         self._intake = intake
         self._bus = bus
         self._in_flight = in_flight
         self._since = since
+        self._attendance = attendance
         self._kept: dict[str, _Kept] = {}
         # Of the evaluation that goes on:
         self._versions: dict[Scope, int] = {}
@@ -176,7 +182,7 @@ class Sampling:
             tail = self._longer(tail, scope, now - width, counted, stretch.runs)
         if tail.oldest is not None:
             self._is_good_until(tail.oldest + MINUTE + width)
-        return self._of_tail(watch, tail, scope)._replace(since=tail.oldest or tail.since)
+        return self._of_tail(watch, tail, scope)._replace(since=_since(tail, counted))
 
     def _tail(self, scope: Scope, now: int, width: int) -> Tail:
         since = (now - width) // MINUTE * MINUTE
@@ -267,7 +273,12 @@ class Sampling:
 
     def _no_runs(self, target: Target, now: int) -> Sample:
         self._is_good_until(now)
-        return Sample(last_run=self._queries.last_run(target.scope), watched_since=self._since)
+        attendance = self._attendance
+        if attendance is None:
+            return Sample(last_run=self._queries.last_run(target.scope), watched_since=self._since)
+        last, first = attendance.seen(target.key), attendance.first
+        unwatched = attendance.unwatched(max(last or 0, first), now)
+        return Sample(last_run=last, watched_since=first, unwatched=unwatched)
 
     def _unfinished(self, target: Target, now: int) -> Sample:
         scope, watch = target.scope, target.watch
@@ -374,6 +385,12 @@ def _intervals(answer: Iterable[tuple[float, float, float]]) -> list[tuple[float
         if not math.isnan(middle):
             found.append((ends[0], middle, ends[1]))
     return found
+
+
+def _since(tail: Tail, counted: Stat) -> int:
+    """When the oldest minute began that has what is counted; 0 where there is none."""
+    held = np.flatnonzero(tail.stats[:, counted])
+    return int(tail.slices[held[-1]]) if len(held) else 0
 
 
 def _counted(watch: Watch) -> Stat:

@@ -164,6 +164,19 @@ class Watching(Reading):
         """
         return self.alerting.acknowledge(alert_id, by)
 
+    def resolve(self, alert_id: str, by: str, comment: str | None = None) -> PerformanceAlert:
+        """Close an alert that fires: an absence that will not end, or what nobody will mend.
+
+        Sinks that were told of it are told that it is over. It fires again when it was over once
+        (whoever was absent was there), or is more urgent than it was. Runs that an alert says
+        never end are not under way any more.
+
+        Raises:
+            InvalidRun: no alert of this id fires, or there is no name.
+            StorageError: it could not be saved.
+        """
+        return self.alerting.resolve(alert_id, by, comment)
+
     def silence(
         self,
         matchers: Mapping[str, str],

@@ -35,6 +35,7 @@ class Concern:
         is_heard: whether nothing inhibited it at some time.
         fades_since, least: where the alert that spoke for it is over or less urgent: since when
             (steady), and how bad it has been lately at best since then.
+        closed_by, comment: the person who closed it, and why; or empty.
         rest: what another version of perfmon keeps of it; written back as it is.
         members: its firing episodes; not saved.
     """
@@ -60,6 +61,8 @@ class Concern:
     is_heard: bool = False
     fades_since: int | None = None
     least: float | None = None
+    closed_by: str = ""
+    comment: str = ""
     rest: dict[str, Any] = attrs.Factory(dict)
     members: list[Episode] = attrs.field(factory=list, eq=False, repr=False)
 
@@ -148,6 +151,10 @@ class Concern:
             more["rules"] = sorted({one.rule for one in self.members})
         if rank(self.peak) > rank(self.level):
             more["eased_from"] = self.peak.value
+        if self.closed_by:
+            more["resolved_by"] = self.closed_by
+        if self.comment:
+            more["comment"] = self.comment
         return attrs.evolve(
             told, key=self.key, level=self.level, details={**told.details, **more},
             acknowledged_by=self.acknowledged_by, silenced_by=self.silenced_by,

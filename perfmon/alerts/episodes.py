@@ -140,12 +140,13 @@ class Episode:
         if verdict.state is State.FAILED or is_bare:
             return
         names = (
-            "value", "threshold", "low", "high", "sample_size", "bad", "seconds", "words", "span",
+            "value", "threshold", "low", "high", "sample_size", "bad", "seconds", "words",
         )  # fmt: skip
         for name in names:
             setattr(self, name, getattr(verdict, name))
         self.lately = _lately(verdict)
         self.whole_runs, self.whole_bad = verdict.whole
+        self.span = (now - verdict.since) / _MICROS if verdict.since else math.nan
         limits = [limit for limit in verdict.watch.limits if limit.value == verdict.threshold]
         if limits and self.kind in (Kind.SHARE, Kind.BEYOND, Kind.BURN):
             self.allowed = allowed_share(verdict.watch, limits[0])

@@ -81,7 +81,7 @@ def _verdict(target: Target, state: State, **values: object) -> Verdict:
 # Shares and quantiles
 
 
-def _share(target: Target, sample: Sample, now: int) -> Verdict:
+def _share(target: Target, sample: Sample, _now: int) -> Verdict:
     watch, tallies = target.watch, sample.tallies
     whole = len(tallies) - 2
     if not tallies[whole].runs:
@@ -91,17 +91,17 @@ def _share(target: Target, sample: Sample, now: int) -> Verdict:
         settled = share_settled(watch, tallies)
         enough = settled or tallies[whole].runs >= LAST_RUNS
         state = State.CLEAR if enough else State.INSUFFICIENT
-        figures = _share_figures(watch, tallies, -1, whole, now)
+        figures = _share_figures(watch, tallies, -1, whole)
         return _verdict(target, state, settled=settled, **figures)
     number, place = found
     return _verdict(
         target, State.BREACH, level=watch.limits[number].level,
-        threshold=watch.limits[number].value, **_share_figures(watch, tallies, number, place, now),
+        threshold=watch.limits[number].value, **_share_figures(watch, tallies, number, place),
     )  # fmt: skip
 
 
 def _share_figures(
-    watch: Watch, tallies: tuple[Tally, ...], number: int, place: int, now: int
+    watch: Watch, tallies: tuple[Tally, ...], number: int, place: int
 ) -> dict[str, object]:
     tally, seconds = tallies[place], watch.stretches[place].seconds
     bad = tally.bad[number]
@@ -110,7 +110,7 @@ def _share_figures(
     known: dict[str, object] = {
         "sample_size": tally.runs, "bad": bad, "seconds": seconds, "lately": float(newest),
         "whole": (whole.runs, whole.bad[number]) if whole.runs else (0, 0),
-        "span": (now - whole.since) / _MICROS if whole.since else math.nan,
+        "since": whole.since,
     }  # fmt: skip
     if watch.kind is Kind.BEYOND:
         return {**known, "value": tally.value, "low": tally.low, "high": tally.high}
@@ -288,7 +288,7 @@ def _no_runs(target: Target, sample: Sample, now: int) -> Verdict:
     figures: dict[str, Any] = {"value": quiet, "seen": sample.last_run}
     if sample.unwatched >= _TOLD_FROM * _MICROS:
         missed = lasting(sample.unwatched / _MICROS)
-        figures["words"] = f"not counting {missed} in which nobody watched"
+        figures["words"] = f"not counting {missed} in which the monitor was down"
     if quiet > limit.value:
         return _verdict(target, State.BREACH, level=limit.level, **figures)
     if sample.last_run is not None and now - sample.last_run <= limit.value * _MICROS:

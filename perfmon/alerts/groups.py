@@ -165,6 +165,10 @@ class Groups:
         """What a sink was told to fire and not yet told to be over, by alert id."""
         return dict(self._told.get(sink, {}))
 
+    def note_over(self, alerts: Iterable[PerformanceAlert]) -> None:
+        """These are over; sinks that were told of them hear it at the next step."""
+        self._over.update((alert.alert_id, alert) for alert in alerts)
+
     def step(self, now: int, standings: Iterable[Standing]) -> list[AlertMessage]:
         """The messages to send now, given all that fires and what has just been resolved."""
         standings = list(standings)

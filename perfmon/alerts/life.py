@@ -74,7 +74,7 @@ class Machine:
                 return concern.alert(self.memory.now or 0)
         return None
 
-    def resolve(self, alert_id: str, now: int, reason: str) -> Changes | None:
+    def resolve(self, alert_id: str, now: int, by: str, comment: str = "") -> Changes | None:
         """A person closes it: it fires again when it was over once, or is worse. None: unknown.
 
         Other verdicts are not looked at, and no time passes.
@@ -83,7 +83,8 @@ class Machine:
         if concern is None:
             return None
         step = Step(self.settings, self.memory, now, None)
-        step.dismiss(concern, reason)
+        concern.closed_by, concern.comment = by, comment
+        step.dismiss(concern, f"{by} closed it{f': {comment}' if comment else ''}")
         return step.changes(step.join())
 
     # A step

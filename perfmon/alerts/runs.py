@@ -279,7 +279,7 @@ class Track:
             float(self._squares[last] - self._squares[first]),
         )
         if runs:
-            tally = tally._replace(since=int(self.at[first]))
+            tally = tally._replace(since=int(self.at[first]) // _MINUTE * _MINUTE)
         if watch.kind is Kind.NUMBER:
             return tally._replace(value=_number(watch, tally, stretch))
         if not runs or watch.kind not in (Kind.BEYOND, Kind.ANY, Kind.SINGLE):

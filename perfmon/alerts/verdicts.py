@@ -105,7 +105,7 @@ class Verdict:
         floor: where limits have several levels, the one to which an alert may ease: all limits
             above it are settled. None is no lower than it is.
         whole: of a share, the runs of the whole window, and how many of them are bad.
-        span: how many seconds those really are of: few runs are of a longer time than the window.
+        since: the time (microseconds) since which those are; 0 is unknown.
         lately: how bad it has been at last: the bad runs of the shortest stretch.
         seen: when the target's last run ended (microseconds), or None; for `NO_RUNS`.
     """
@@ -126,6 +126,6 @@ class Verdict:
     words: str = ""
     floor: AlertLevel | None = None
     whole: tuple[int, int] = (0, 0)
-    span: float = math.nan
+    since: int = 0
     lately: float = math.nan
     seen: int | None = None

@@ -180,7 +180,8 @@ def _burn(s: Situation) -> str:
 def _no_runs(s: Situation) -> str:
     if _is_back(s):
         return f"the last run was {figure(s.value, 's')} ago, after none for more than {_limit(s)}"
-    return f"no run for {figure(s.value, 's')}, longer than {_limit(s)}"
+    down = f" ({s.words})" if s.words else ""
+    return f"no run for {figure(s.value, 's')}{down}, longer than {_limit(s)}"
 
 
 def _unfinished(s: Situation) -> str:

@@ -25,6 +25,7 @@ Examples:
   perfmon alerts show 3f2a9c01
   perfmon alerts silence --agent 'billing-*' --for 2h --comment "moving house"
   perfmon alerts ack 3f2a9c01
+  perfmon alerts resolve 3f2a9c01 --comment "was retired"
   perfmon alerts send-test slack
   perfmon alerts backtest --since 30d
 
@@ -113,9 +114,27 @@ def ack_command(ctx: click.Context, alert_id: str, by: str | None, storage: str 
     click.echo(f"{alert.alert_id}: acknowledged by {alert.acknowledged_by}")
 
 
+@click.command(name="resolve")
+@click.argument("alert_id", metavar="ID")
+@click.option("--by", metavar="NAME", help="Who closes it; else you.")
+@click.option("--comment", metavar="TEXT", help="Why.")
+@storage_option
+@config_option
+@click.pass_context
+def resolve_command(
+    ctx: click.Context, alert_id: str, by: str | None, comment: str | None, storage: str | None
+) -> None:
+    """Close an alert: an absence that will not end, or what nobody will mend."""
+    name = user_name(by)
+    with open_to_write(ctx, given_storage(ctx, storage)) as monitor:
+        alert = monitor.resolve(full_id(monitor, alert_id), name, comment)
+    click.echo(f"{alert.alert_id}: resolved by {name}")
+
+
 for command in (
     show_command,
     ack_command,
+    resolve_command,
     silence_command,
     silences_command,
     unsilence_command,

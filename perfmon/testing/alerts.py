@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon.alert_storage import AlertState, DueMessage, SinkState
+from perfmon.alert_storage import AlertState, DueMessage, RunInFlight, SinkState
 from perfmon.errors import StorageError
 from perfmon.records import (
     AlertLevel,
@@ -22,7 +22,8 @@ from perfmon.records import (
     from_micros,
     to_micros,
 )
-from perfmon.testing.rows import START_US
+from perfmon.testing.rows import START_US, run_row
+from perfmon.testing.stored import stored
 from perfmon.testing.threads import at_once
 
 if TYPE_CHECKING:
@@ -295,6 +296,49 @@ class AlertStorageContract:
         assert storage.read_silences(START_US + 7) == [first]
         assert to_micros(storage.read_silences()[0].ends_at) == START_US + 7
         assert storage.read_silences(START_US + 10) == []
+
+    def test_runs_under_way(self, open_storage: Callable[[], Storage]) -> None:
+        """They are kept as they are, replaced by their key, and over when they are told to be."""
+        storage = open_storage()
+        runs = [
+            RunInFlight(tenant, f"it's {agent}", agent, kind, note, START_US + number)
+            for number, (tenant, agent, kind, note) in enumerate(
+                [("default", "a", None, None), ("acme", "a", "react", '{"x": 1}'),
+                 ("default", "b", "react", None)]
+            )
+        ]  # fmt: skip
+        storage.save_in_flight(runs[::-1], [])
+        assert storage.read_in_flight() == runs
+        again = runs[0]._replace(started_at=START_US + 9)
+        storage.save_in_flight([again], [runs[2].key, ("no", "such", "run")])
+        assert storage.read_in_flight() == [runs[1], again]
+
+    def test_a_run_under_way_is_over_when_it_is_stored(
+        self, open_storage: Callable[[], Storage]
+    ) -> None:
+        """By whomever; one of the same id that ended before it began is another one."""
+        storage = open_storage()
+        stored(storage, [run_row("1", agent_name="planner"), run_row("2", agent_name="planner")])
+        before, after = START_US - SECOND, START_US + 3_600 * SECOND
+        flying = [
+            RunInFlight("default", "1", "planner", None, None, before),
+            RunInFlight("default", "1", "other", None, None, before),
+            RunInFlight("default", "2", "planner", None, None, after),
+        ]
+        storage.save_in_flight(flying, [])
+        assert storage.read_in_flight() == flying[1:]
+        storage.purge(0, 0)
+        assert storage.read_in_flight() == flying[1:]
+
+    def test_notes_are_kept_by_kind_and_name(self, open_storage: Callable[[], Storage]) -> None:
+        """They are replaced and forgotten one by one, through a second opening too."""
+        storage = open_storage()
+        assert storage.read_notes("life") == {}
+        storage.save_notes("life", {"a": "1", "it's": '{"b": "🦜"}'})
+        storage.save_notes("other", {"a": "2"})
+        storage.save_notes("life", {"a": "3"}, ["it's", "never"])
+        assert storage.read_notes("life") == {"a": "3"}
+        assert storage.read_notes("other") == {"a": "2"}
 
     def test_a_lease_has_one_owner(self, open_storage: Callable[[], Storage]) -> None:
         """Nobody else gets it before its end, and letting go of it ends it."""

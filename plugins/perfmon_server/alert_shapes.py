@@ -43,6 +43,11 @@ class AcknowledgeBody(TypedDict):
     by: str
 
 
+class ResolveBody(TypedDict):
+    by: str
+    comment: NotRequired[str | None]
+
+
 class Acknowledged(TypedDict):
     status: Literal["success"]
     alert: Alert

@@ -44,6 +44,14 @@ async def acknowledge(question: Question) -> Any:
     return {"status": "success", "alert": _answer(found)}
 
 
+async def resolve(question: Question) -> Any:
+    alert_id = question.name("id")
+    fields = _fields(await question.body(), ("by",), ("comment",))
+    await _known(question, question.monitor.resolve, alert_id, fields["by"], fields.get("comment"))
+    found = await question.read(question.monitor.get_alert, alert_id)
+    return {"status": "success", "alert": _answer(found)}
+
+
 async def silences(question: Question) -> Any:
     found = await question.read(question.monitor.get_silences)
     return {"silences": found, "total_count": len(found)}
@@ -124,6 +132,16 @@ ROUTES = (
         shape=alert_shapes.Acknowledged,
         names={"id": "The alert's alert_id."},
         body=Body(shape=alert_shapes.AcknowledgeBody, example={"by": "ann"}),
+        refuses=(404, 422),
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/alerts/{{id}}/resolve",
+        summary="Close an alert that fires: it fires again when it was over once, or is worse",
+        answer=resolve,
+        shape=alert_shapes.Acknowledged,
+        names={"id": "The alert's alert_id."},
+        body=Body(shape=alert_shapes.ResolveBody, example={"by": "ann", "comment": "was retired"}),
         refuses=(404, 422),
     ),
     Route(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from perfmon_sql import episodes, outbox
+from perfmon_sql import episodes, outbox, under_way
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DueMessage,
         FoundAlert,
         PerformanceAlert,
+        RunInFlight,
         Silence,
         SinkState,
     )
@@ -150,6 +151,26 @@ class SqlAlerts:
     def lease_holder(self, name: str) -> str | None:
         with self._database.reading() as connection:
             return outbox.lease_holder(connection, name, self._database.now(), self._mark)
+
+    def save_in_flight(
+        self, began: Sequence[RunInFlight], ended: Sequence[tuple[str, str, str]]
+    ) -> None:
+        self._database.write(
+            lambda connection: under_way.save_in_flight(connection, began, ended, self._mark)
+        )
+
+    def read_in_flight(self) -> list[RunInFlight]:
+        with self._database.reading() as connection:
+            return under_way.read_in_flight(connection)
+
+    def save_notes(self, kind: str, notes: Mapping[str, str], gone: Iterable[str] = ()) -> None:
+        self._database.write(
+            lambda connection: under_way.save_notes(connection, kind, notes, gone, self._mark)
+        )
+
+    def read_notes(self, kind: str) -> dict[str, str]:
+        with self._database.reading() as connection:
+            return under_way.read_notes(connection, kind, self._mark)
 
     def take_lease(self, name: str, owner: str, seconds: float) -> bool:
         now = self._database.now()

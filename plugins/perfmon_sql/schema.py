@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0010"
+HEAD = "0011"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -268,4 +268,23 @@ leases = sa.Table(
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("taken_at", sa.BigInteger, nullable=False),
     sa.Column("ends_at", sa.BigInteger, nullable=False),
+)
+
+runs_in_flight = sa.Table(
+    "runs_in_flight",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("agent_name", sa.Text, primary_key=True),
+    sa.Column("agent_type", sa.Text),
+    sa.Column("metadata", sa.Text),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+)
+
+notes = sa.Table(
+    "notes",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
 )

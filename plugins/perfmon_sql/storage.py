@@ -29,6 +29,7 @@ from perfmon_sql.outcomes import (
 from perfmon_sql.repeats import conflicts, note, noted
 from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, RowTable, insert, select, select_start
 from perfmon_sql.statements import Row, fetched
+from perfmon_sql.under_way import forget_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -170,6 +171,7 @@ class SqlStorage(SqlAlerts):
         return news
 
     def purge(self, runs_before: int, cells_before: int, *, limit: int | None = None) -> int:
+        self._database.write(forget_recorded)
         self._forget("commits", "at", runs_before, limit)
         self._forget("arrivals", "at", time.time_ns() // 1_000 - HOUR, limit, BUT_NEWEST)
         return (

@@ -211,7 +211,7 @@ def test_what_fires_at_the_upgrade_keeps_its_ids(first):
 def figures(own, bad, runs, **more):
     return attrs.evolve(
         verdict(own, value=bad / runs, bad=bad, sample_size=runs, **more),
-        whole=(runs, bad), span=3600.0, lately=float(bad),
+        whole=(runs, bad), lately=float(bad),
     )  # fmt: skip
 
 
@@ -241,10 +241,11 @@ def test_an_agent_that_is_slow_to_recover_is_no_news():
     post = Post(ERRORS, EVERYTHING, sinks=(ALL,))
     post.lasting(600, figures(EVERYTHING, 240, 400))
     post.lasting(90, over(EVERYTHING))
-    own = attrs.evolve(figures(ERRORS, 9, 20), span=20 * 3600.0)
+    begins = post.life.now - 20 * 3600 * SECOND
+    own = attrs.evolve(figures(ERRORS, 9, 20), since=begins)
     post.lasting(300, over(EVERYTHING), own)
     assert [kind for kind, _ in post.kinds("all")] == ["firing", "resolved"]
-    worse = attrs.evolve(figures(ERRORS, 12, 20), span=20 * 3600.0)
+    worse = attrs.evolve(figures(ERRORS, 12, 20), since=begins)
     post.lasting(60, over(EVERYTHING), worse)
     assert [kind for kind, _ in post.kinds("all")] == ["firing", "resolved", "firing"]
 

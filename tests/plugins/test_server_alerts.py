@@ -115,6 +115,21 @@ async def test_who_acknowledges_has_a_name(client, monitor, body, field):
     assert monitor.get_alert(make_alert(1).alert_id).alert.acknowledged_by is None
 
 
+async def test_an_alert_is_closed(client, monitor, run_of):
+    """By name and with a reason, once; what goes on is not told again."""
+    await failing(client, run_of)
+    alert_id = (await get(client, "alerts"))["alerts"][0]["alert_id"]
+    path = f"{API}/alerts/{alert_id}/resolve"
+    answer = await client.post(path, json={"by": "ann", "comment": "known"})
+    alert = (await answer.json())["alert"]
+    assert (alert["state"], alert["details"]["resolved_by"]) == ("resolved", "ann")
+    assert alert["details"]["comment"] == "known"
+    firing = await get(client, "alerts", state="firing")
+    assert alert_id not in {one["alert_id"] for one in firing["alerts"]}
+    assert (await client.post(path, json={"by": "ann"})).status == 404
+    assert (await client.post(path, json={"comment": "x"})).status == 422
+
+
 async def test_silences_come_and_go(client, monitor, run_of):
     """One marks the alerts it matches until it is ended, and is listed as long."""
     await failing(client, run_of)
