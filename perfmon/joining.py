@@ -61,10 +61,10 @@ def _join_task(rows: list[Row], compare: Compare, priority: Priority, result: Jo
     for row, _ in task.repeated.values():
         _amend(result, row, State.REPEATED)
     for agent, rounds in task.agents.items():
-        for row, _ in rounds.repeats:
-            _amend(result, row, State.REPREDICTED)
-        for row, _ in rounds.replaced:
-            _amend(result, row, State.REPLACED)
+        for row, one in rounds.repeats:
+            _amend(result, row, State.REPREDICTED, one.number)
+        for row, one in rounds.replaced:
+            _amend(result, row, State.REPLACED, one.number)
         for one in rounds.rounds:
             state = State.ANSWERED if one.outcomes else State.WAITING
             _amend(result, one.prediction, state, one.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -10,10 +11,12 @@ import sys
 
 import attrs
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmon import PerformanceMonitor
+from perfmon.cli import cli
 from perfmon.content import AssumedTime
 from perfmon.joining import joined
 from perfmon.measurements import (
@@ -587,3 +590,50 @@ def test_the_order_of_arrival_does_not_matter_for_rounds(rows, chance):
     at_once = facts([rows])
     chance.shuffle(rows)
     assert facts([[row] for row in rows]) == at_once
+
+
+def _history(nights, rows):
+    """Nights of predictions and outcomes as lines of JSON, and some without a clock."""
+    predictions, outcomes, timeless = [], [], []
+    for night in range(nights):
+        for row in range(rows):
+            at, value = START + night * DAY + row, (night + row) % 3
+            predictions.append(dict(type="prediction", agent_name="a", predicted_outcome=value)
+                               | dict(task_id=f"r{row}", timestamp=at))  # fmt: skip
+            outcomes.append(dict(type="outcome", actual_outcome=value)
+                            | dict(task_id=f"r{row}", timestamp=at + HOUR))  # fmt: skip
+    for row in range(rows):
+        task = dict(task_id=f"n{row}")
+        timeless += [
+            dict(type="prediction", agent_name="b", predicted_outcome=row) | task,
+            dict(type="outcome", actual_outcome=row, outcome_id="one for all") | task,
+            dict(type="accuracy", agent_name="c", predicted_outcome=row, actual_outcome=row)
+            | dict(measurement_id="one for all") | task,
+        ]  # fmt: skip
+    return predictions, outcomes, timeless
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_imports_that_are_repeated_count_nothing_twice(tmp_path, order):
+    """Files of nights in any order, twice over, the second time under another default time."""
+    files = [tmp_path / f"{number}.jsonl" for number in order]
+    history = _history(3, 12)
+    for number, file in zip(order, files, strict=True):
+        file.write_text("".join(json.dumps(row) + "\n" for row in history[number]))
+    url = f"sqlite:///{tmp_path}/p.db"
+    for turn, day in enumerate(("2024-01-01", "2024-05-01")):
+        done = CliRunner().invoke(
+            cli,
+            ["import", *map(str, files), "--storage", url, "--default-time", day],
+            catch_exceptions=False,
+        )
+        assert done.exit_code == 0, done.output
+        for number, file in zip(order, files, strict=True):
+            accepted, duplicate = (len(history[number]), 0)[:: -1 if turn else 1]
+            assert f"{file}: {accepted:,} accepted, {duplicate:,} duplicate" in done.output
+    with PerformanceMonitor(storage_url=url) as monitor:
+        found = monitor.get_accuracy(since=0)
+        assert {name: (one.count, one.accuracy) for name, one in found.by_agent.items()} == {
+            "a": (36, 1.0), "b": (12, 1.0), "c": (12, 1.0),
+        }  # fmt: skip
+        assert (found.waiting, found.superseded) == (0, 0)

@@ -16,7 +16,7 @@ from perfmon.testing.stored import (
     stored,
 )
 from perfmon.window.batch import Batch
-from perfmon.window.cells import HOUR
+from perfmon.window.cells import HOUR, Stat
 from perfmon.window.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _TASK, _SCORE, _SOURCE, _STATE = (
     MEASUREMENT_FIELDS.index(name)
     for name in ("task_id", "accuracy_score", "feedback_source", "state")
 )
+_MODEL, _ROUND = MEASUREMENT_FIELDS.index("model"), MEASUREMENT_FIELDS.index("round")
 
 
 def _stated(row: Row, state: State) -> Row:
@@ -69,6 +70,30 @@ class MeasurementStorageContract:
         assert measurements_of(storage) == after
         assert_same_cells(cells_of(storage), expected_cells((), after))
         assert storage.waiting(Scope()) == (0, None)
+
+    def test_amended_once_for_each_prediction(self, open_storage: Callable[[], Storage]) -> None:
+        """A measurement that is of another prediction now is not amended as of the first."""
+        storage, (row,) = open_storage(), make_measurements(1)
+        first = (*_stated(row, State.JOINED_MEASURED)[:_ROUND], 1, "p1", 0)
+        second = (*first[:_MODEL], "other", *first[_MODEL + 1 : _ROUND], 2, "p2", 0)
+        stored(storage, measurements=[first])
+        told = [storage.store(Batch([], [], Vocabulary(), [(first, second)])) for _ in range(2)]
+        assert [one.amended.tolist() for one in told] == [[True], [False]]
+        assert measurements_of(storage) == [second]
+        cells = cells_of(storage)
+        models = [cells.vocabulary.keys.values[key].model for key in cells.keys]
+        counts = dict(zip(models, cells.stats[:, Stat.ACCURACY_N].tolist(), strict=True))
+        assert counts.pop("other") == 1
+        assert not any(counts.values())
+
+    def test_ids(self, open_storage: Callable[[], Storage]) -> None:
+        """Rows of any state are found by their ids, and what is not there is left out."""
+        storage, rows = open_storage(), make_measurements(len(State))
+        rows = [_stated(row, State(place)) for place, row in enumerate(rows)]
+        stored(storage, measurements=rows)
+        wanted = [rows[9], rows[4], rows[0]]
+        assert sorted(storage.read_ids([*(row[0] for row in wanted), "none"])) == sorted(wanted)
+        assert storage.read_ids([]) == []
 
     def test_an_amended_score(self, open_storage: Callable[[], Storage]) -> None:
         """A score that comes later is kept with its scorer, note and cost, and counts."""

@@ -291,7 +291,7 @@ class SqliteMemory(Database):
     shown = "memory:"
 
     def __init__(self) -> None:
-        engine = sqlite_engine(lambda: connect("file::memory:"), poolclass=StaticPool)
+        engine = sqlite_engine(lambda: connect("file::memory:", _OfNobody), poolclass=StaticPool)
         sa.event.listen(engine, "begin", _begin)
         super().__init__(engine, engine)
 
@@ -305,17 +305,28 @@ class SqliteMemory(Database):
         return {"bytes": sqlite_bytes(connection)}
 
 
+class _OfNobody(sqlite3.Connection):
+    """Ends with whoever had it: there is nothing in memory that a close could save.
+
+    From Python 3.13 on, a connection that is left to the garbage collector is warned of.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def sqlite_engine(connect: Callable[[], sqlite3.Connection], **pool: Any) -> sa.Engine:
     """An engine that begins no transaction by itself, neither SQLAlchemy's nor sqlite3's way."""
     pool.setdefault("poolclass", sa.QueuePool)
     return sa.create_engine("sqlite://", creator=connect, **pool)
 
 
-def connect(uri: str) -> sqlite3.Connection:
+def connect(uri: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
     """A connection for any thread, which begins no transaction by itself."""
     return sqlite3.connect(
         uri,
         uri=True,
+        factory=factory,
         timeout=databases.BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
