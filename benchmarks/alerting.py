@@ -1,13 +1,16 @@
 """Whether a page is real, and how soon it comes: simulated days, judged by the code that runs live.
 
-The yardstick is a plain ratio: the share of failures of the last hour beyond the threshold.
+The yardstick is a plain ratio: the share of failures of the last hour beyond the threshold. The
+whole default configuration is watched too, for three agents and for all together, through outages
+of one agent, of all, and of speed: how many messages page for one outage, and whether any does when
+it is over.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +22,9 @@ from perfmon.alerts.groups import Grouping, Groups, SinkTerms
 from perfmon.alerts.rules import watches
 from perfmon.alerts.runs import Rows
 from perfmon.alerts.watch import Watch
+from perfmon.checks import RUN_FIELDS
 from perfmon.config import Config
-from perfmon.records import to_micros
+from perfmon.records import AlertLevel, to_micros
 
 RATES = (3, 12, 60, 300)
 HEALTHY, OUTAGE, THRESHOLD = 0.05, 0.60, 0.20
@@ -52,6 +56,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     for rate in bench.track("alerting", RATES):
         yield from _false_pages(bench, rate)
         yield from _outages(bench, rate)
+        yield from _whole(bench, rate)
         yield from _hovering(bench, rate)
 
 
@@ -71,8 +76,8 @@ def _false_pages(bench: Bench, rate: int) -> Iterator[Figure]:
         rows = Rows.of_shares(at, failed)
         both = [*watched(), *watched("error_rate_max")]
         found = backtest(CONFIG, both, rows, _START, _end(_PIECE)).episodes
-        of_success = sum(episode.alert.rule == "success_rate_min" for episode in found)
-        pages, warnings = pages + of_success, warnings + len(found) - of_success
+        critical = sum(episode.level is AlertLevel.CRITICAL for episode in found)
+        pages, warnings = pages + critical, warnings + len(found) - critical
         plain += _plain_episodes(at, failed)
     yield Figure(f"{rate} runs/h: false pages in 30 days", pages * 30 / days, "", 0.1,
                  yardstick="a plain ratio", beside=plain * 30 / days)  # fmt: skip
@@ -108,6 +113,96 @@ def _outage(rate: int, seed: int) -> Outage | None:
         return None
     runs = int(((at >= begins) & (at <= told[0])).sum())
     return Outage((told[0] - begins) / 60 / _SECOND, runs, len(told))
+
+
+class Kind(NamedTuple):
+    """What goes wrong: for the first agent or for all, and whether runs fail or are slow."""
+
+    name: str
+    agents: int
+    slow: bool
+
+
+KINDS = (
+    Kind("one of three agents fails", 1, slow=False),
+    Kind("all agents fail", 3, slow=False),
+    Kind("one of three agents is slow", 1, slow=True),
+)
+
+
+class Heard(NamedTuple):
+    """Messages of an outage that fire, to a sink of everything and to one of critical alerts;
+    those that fire when it is over and was told already; and those that rise or ease.
+    """
+
+    firing: int
+    critical: int
+    again: int
+    changes: int
+
+
+def _whole(bench: Bench, rate: int) -> Iterator[Figure]:
+    """All seven thresholds and the single runs, of the system and of three agents, together."""
+    outages = bench.size(2, 20) if rate < max(RATES) else bench.size(1, 6)
+    for kind in KINDS:
+        heard = [_heard(rate, seed, kind) for seed in range(outages)]
+        which = f"{rate} runs/h, {kind.name}"
+        yield Figure(f"{which}: firing messages an outage",
+                     statistics.fmean(one.firing for one in heard), "", 1.1)  # fmt: skip
+        if not kind.slow:
+            yield Figure(f"{which}: to a sink of critical alerts",
+                         statistics.fmean(one.critical for one in heard), "", 1.1)  # fmt: skip
+        yield Figure(f"{which}: pages again when it is over",
+                     statistics.fmean(one.again for one in heard), "", 0)  # fmt: skip
+        yield Figure(f"{which}: messages that it rises or eases",
+                     statistics.fmean(one.changes for one in heard))  # fmt: skip
+
+
+def _heard(rate: int, seed: int, kind: Kind) -> Heard:
+    """Twelve hours of trouble after a day of health, and twelve hours after."""
+    rows, begins = _columns(rate, seed, kind)
+    sinks = [SinkTerms(name="all"), SinkTerms(name="critical", min_level=AlertLevel.CRITICAL)]
+    groups = Groups(Grouping(), sinks)
+    watching = watches(CONFIG)
+    tested = backtest(CONFIG, watching, rows, _START, _end(2), groups, together=True)
+    messages = [m for m in tested.messages if to_micros(m.created_at) >= begins]
+    firing = [m for m in messages if m.kind == "firing"]
+    ends = begins + _LASTS
+    again = [
+        m for m in firing
+        if to_micros(m.created_at) >= ends
+        and any(o.sink == m.sink and o.created_at < m.created_at for o in firing)
+    ]  # fmt: skip
+    return Heard(
+        sum(m.sink == "all" for m in firing),
+        sum(m.sink == "critical" for m in firing),
+        len(again),
+        sum(m.sink == "all" and m.kind in ("escalated", "eased") for m in messages),
+    )
+
+
+def _columns(rate: int, seed: int, kind: Kind) -> tuple[Rows, int]:
+    """Runs of three agents with durations, costs, tokens and memory, and when trouble begins."""
+    at, random = _runs(rate, 2, 3_000_000 + 1000 * rate + seed)
+    begins, count = _START + _DAY, len(at)
+    agents = random.integers(0, 3, count)
+    hit = (at >= begins) & (at < begins + _LASTS) & (agents < kind.agents)
+    failed = random.random(count) < np.where(hit & (not kind.slow), OUTAGE, HEALTHY)
+    slower = np.where(hit & kind.slow, 10, 1)
+    columns: dict[str, Any] = {
+        "run_id": map(str, range(count)),
+        "tenant": ["default"] * count,
+        "agent_name": [f"agent-{number}" for number in agents],
+        "timestamp": at.tolist(),
+        "status": failed.astype(int).tolist(),
+        "duration_ms": (random.lognormal(7, 0.6, count) * slower).tolist(),
+        "tokens_used": random.lognormal(6.5, 0.5, count).tolist(),
+        "cost": random.lognormal(-4, 0.5, count).tolist(),
+        "memory_mb": random.lognormal(5, 0.3, count).tolist(),
+        **dict.fromkeys(("api_calls", "retries", "timed_out"), [0] * count),
+    }
+    names = [columns.get(name, [None] * count) for name in RUN_FIELDS]
+    return Rows(list(zip(*names, strict=True))), begins
 
 
 def _hovering(bench: Bench, rate: int) -> Iterator[Figure]:

@@ -51,12 +51,14 @@ def alert_facts(alert: PerformanceAlert) -> dict[str, str]:
 def alert_labels(alert: PerformanceAlert) -> dict[str, str]:
     """What identifies an alert, as Prometheus' labels: the same for all of an episode's messages.
 
-    Only `severity` differs, once the alert rises to a higher level.
+    Only `severity` differs, once the alert rises or eases to another level. What several rules say
+    together has one name, whichever of them leads.
     """
+    family, metric = (alert.details.get(name) for name in ("family", "family_metric"))
     labels = {
-        "alertname": alert.rule or alert.metric or alert.metric_type.value,
+        "alertname": family or alert.rule or alert.metric or alert.metric_type.value,
         "severity": alert.level.value,
-        "metric": alert.metric or alert.metric_type.value,
+        "metric": metric or alert.metric or alert.metric_type.value,
         "agent": alert.agent_name,
         "agent_type": alert.agent_type,
         "model": alert.model,

@@ -149,6 +149,8 @@ class Concern:
         more: dict[str, Any] = {}
         if len(self.members) > 1:
             more["rules"] = sorted({one.rule for one in self.members})
+        if lead.name not in ("", lead.rule):
+            more |= {"family": lead.name, "family_metric": lead.name_metric}
         if rank(self.peak) > rank(self.level):
             more["eased_from"] = self.peak.value
         if self.closed_by:

@@ -34,6 +34,7 @@ class Episode:
     Attributes:
         key, rule, labels, kind, metric, metric_type, family, unit, above: what it is about.
         joint: the key of what it is one alert with; empty until it is known.
+        name, name_metric: of that alert, whichever of its rules leads.
         level: as the last verdicts have it.
         firing: or pending.
         alert_id: of the concern it is a member of; empty while pending.
@@ -73,6 +74,8 @@ class Episode:
     breached_at: int
     since: int
     joint: str = ""
+    name: str = ""
+    name_metric: str = ""
     firing: bool = False
     alert_id: str = ""
     former_id: str = ""
@@ -135,6 +138,7 @@ class Episode:
         )  # fmt: skip
         self.labels, self.group_wait = labels(verdict.scope), watch.group_wait
         self.joint = alert_key(watch.joint, verdict.scope)
+        self.name, self.name_metric = watch.joint, watch.joint_metric or watch.metric
         # A change from 0 has no figure, and yet there is something to say of it.
         is_bare = math.isnan(verdict.value) and verdict.state is not State.BREACH
         if verdict.state is State.FAILED or is_bare:

@@ -136,6 +136,7 @@ def _thresholds(config: Config) -> Iterator[Watch]:
             limits=(Limit(level, float(getattr(alerts.thresholds, field.name))),),
             is_default=True,
             own_joint=JOINTS[watch.family],
+            joint_metric=_DEFAULTS[JOINTS[watch.family]].metric,
             for_=alerts.for_,
             keep_firing_for=alerts.keep_firing_for,
             group_wait=alerts.group_wait,
@@ -160,9 +161,15 @@ def _divided(rule: Rule, alerts: AlertsTable, watch: Watch) -> Iterator[Watch]:
         group_wait=alerts.group_wait if rule.group_wait is None else rule.group_wait,
         globs=tuple(sorted(rule.scope.items())),
         own_joint=watch.own_joint if rule.family is None else JOINTS.get(rule.family, rule.family),
+        joint_metric=_joint_metric(rule),
     )
     for by in _divisions(rule, watch.kind):
         yield attrs.evolve(watch, by=by)
+
+
+def _joint_metric(rule: Rule) -> str:
+    main = _DEFAULTS.get(JOINTS.get(rule.family or "", ""))
+    return "" if main is None else main.metric
 
 
 def _divisions(rule: Rule, kind: Kind) -> Iterator[tuple[str, ...]]:

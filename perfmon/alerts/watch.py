@@ -88,6 +88,7 @@ class Watch:
         globs: the values it is about, by dimension.
         is_default: a threshold, which gives way to a rule about the same metric.
         own_joint: what `joint` is; empty is the rule itself.
+        joint_metric: the metric of the main one of what is one alert; empty is none in particular.
         for_, keep_firing_for, group_wait: seconds.
     """
 
@@ -107,6 +108,7 @@ class Watch:
     globs: tuple[tuple[str, str], ...] = ()
     is_default: bool = False
     own_joint: str = ""
+    joint_metric: str = ""
     for_: float = 0.0
     keep_firing_for: float = 60.0
     group_wait: float = 2.0

@@ -15,6 +15,7 @@ from perfmon.alerts.life import Machine
 from perfmon.alerts.rules import watches
 from perfmon.alerts.verdicts import Sample, State, Tally
 from perfmon.sinks import SinkTable
+from perfmon.wording import alert_labels
 
 ERRORS = target("error_rate_max", agent="a")
 SUCCESS = target("success_rate_min", agent="a")
@@ -79,6 +80,18 @@ def test_the_end_tells_what_it_was():
     assert (risen.rule, risen.details["rules"]) == (
         "success_rate_min", ["error_rate_max", "success_rate_min"],
     )  # fmt: skip
+
+
+def test_labels_are_the_same_whichever_rule_leads():
+    """A receiver that knows alerts by their labels sees one; only the severity changes."""
+    post = Post(ERRORS, SUCCESS, sinks=(ALL,))
+    an_outage(post)
+    labels = [alert_labels(message.alerts[0]) for message in post.told]
+    assert [one.pop("severity") for one in labels] == ["warning", "critical", "warning", "warning"]
+    assert {tuple(sorted(one.items())) for one in labels} == {
+        (("agent", "a"), ("alertname", "success_rate_min"), ("metric", "success_rate"),
+         ("source", "perfmon")),
+    }  # fmt: skip
 
 
 def test_a_sink_that_heard_it_ease_hears_it_rise_again():
