@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from perfmon.details import DetailsOf
 from perfmon.aims import Aims
 from perfmon.alerts.episodes import rank
 from perfmon.alerts.silences import silenced_by
@@ -56,6 +57,8 @@ class AlertAnswers(ABC):
     _lease: Lease
     _next_look: float
     _seen: int
+    _sampling: Sampling
+    _details: DetailsOf
     _silencing: Silencing
     _standings: tuple[Standing, ...]
 
@@ -139,7 +142,8 @@ class AlertAnswers(ABC):
         """What is pending or fires, with its marks; where another process decides, as it saved."""
         now = self._now()
         with self._lock:
-            found = None if self._known.machine is None else self._known.machine.alerts(now)
+            machine = self._known.machine
+            found = None if machine is None else machine.alerts(now, self._sampling, self._details)
         try:
             if found is None:
                 found = self._known.as_saved().alerts(now)

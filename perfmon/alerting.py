@@ -81,7 +81,7 @@ class Alerting(AlertAnswers):
         self.evaluated_at: int | None = None
         self.error: str | None = None
         self._rules = Ruleset.of(config, outbox, link, is_on=is_on)
-        self._details = DetailsOf(queries, now)
+        self._details = DetailsOf(queries, intake)
         self._lock = threading.RLock()
         is_power_safe = config.monitor.durability == "power"
         self._known = Remembered(storage, self._rules, is_power_safe=is_power_safe)

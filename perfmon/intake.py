@@ -107,6 +107,12 @@ class Intake:
         """Whether something taken in waits for storage, or to be compared with what is there."""
         return bool(self._unstored) or self.matcher.is_behind
 
+    @property
+    def has_open_measurements(self) -> bool:
+        """Whether measurements wait for storage, which says what they are."""
+        with self.lock:
+            return any(waiting.batch.measurements for waiting in self._unstored)
+
     def unstored_rows(self) -> tuple[list[Row], list[Row]]:
         """The runs and measurements that wait for storage."""
         with self.lock:

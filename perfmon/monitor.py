@@ -474,6 +474,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         if self._writer is None:
             with contextlib.suppress(StorageError):  # what is known without it is told
                 self.alerting.look_now()
+            if self.intake.has_open_measurements:
+                self.accuracy_queries.settle()
 
     def _described(self) -> dict[str, Any]:
         try:

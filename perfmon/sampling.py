@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+import attrs
 import numpy as np
 
 from perfmon.alerts.evidence import evaluate
@@ -33,6 +34,7 @@ from perfmon.window import sketch
 from perfmon.window.cells import MINUTE, Stat, add_up
 from perfmon.window.ragged import Floats
 from perfmon.window.tail import Tail
+from perfmon.window.window import Answer
 
 _MICROS = 1_000_000
 _SELDOM = 30 * _MICROS  # how long an answer from storage or a detector is good
@@ -94,6 +96,7 @@ class Sampling:
         self._since = since
         self._attendance = attendance
         self._kept: dict[str, _Kept] = {}
+        self._given: dict[str, Verdict] = {}
         # Of the evaluation that goes on:
         self._versions: dict[Scope, int] = {}
         self._tails: dict[Scope, Tail] = {}
@@ -104,6 +107,7 @@ class Sampling:
         self._lookups: dict[tuple[str, Stretch | None], tuple[int, Any]] = {}
         # Of the target that is looked at.
         self._good_until = _EVER
+        self._found_at = 0
         self._kinds: dict[Kind, Callable[[Target, int], Sample]] = {
             Kind.NO_RUNS: self._no_runs,
             Kind.UNFINISHED: self._unfinished,
@@ -122,7 +126,12 @@ class Sampling:
         self._versions, self._tails, self._parts, self._longest = {}, {}, {}, {}
         self._under_way = None
         self._lookups = {key: old for key, old in self._lookups.items() if _is_fresh(old, now)}
-        return [one.verdict for one in kept.values()]
+        self._given = {key: _as_of(one, now) for key, one in kept.items()}
+        return list(self._given.values())
+
+    def latest(self, key: str) -> Verdict | None:
+        """The verdict that was given last about a key."""
+        return self._given.get(key)
 
     def _looked_at(self, target: Target, now: int, most: int) -> _Kept:
         known, version = self._kept.get(target.key), self._version(target.scope)
@@ -132,8 +141,9 @@ class Sampling:
             and known.looked_at <= now < known.good_until
         ):
             return known
-        self._good_until = most
+        self._good_until, self._found_at = most, now
         (verdict,) = evaluate([target], self, now)
+        verdict = attrs.evolve(verdict, at=self._found_at)
         until = now if verdict.state is State.FAILED else self._good_until
         return _Kept(verdict, version, now, until)
 
@@ -182,7 +192,9 @@ class Sampling:
             tail = self._longer(tail, scope, now - width, counted, stretch.runs)
         if tail.oldest is not None:
             self._is_good_until(tail.oldest + MINUTE + width)
-        return self._of_tail(watch, tail, scope)._replace(since=_since(tail, counted))
+        found = self._of_tail(watch, tail, scope)
+        bounds = (tail.since, _next_minute(now))
+        return found._replace(since=_since(tail, counted), bounds=bounds)
 
     def _tail(self, scope: Scope, now: int, width: int) -> Tail:
         since = (now - width) // MINUTE * MINUTE
@@ -246,8 +258,12 @@ class Sampling:
         return self._seldom(target, now, stretch, lambda: self._answered(target, asked))
 
     def _answered(self, target: Target, asked: Asked) -> Tally:
-        watch, answer = target.watch, self._queries.answer(asked, target.scope)
-        stats = add_up(answer.cells.stats)
+        answer = self._queries.answer(asked, target.scope)
+        found = self._from_answer(target, asked, answer)
+        return found._replace(since=answer.since, bounds=(answer.since, answer.until))
+
+    def _from_answer(self, target: Target, asked: Asked, answer: Answer) -> Tally:
+        watch, stats = target.watch, add_up(answer.cells.stats)
         if watch.kind is Kind.BUDGET:
             return Tally(int(stats[Stat.COST_N]), total=float(stats[Stat.COST]))
         if watch.kind is Kind.NUMBER:
@@ -266,6 +282,7 @@ class Sampling:
         if known is None or not _is_fresh(known, now):
             known = self._lookups[target.key, stretch] = (now, look())
         self._is_good_until(known[0] + _SELDOM)
+        self._found_at = min(self._found_at, known[0])
         found: T = known[1]
         return found
 
@@ -316,7 +333,7 @@ class Sampling:
         names = {looked.name: looked.metric for looked in LOOKED_AT}
         trend = self._queries.trends(asked, target.scope)[names[target.watch.metric]]
         found = None if trend.direction == UNKNOWN else trend.direction == target.watch.word
-        words = f"{trend.direction}: {trend.previous:.4g} to {trend.current:.4g}"
+        words = f"{trend.previous:.4g} to {trend.current:.4g}"
         return Sample(
             finding=Finding(found, trend.change, sample_size=trend.sample_size, words=words)
         )
@@ -391,6 +408,13 @@ def _since(tail: Tail, counted: Stat) -> int:
     """When the oldest minute began that has what is counted; 0 where there is none."""
     held = np.flatnonzero(tail.stats[:, counted])
     return int(tail.slices[held[-1]]) if len(held) else 0
+
+
+def _as_of(kept: _Kept, now: int) -> Verdict:
+    """A verdict that still holds is one of now; one of what is looked up seldom is of then."""
+    verdict = kept.verdict
+    holds = verdict.state is State.BREACH and verdict.at == kept.looked_at != now
+    return attrs.evolve(verdict, at=now) if holds else verdict
 
 
 def _counted(watch: Watch) -> Stat:

@@ -9,13 +9,17 @@ from typing import Any
 import attrs
 
 from perfmon.alerts.watch import Kind
-from perfmon.alerts.words import BAD, Situation
+from perfmon.alerts.words import BAD, CLASSED, Situation
 
 _ONE = 0.6  # of the bad runs are on one model or agent
 _RISE = 2.0
 _GROWTH = 1.25
 _FEW = 3
 _OFTEN_RETRIED = 0.1
+
+
+# Of a snapshot, rather than figures to show.
+_OWN = frozenset(("rest", "at", "began", "bad", "classes", "unclassed"))
 
 
 @attrs.frozen
@@ -32,7 +36,12 @@ class Details:
     """Figures behind a breach, as far as they are known; `before` is the window before this one.
 
     Attributes:
-        errors, errors_before: error classes with their counts, most frequent first.
+        at: the moment they are of, as the verdict's (microseconds).
+        began: when what is wrong began, found back in the runs, or None.
+        errors, errors_before: classes of the runs that are bad (where the alert is not about
+            failures: of those that failed) with their counts, most frequent first.
+        classes, unclassed: how many classes there are, and how many of these runs have none.
+        bad: how many runs are bad.
         runs, runs_before: how many runs those are of.
         agents, models: the worst first.
         retry_rate, retry_rate_before: shares of runs.
@@ -40,6 +49,11 @@ class Details:
         rest: what another version of perfmon keeps here.
     """
 
+    at: int = 0
+    began: int | None = None
+    bad: int = 0
+    classes: int = 0
+    unclassed: int = 0
     errors: dict[str, int] = attrs.Factory(dict)
     errors_before: dict[str, int] = attrs.Factory(dict)
     runs: int = 0
@@ -55,9 +69,10 @@ class Details:
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Details:
         """From its JSON values; fields that are not known are its `rest`."""
-        known = {field.name for field in attrs.fields(cls)} - {"rest"}
+        kinds = {field.name: str(field.type) for field in attrs.fields(cls) if field.name != "rest"}
+        known = kinds.keys()
         made: dict[str, Any] = {
-            name: math.nan if value is None else value
+            name: math.nan if value is None and kinds[name] == "float" else value
             for name, value in plain.items()
             if name in known
         }
@@ -73,7 +88,7 @@ class Details:
         """What is known of it, as JSON values."""
         found: dict[str, Any] = {}
         for field in attrs.fields(type(self)):
-            if field.name == "rest":
+            if field.name in _OWN:
                 continue
             value = getattr(self, field.name)
             known = not math.isnan(value) if isinstance(value, float) else bool(value)
@@ -91,7 +106,7 @@ def recommendation(situation: Situation, details: Details) -> str | None:
             " are those of a trace or a row, hide every later run."
         )
     advice = (_class_rises, _one_model, _one_agent, _retries, _prompts)
-    about_money = situation.unit in ("$", "tokens", "ms")
+    about_money = _about_spending(situation)
     ordered = (_prompts, _retries, _one_model, _one_agent, _class_rises) if about_money else advice
     return next((text for ask in ordered if (text := ask(situation, details))), None)
 
@@ -100,12 +115,18 @@ def _about_failures(s: Situation) -> bool:
     return s.metric in BAD or s.kind is Kind.BURN
 
 
+def _about_spending(s: Situation) -> bool:
+    """Whether it is about what runs cost or how long they take."""
+    return s.unit in ("$", "tokens") or "latency" in s.metric or s.metric == "retry_rate"
+
+
 def _class_rises(situation: Situation, details: Details) -> str | None:
-    # What fails says nothing of what runs cost, hold or get right; it may be why they take long.
-    if not details.errors or not (_about_failures(situation) or situation.unit == "ms"):
+    # What fails says nothing of how long runs take, or of what they cost, hold or get right.
+    if not details.errors or not (situation.metric in CLASSED or situation.kind is Kind.BURN):
         return None
     name, count = max(details.errors.items(), key=lambda item: (item[1], item[0]))
-    share, all_errors = count / max(1, details.runs), sum(details.errors.values())
+    named = sum(details.errors.values())
+    share, all_errors = count / max(1, details.runs), max(named, details.bad)
     before = details.errors_before.get(name, 0)
     share_before = before / details.runs_before if details.runs_before else math.nan
     if count < _FEW or count < all_errors / 2:
@@ -140,12 +161,13 @@ _HINTS = (
 )  # fmt: skip
 
 
-def _one(parts: tuple[Part, ...]) -> Part | None:
+def _one(parts: tuple[Part, ...], details: Details) -> Part | None:
     """The part that has most of what is bad, and more than its share."""
     if len(parts) < 2:
         return None
     worst = max(parts, key=lambda part: (part.bad, part.name))
-    bad, runs = sum(part.bad for part in parts), sum(part.runs for part in parts)
+    bad = max(details.bad, sum(part.bad for part in parts))
+    runs = max(details.runs, sum(part.runs for part in parts))
     others_bad, others = bad - worst.bad, runs - worst.runs
     if worst.bad < _FEW or worst.bad < _ONE * bad or not others:
         return None
@@ -158,10 +180,10 @@ def _counts_bad_runs(s: Situation) -> bool:
 
 
 def _one_model(situation: Situation, details: Details) -> str | None:
-    worst = _one(details.models) if _counts_bad_runs(situation) else None
+    worst = _one(details.models, details) if _counts_bad_runs(situation) else None
     if worst is None:
         return None
-    bad = sum(part.bad for part in details.models)
+    bad = max(details.bad, sum(part.bad for part in details.models))
     return (
         f"{worst.bad:,} of {bad:,} bad runs are on model {worst.name}"
         f" ({worst.bad:,} of its {worst.runs:,}): use another one until it is well."
@@ -170,17 +192,19 @@ def _one_model(situation: Situation, details: Details) -> str | None:
 
 def _one_agent(situation: Situation, details: Details) -> str | None:
     asked = "agent" not in situation.labels and _counts_bad_runs(situation)
-    worst = _one(details.agents) if asked else None
+    worst = _one(details.agents, details) if asked else None
     if worst is None:
         return None
-    bad = sum(part.bad for part in details.agents)
+    bad = max(details.bad, sum(part.bad for part in details.agents))
     return (
         f"Look at agent {worst.name} first: it has {worst.bad:,} of {bad:,} bad runs"
         f" ({worst.bad:,} of its {worst.runs:,})."
     )
 
 
-def _retries(_situation: Situation, details: Details) -> str | None:
+def _retries(situation: Situation, details: Details) -> str | None:
+    if not _about_spending(situation):
+        return None
     now, before = details.retry_rate, details.retry_rate_before
     if not now >= _OFTEN_RETRIED or now < _RISE * before:
         return None
@@ -190,7 +214,9 @@ def _retries(_situation: Situation, details: Details) -> str | None:
     )
 
 
-def _prompts(_situation: Situation, details: Details) -> str | None:
+def _prompts(situation: Situation, details: Details) -> str | None:
+    if not _about_spending(situation):
+        return None
     now, before = details.prompt_tokens, details.prompt_tokens_before
     if not (before > 0 and now >= _GROWTH * before):
         return None

@@ -202,8 +202,12 @@ class _Replay:
         return min((time for time in found if time is not None and time > now), default=None)
 
     def _look(self, now: int) -> None:
-        verdicts = [judge(track.target, track.sample(now), now) for track in self._tracks]
-        changes = self._machine.step(now, verdicts)
+        verdicts = [
+            attrs.evolve(judge(track.target, track.sample(now), now), at=now)
+            for track in self._tracks
+        ]
+        by_key = {track.target.key: track for track in self._tracks}
+        changes = self._machine.step(now, verdicts, lambda one: by_key[one.key].describe(one))
         for change in changes.changes:
             self._note(change.kind, change.alert, now, change.reason)
         for alert in (standing.alert for standing in changes.standings):

@@ -26,6 +26,7 @@ class Concern:
         alert_id: of this time.
         level, peak: now, and the highest so far.
         started_at, resolved_at: the wall clock.
+        began_at: the wall clock when what it is about began, found back in the runs, or None.
         since: steady, when it began to fire.
         told_at, evident: steady time of the last thing worth a message, and for how long since
             then a breach has been evident.
@@ -46,6 +47,7 @@ class Concern:
     peak: AlertLevel
     started_at: int
     since: int
+    began_at: int | None = None
     resolved_at: int | None = None
     told_at: int = 0
     evident: int = 0
@@ -115,11 +117,14 @@ class Concern:
         evident = [one for one in found if one.evidence is State.BREACH] or found
         lead = next((one for one in evident if one.key == self.led_by), None)
         self.led_by = (lead or min(evident, key=lambda one: (one.since, one.key))).key
+        if self.began_at is None:
+            found_back = (one.began_at for one in self.members if one.began_at is not None)
+            self.began_at = min(found_back, default=None)
         for one in self.members:
             if one.alert_id not in ("", self.alert_id):
                 one.former_id = one.alert_id
             one.alert_id, one.started_at = self.alert_id, self.started_at
-            one.starts = self.starts
+            one.starts, one.began_at = self.starts, self.began_at
 
     def mark(self) -> None:
         """What is noted of it is noted of its members, too: an older version reads it there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -13,7 +14,7 @@ from perfmon.alerts.targets import alert_key, labels
 from perfmon.alerts.verdicts import State, Verdict
 from perfmon.alerts.watch import Kind
 from perfmon.alerts.words import Situation, sentence
-from perfmon.records import AlertLevel, MetricType, PerformanceAlert, from_micros
+from perfmon.records import AlertLevel, MetricType, PerformanceAlert, from_micros, jsonable
 
 _MICROS = 1_000_000
 COUNTED = (Kind.SHARE, Kind.BEYOND, Kind.BURN, Kind.ANY, Kind.SINGLE, Kind.UNFINISHED)
@@ -24,6 +25,23 @@ _ORDER = {level: place for place, level in enumerate(AlertLevel)}
 def rank(level: AlertLevel | None) -> int:
     """How urgent: higher is more; -1 for none."""
     return -1 if level is None else _ORDER[level]
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """All figures of one moment, with what there is to say beside them; as in `Episode`."""
+
+    at: int = 0
+    figures_state: State = State.BREACH
+    value: float = math.nan
+    threshold: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    sample_size: int = 0
+    bad: int = 0
+    seconds: float = math.nan
+    words: str = ""
+    details: Details = attrs.Factory(Details)
 
 
 @attrs.define(kw_only=True)
@@ -57,6 +75,11 @@ class Episode:
         seen: for an absence, when the last run before it ended; 0 where there was none.
         allowed: the share of bad runs up to which there is no breach, where there is such.
         for_, keep_firing_for, group_wait: seconds.
+        at, figures_state: the moment of the figures, and what that look came to.
+        details: what there is to say beside them, of the moment `details.at`.
+        told: all that was said when there was a message last (it fired, rose, or was due for a
+            reminder), of one moment.
+        began_at: the wall clock when what it is about began, found back in the runs, or None.
         rest: what another version of perfmon keeps of it; written back as it is.
     """
 
@@ -114,6 +137,10 @@ class Episode:
     silenced_by: str | None = None
     inhibited_by: str | None = None
     reason: str = ""
+    at: int = 0
+    figures_state: State = State.BREACH
+    told: Snapshot | None = None
+    began_at: int | None = None
     rest: dict[str, Any] = attrs.Factory(dict)
 
     @classmethod
@@ -151,6 +178,9 @@ class Episode:
         self.lately = _lately(verdict)
         self.whole_runs, self.whole_bad = verdict.whole
         self.span = (now - verdict.since) / _MICROS if verdict.since else math.nan
+        self.at, self.figures_state = verdict.at or now, verdict.state
+        if verdict.bounds[0]:
+            self.seconds = (self.at + 1 - verdict.bounds[0]) / _MICROS
         limits = [limit for limit in verdict.watch.limits if limit.value == verdict.threshold]
         if limits and self.kind in (Kind.SHARE, Kind.BEYOND, Kind.BURN):
             self.allowed = allowed_share(verdict.watch, limits[0])
@@ -172,57 +202,93 @@ class Episode:
         own = {"rule": self.rule, "metric": self.metric, "level": self.level.value}
         return {**self.labels, **own, "key": self.key, "alert_id": self.alert_id}
 
+    def keep(self) -> None:
+        """What is known now is what is said of it from now on."""
+        self.told = self._newest()
+        began = self.details.began
+        if began is not None and began < min(self.began_at or began + 1, self.breached_at + 1):
+            self.began_at = began
+
+    def _newest(self) -> Snapshot:
+        """The newest figures, with details where those are of the same moment."""
+        details = self.details if self.details.at == self.at else Details()
+        names = (field.name for field in attrs.fields(Snapshot) if field.name != "details")
+        return Snapshot(**{name: getattr(self, name) for name in names}, details=details)
+
+    def _shown(self) -> Snapshot:
+        """What is said of it, all of one moment: the newest, or that of the last message."""
+        newest = self._newest()
+        is_bare = newest.details.at != newest.at
+        if self.told is not None and self.state == "firing" and self.evidence is State.BREACH:
+            return self.told if is_bare else newest
+        return newest
+
     def alert(self, now: int) -> PerformanceAlert:
         """As everything outside knows it."""
-        situation = self.situation()
+        shown = self._shown()
+        situation = self._situation_of(shown)
+        behind = self.told if self.told is not None and self.resolved_at is not None else shown
         details: dict[str, Any] = {
-            "evidence": self.evidence.value, "bad": self.bad, **self.details.figures(),
+            "evidence": self.evidence.value, "bad": behind.bad, **behind.details.figures(),
         }  # fmt: skip
-        if not math.isnan(self.seconds):
-            details["window_seconds"] = self.seconds
+        if behind.at:
+            details["as_of"] = jsonable(from_micros(behind.at))
+        if not math.isnan(behind.seconds):
+            details["window_seconds"] = behind.seconds
         if self.starts > 1:
             details["episodes_in_24h"] = self.starts
         if self.resolved_at is not None and self.started_at is not None:
-            details["duration_seconds"] = (self.resolved_at - self.started_at) / _MICROS
+            assert self.since_when is not None
+            details["duration_seconds"] = (self.resolved_at - self.since_when) / _MICROS
             details["reason"] = self.reason
         return PerformanceAlert(
             alert_id=self.alert_id or self.key,
             level=self.level,
             metric_type=self.metric_type,
             message=sentence(situation),
-            current_value=self.value,
-            threshold=self.threshold,
+            current_value=shown.value,
+            threshold=shown.threshold,
             agent_name=self.labels.get("agent"),
-            timestamp=from_micros(self.evaluated_at or now),
-            recommendation=recommendation(situation, self.details),
+            timestamp=from_micros(shown.at or self.evaluated_at or now),
+            recommendation=recommendation(situation, shown.details),
             details=details,
             state=self.state,
             key=self.key,
             rule=self.rule,
             metric=self.metric,
             unit=self.unit,
-            interval=(self.low, self.high),
-            sample_size=self.sample_size,
+            interval=(shown.low, shown.high),
+            sample_size=shown.sample_size,
             agent_type=self.labels.get("agent_type"),
             model=self.labels.get("model"),
             tenant=self.labels.get("tenant"),
-            started_at=None if self.started_at is None else from_micros(self.started_at),
+            started_at=_moment(self.since_when),
+            fired_at=_moment(self.started_at),
             resolved_at=None if self.resolved_at is None else from_micros(self.resolved_at),
             acknowledged_by=self.acknowledged_by,
             silenced_by=self.silenced_by,
             inhibited_by=self.inhibited_by,
         )
 
-    def situation(self) -> Situation:
+    @property
+    def since_when(self) -> int | None:
+        """The wall clock since when it is so, as far as the runs tell; None while pending."""
+        if self.started_at is None or self.began_at is None:
+            return self.started_at
+        return min(self.started_at, self.began_at)
+
+    def _situation_of(self, shown: Snapshot) -> Situation:
         """What words are made of."""
         return Situation(
             kind=self.kind, metric=self.metric, rule=self.rule, unit=self.unit, above=self.above,
-            word=self.word, labels=self.labels, value=self.value, threshold=self.threshold,
-            low=self.low, high=self.high, sample_size=self.sample_size, bad=self.bad,
-            seconds=self.seconds, words=self.words, state=self.state, reason=self.reason,
+            word=self.word, labels=self.labels, value=shown.value, threshold=shown.threshold,
+            low=shown.low, high=shown.high, sample_size=shown.sample_size, bad=shown.bad,
+            seconds=shown.seconds, words=shown.words, state=self.state, reason=self.reason,
             evidence=self.evidence.value, starts=self.starts,
-            started_at=self.started_at, resolved_at=self.resolved_at,
-            errors=self.details.errors,
+            started_at=self.since_when, resolved_at=self.resolved_at,
+            errors=shown.details.errors, classes=shown.details.classes,
+            unclassed=shown.details.unclassed, at=shown.at or None,
+            breached=shown.figures_state is State.BREACH,
         )  # fmt: skip
 
 
@@ -233,3 +299,7 @@ def _lately(verdict: Verdict) -> float:
     if verdict.watch.kind in COUNTED:
         return float(verdict.bad)
     return verdict.value * verdict.watch.sign
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)

@@ -39,7 +39,7 @@ def evaluate(targets: Iterable[Target], sampler: Sampler, now: int) -> list[Verd
 
 def _looked_at(target: Target, sampler: Sampler, now: int) -> Verdict:
     try:
-        return judge(target, sampler(target, now), now)
+        return attrs.evolve(judge(target, sampler(target, now), now), at=now)
     except Exception as problem:
         words = f"{type(problem).__name__}: {problem}"
         return _verdict(target, State.FAILED, words=words)
@@ -110,7 +110,7 @@ def _share_figures(
     known: dict[str, object] = {
         "sample_size": tally.runs, "bad": bad, "seconds": seconds, "lately": float(newest),
         "whole": (whole.runs, whole.bad[number]) if whole.runs else (0, 0),
-        "since": whole.since,
+        "since": whole.since, "bounds": tally.bounds,
     }  # fmt: skip
     if watch.kind is Kind.BEYOND:
         return {**known, "value": tally.value, "low": tally.low, "high": tally.high}
@@ -140,6 +140,7 @@ def _counted(target: Target, tally: Tally, least: int) -> Verdict:
     watch = target.watch
     figures = {
         "value": tally.worst, "sample_size": tally.runs, "seconds": _seconds(watch),
+        "bounds": tally.bounds,
     }  # fmt: skip
     for limit, bad in zip(watch.limits, tally.bad, strict=False):
         if bad >= least:
@@ -196,7 +197,10 @@ def _mean(target: Target, sample: Sample, _now: int) -> Verdict:
         return _verdict(target, State.NO_DATA)
     mean = tally.total / tally.runs
     low, high = _mean_interval(watch, tally)
-    figures = {"sample_size": tally.runs, "low": low, "high": high, "seconds": _seconds(watch)}
+    figures: dict[str, Any] = {
+        "sample_size": tally.runs, "low": low, "high": high, "seconds": _seconds(watch),
+        "bounds": tally.bounds,
+    }  # fmt: skip
     # Where squares are not known, as many values as a window is widened to must do.
     if tally.runs < (LAST_RUNS if math.isnan(low) else MIN_MEAN):
         return _verdict(target, State.INSUFFICIENT, value=mean, **figures)
@@ -221,7 +225,9 @@ def _number(target: Target, sample: Sample, _now: int) -> Verdict:
     (tally,) = sample.tallies
     if math.isnan(tally.value):
         return _verdict(target, State.NO_DATA)
-    figures = {"sample_size": tally.runs, "seconds": _seconds(target.watch)}
+    figures: dict[str, Any] = {
+        "sample_size": tally.runs, "seconds": _seconds(target.watch), "bounds": tally.bounds,
+    }  # fmt: skip
     return _levelled(target, tally.value, tally.value, **figures)
 
 
@@ -270,7 +276,7 @@ def _burn_figures(watch: Watch, tally: Tally, place: int) -> dict[str, object]:
     return {
         "value": bad / tally.runs / budget, "low": low / budget, "high": high / budget,
         "sample_size": tally.runs, "bad": bad, "seconds": watch.stretches[place].seconds,
-        "lately": float(bad),
+        "lately": float(bad), "bounds": tally.bounds,
     }  # fmt: skip
 
 

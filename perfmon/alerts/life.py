@@ -12,7 +12,7 @@ from perfmon.alerts.joining import formers
 from perfmon.alerts.memory import Memory
 from perfmon.alerts.settings import Settings, micros
 from perfmon.alerts.silences import Silence
-from perfmon.alerts.step import Changes, Describe, Step, pending
+from perfmon.alerts.step import Changes, Describe, Latest, Step, pending, refresh
 from perfmon.alerts.verdicts import State, Verdict
 from perfmon.records import PerformanceAlert
 
@@ -37,9 +37,18 @@ class Machine:
         found = self.memory.silences.values()
         return tuple(sorted(found, key=lambda s: (s.ends_at, s.silence_id)))
 
-    def alerts(self, now: int) -> list[PerformanceAlert]:
-        """What is pending or fires, in the order of the keys."""
+    def alerts(
+        self, now: int, latest: Latest | None = None, describe: Describe | None = None
+    ) -> list[PerformanceAlert]:
+        """What is pending or fires, in the order of the keys.
+
+        With the details of its newest figures, where `latest` knows the verdict they are from and
+        `describe` finds them.
+        """
         memory = self.memory
+        if latest is not None and describe is not None:
+            for episode in memory.episodes.values():
+                refresh(episode, latest.latest(episode.key), describe)
         found = [pending(e, now) for e in memory.in_order() if self._is_alone(e)]
         for concern in memory.in_concern():
             found += [concern.alert(now), *(alert(now) for alert in formers(concern))]

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from perfmon.alerts.advice import Details
+from perfmon.alerts.beginnings import began_at, chain_began, terms_of
 from perfmon.alerts.shares import quantile_levels
 from perfmon.alerts.targets import Target
-from perfmon.alerts.verdicts import Finding, Sample, Tally
+from perfmon.alerts.verdicts import Finding, Sample, Tally, Verdict
 from perfmon.alerts.watch import HORIZON_SECONDS, Kind, Stretch, Watch
 from perfmon.checks import RUN_FIELDS
 from perfmon.measurements import MEASUREMENT_FIELDS, State
@@ -277,6 +279,7 @@ class Track:
             tuple(int(running[last] - running[first]) for running in self._bad),
             float(self._total[last] - self._total[first]),
             float(self._squares[last] - self._squares[first]),
+            bounds=(int(self.at[first]) if runs else now + 1, now + 1),
         )
         if runs:
             tally = tally._replace(since=int(self.at[first]) // _MINUTE * _MINUTE)
@@ -291,6 +294,28 @@ class Track:
         levels = (quantile, *quantile_levels(runs, quantile))
         value, low, high = np.quantile(values, levels).tolist()
         return tally._replace(value=value, low=low, high=high)
+
+    def describe(self, verdict: Verdict) -> Details:
+        """When what a breach is about began: what these columns tell of its details."""
+        return Details(at=verdict.at, began=self._began(verdict))
+
+    def _began(self, verdict: Verdict) -> int | None:
+        kind, now = verdict.watch.kind, verdict.at
+        if kind in (Kind.NO_RUNS, Kind.UNFINISHED):
+            return now - round(verdict.value * _MICROS)
+        if kind not in (Kind.SHARE, Kind.BURN, Kind.BEYOND, Kind.MEAN, Kind.ANY, Kind.SINGLE):
+            return None
+        long = round(HORIZON_SECONDS * _MICROS)
+        first, last = np.searchsorted(self.at, [now - long + 1, now + 1], "left")
+        at, values = self.at[first:last], self._values[first:last]
+        if kind not in (Kind.MEAN, Kind.SHARE, Kind.BURN):
+            beyond = (values - verdict.threshold) * verdict.watch.sign > 0
+            values = beyond.astype(np.float64)
+        if kind in (Kind.ANY, Kind.SINGLE):
+            gap = round(verdict.watch.stretches[0].seconds * _MICROS)
+            return chain_began(at, values, gap)
+        found = began_at(at, values, terms_of(verdict.watch, verdict.threshold))
+        return None if found is None else found[0]
 
     def _under_way(self, now: int) -> Tally:
         if self._open is None:

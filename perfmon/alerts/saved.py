@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import attrs
 
 from perfmon.alerts.advice import Details
-from perfmon.alerts.episodes import Episode
+from perfmon.alerts.episodes import Episode, Snapshot
 from perfmon.alerts.silences import Silence
 from perfmon.alerts.verdicts import State
 from perfmon.alerts.watch import DIMENSIONS, Kind
@@ -64,9 +64,20 @@ def of_kind(kind: type[T], plain: Any) -> dict[str, T]:
 def plain_episode(episode: Episode) -> dict[str, Any]:
     """An episode as JSON values, with what another version knows of it."""
     plain = {name: _finite(value) for name, value in attrs.asdict(episode).items()}
-    rest, details = plain.pop("rest"), plain["details"]
-    plain["details"] = {**details, **details.pop("rest")}
+    rest, told = plain.pop("rest"), plain["told"]
+    plain["details"] = _sparse(plain["details"])
+    if told is not None:
+        told["details"] = _sparse(told["details"])
+        if told["details"] == plain["details"]:
+            del told["details"]
     return {**plain, **rest}
+
+
+def _sparse(details: dict[str, Any]) -> dict[str, Any]:
+    """What is known of details: there may be a thousand of them in a state."""
+    rest = details.pop("rest")
+    known = {**details, **rest}
+    return {name: value for name, value in known.items() if value not in (None, 0, {}, [], ())}
 
 
 def episode_of(plain: dict[str, Any]) -> Episode:
@@ -78,6 +89,8 @@ def episode_of(plain: dict[str, Any]) -> Episode:
     made["level"] = member(AlertLevel, made.get("level"), AlertLevel.CRITICAL)
     made["evidence"] = member(State, made.get("evidence"), State.NO_DATA)
     made["details"] = Details.of(of_kind(object, made.get("details")))
+    made["figures_state"] = member(State, made.get("figures_state"), State.BREACH)
+    made["told"] = _snapshot_of(made.get("told"), made["details"])
     for name, fallback in (("kind", Kind.NUMBER), ("metric_type", MetricType.ERROR_RATE)):
         saved, made[name] = made.get(name), member(type(fallback), made.get(name), fallback)
         if saved is not None and saved != made[name]:
@@ -86,6 +99,21 @@ def episode_of(plain: dict[str, Any]) -> Episode:
     made["labels"] = {name: value for name, value in own.items() if name in DIMENSIONS}
     began = made.get("started_at") or 0
     return Episode(**{**_MISSING, "breached_at": began, **made}, rest=rest)
+
+
+def _snapshot_of(plain: Any, details: Details) -> Snapshot | None:
+    if not isinstance(plain, dict):
+        return None
+    made = {
+        field.name: plain[field.name] for field in attrs.fields(Snapshot) if field.name in plain
+    }
+    for field in attrs.fields(Snapshot):
+        if str(field.type) == "float" and made.get(field.name) is None:
+            made[field.name] = math.nan
+    made["figures_state"] = member(State, made.get("figures_state"), State.BREACH)
+    own = made.get("details")
+    made["details"] = details if own is None else Details.of(of_kind(object, own))
+    return Snapshot(**made)
 
 
 _FIELDS = frozenset(field.name for field in attrs.fields(Episode)) - {"rest"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import attrs
 
@@ -33,6 +33,14 @@ ChangeKind = Literal[
 Describe = Callable[[Verdict], Details]
 GONE = "the rule is gone"
 UNMATCHED = "the rule is not about it any more"
+
+
+class Latest(Protocol):
+    """Knows the newest verdicts."""
+
+    def latest(self, key: str) -> Verdict | None:
+        """The newest one of a key, or None."""
+        ...
 
 
 class Change(NamedTuple):
@@ -193,10 +201,13 @@ class Step:
             self._drop(episode, reason)
 
     def _look_closer(self, episode: Episode, verdict: Verdict) -> None:
+        """What is said of it from now on is of this moment, all of it."""
+        episode.details = Details()
         if self._describe is not None:
             # An alert without its details is better than none.
             with suppress(Exception):
-                episode.details = self._describe(verdict)
+                episode.details = attrs.evolve(self._describe(verdict), at=episode.at)
+        episode.keep()
 
     def _drop(self, episode: Episode, reason: str) -> None:
         del self._memory.episodes[episode.key]
@@ -266,6 +277,20 @@ def group_wait(concern: Concern) -> float:
 def _happened(episode: Episode, verdict: Verdict) -> bool:
     """An absence is over with a run that was seen after it began, not with a clock set back."""
     return episode.kind is not Kind.NO_RUNS or (verdict.seen or 0) > episode.seen
+
+
+def refresh(episode: Episode, verdict: Verdict | None, describe: Describe) -> None:
+    """Find the details of the newest figures of what fires, where they are not known yet."""
+    if (
+        verdict is not None
+        and episode.firing
+        and episode.evidence is State.BREACH
+        and verdict.state is State.BREACH
+        and episode.details.at != episode.at
+        and verdict.at == episode.at
+    ):
+        with suppress(Exception):  # as they were for the last message will do
+            episode.details = attrs.evolve(describe(verdict), at=episode.at)
 
 
 def _kept(since: int | None, now: int) -> int:

@@ -37,6 +37,7 @@ class Tally(NamedTuple):
         value: the metric itself over this stretch, for a quantile or a number.
         low, high: for a quantile, the quantiles at `quantile_levels(runs, q)`: its 95 % interval.
         since: the time (microseconds) since which they are; 0 is unknown.
+        bounds: they are all the runs of `[since, until)`, in microseconds; zeros are unknown.
     """
 
     runs: int = 0
@@ -48,6 +49,7 @@ class Tally(NamedTuple):
     low: float = math.nan
     high: float = math.nan
     since: int = 0
+    bounds: tuple[int, int] = (0, 0)
 
 
 class Finding(NamedTuple):
@@ -101,6 +103,8 @@ class Verdict:
         low, high: the 95 % interval of the value, NaN where it has none.
         sample_size, bad: runs, and how many of them are bad.
         seconds: of the stretch they are from.
+        at: the moment of the figures, in microseconds.
+        bounds: they are those of the runs of `[since, until)`; zeros where nobody says.
         words: what a detector says, or why evaluation failed.
         floor: where limits have several levels, the one to which an alert may ease: all limits
             above it are settled. None is no lower than it is.
@@ -123,6 +127,8 @@ class Verdict:
     sample_size: int = 0
     bad: int = 0
     seconds: float = math.nan
+    at: int = 0
+    bounds: tuple[int, int] = (0, 0)
     words: str = ""
     floor: AlertLevel | None = None
     whole: tuple[int, int] = (0, 0)

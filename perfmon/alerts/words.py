@@ -26,6 +26,8 @@ BAD = {
     "success_rate": "did not succeed", "error_rate": "failed", "timeout_rate": "timed out",
     "retry_rate": "were retried",
 }  # fmt: skip
+CLASSED = ("success_rate", "error_rate")
+"""Of these, error classes say what is bad."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +56,10 @@ class Situation:
     started_at: int | None = None
     resolved_at: int | None = None
     errors: Mapping[str, int] = attrs.Factory(dict)
+    classes: int = 0
+    unclassed: int = 0
+    at: int | None = None
+    breached: bool = True
 
 
 def figure(value: float, unit: str) -> str:
@@ -145,23 +151,26 @@ def _counts(s: Situation) -> str:
     runs = f"the last {s.sample_size:,} {noun}{'' if s.sample_size == 1 else 's'}"
     if s.kind is Kind.SHARE and s.metric in BAD:
         done = BAD[s.metric] if s.above or s.metric == "success_rate" else "did"
-        # They are those of the first look, and of runs that succeeded all the same, too.
-        errors = f" ({_listed(s.errors)})" if 0 < sum(s.errors.values()) <= s.bad else ""
+        fits = s.metric in CLASSED and 0 < sum(s.errors.values()) <= s.bad
+        errors = f" ({_classes(s)})" if fits else ""
         return f"{s.bad:,} of {runs} {done}{errors}"
     if s.kind in (Kind.BEYOND, Kind.ANY):
         return f"{s.bad:,} of {runs} were {'above' if s.above else 'below'} it"
     return f"over {runs}"
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+def _classes(s: Situation) -> str:
+    ordered = sorted(s.errors.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{name} {count:,}" for name, count in ordered[:_MOST]]
-    left = len(ordered) - len(shown)
-    return ", ".join([*shown, f"{left} more classes"] if left > 0 else shown)
+    left = max(s.classes, len(ordered)) - len(shown)
+    shown += [f"{left} more classes"] if left > 0 else []
+    return ", ".join([*shown, f"{s.unclassed:,} without a class"] if s.unclassed else shown)
 
 
 def _single(s: Situation) -> str:
     what = "used" if s.metric == "max_memory_mb" else "took"
+    if not s.breached and not s.bad:
+        return f"no run of late {what} more than {_limit(s)}; at most {figure(s.value, s.unit)}"
     runs = "a run" if s.bad <= 1 else f"{s.bad:,} runs"
     return f"{runs} {what} up to {figure(s.value, s.unit)}, far beyond the limit ({_limit(s)})"
 
@@ -202,12 +211,14 @@ def _conflicts(s: Situation) -> str:
 
 
 def _trend(s: Situation) -> str:
-    return f"{_named(s.metric)} is {s.word}{f' ({s.words})' if s.words else ''}"
+    is_it = "is" if s.breached else "is no longer"
+    return f"{_named(s.metric)} {is_it} {s.word}{f' ({s.words})' if s.words else ''}"
 
 
 def _anomaly(s: Situation) -> str:
     told = f": {s.words}" if s.words else ""
-    return f"{_named(s.metric)} {figure(s.value, s.unit)} is anomalous{_expected(s)}{told}"
+    is_it = "is" if s.breached else "is no longer"
+    return f"{_named(s.metric)} {figure(s.value, s.unit)} {is_it} anomalous{_expected(s)}{told}"
 
 
 def _expected(s: Situation) -> str:
@@ -217,9 +228,8 @@ def _expected(s: Situation) -> str:
 
 
 def _forecast(s: Situation) -> str:
-    side = "above" if s.above else "below"
     return (
-        f"{_named(s.metric)} is forecast to be {figure(s.value, s.unit)}{_interval(s)}, {side}"
+        f"{_named(s.metric)} is forecast to be {figure(s.value, s.unit)}{_interval(s)}, {_side(s)}"
         f" {_limit(s)}, within {figure(s.seconds, 's')}"
     )
 
@@ -240,6 +250,8 @@ _KINDS: dict[Kind, Callable[[Situation], str]] = {
 def _more(s: Situation) -> Iterable[str]:
     if s.started_at is not None:
         yield f"since {from_micros(s.started_at):%Y-%m-%d %H:%M} UTC"
+    if s.at is not None:
+        yield f"as of {_moment(s.at)}"
     if s.evidence == "no_data":
         yield "no runs since then to tell whether it is over"
     elif s.evidence == "insufficient_data":
@@ -267,4 +279,10 @@ def _over(s: Situation) -> str:
     # A run that has ended has no age any more; the last figure is that of the breach.
     if math.isnan(s.value) or s.unit == "failures" or s.kind in _AS_IT_WAS:
         return f"{what}: over{lasted}"
-    return f"{what}: over{lasted}; now {figure(s.value, s.unit)}{_interval(s)}, limit {_limit(s)}"
+    at = "" if s.at is None else f", as of {_moment(s.at)}"
+    now = f"now {figure(s.value, s.unit)}{_interval(s)}, limit {_limit(s)}{at}"
+    return f"{what}: over{lasted}; {now}"
+
+
+def _moment(micros: int) -> str:
+    return f"{from_micros(micros):%Y-%m-%d %H:%M:%S} UTC"

@@ -54,10 +54,12 @@ class PerformanceAlert:
         interval, sample_size: the 95 % interval of the value, and from how many runs.
         agent_name, agent_type, model, tenant: whose runs; None is all.
         state: `pending`, `firing` or `resolved`.
-        timestamp: when it was last evaluated.
-        started_at, resolved_at: when the episode began to fire, and ended.
+        timestamp: the moment that its figures and sentences are of.
+        started_at, resolved_at: since when it is so, found back in the runs, and when it ended.
+        fired_at: when it began to fire.
         recommendation: what to do, from the figures, or None.
-        details: figures behind it: error classes, worst agents and the like, JSON values.
+        details: figures behind it: error classes, worst agents and the like, JSON values, all of
+            the moment `as_of`.
         acknowledged_by: who takes care of it, or None.
         silenced_by, inhibited_by: the silence, or the alert (by key), that keeps it quiet.
     """
@@ -87,6 +89,7 @@ class PerformanceAlert:
     acknowledged_by: str | None = None
     silenced_by: str | None = None
     inhibited_by: str | None = None
+    fired_at: datetime | None = None
 
     def to_json(self) -> str:
         """All of it as one JSON object, which `from_json` reads back."""

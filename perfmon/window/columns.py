@@ -244,6 +244,11 @@ class MeasurementColumns:
             _floats(fields[_M["scoring_cost"]]) if n else scores,
         )
 
+    @property
+    def counts(self) -> npt.NDArray[np.bool_]:
+        """Which of them count for accuracy."""
+        return _COUNTED[self.states]
+
     @classmethod
     def empty(cls, vocabulary: Vocabulary) -> MeasurementColumns:
         return cls.of_rows([], vocabulary)

@@ -289,6 +289,29 @@ class Window:
             held += cells.stats[row, counted]
         return tail.and_before(found[-1][0] if held >= count else first, found)
 
+    @property
+    def raw_since(self) -> int:
+        """From when on (microseconds) the runs and measurements here are all here raw."""
+        return max(self._runs.left_until, self._measurements.left_until) + 1
+
+    def raw_runs(self, since: int, until: int, scope: Scope) -> RunColumns | None:
+        """The runs of `[since, until)` in the order of time; None where some are not here raw."""
+        if since <= self._runs.left_until:
+            return None
+        runs = self._runs.between(since, until)
+        if not scope.is_everything:
+            runs = runs.take(np.isin(runs.keys, self.keys.of(scope)))
+        return runs.take(np.argsort(runs.at, kind="stable"))
+
+    def raw_scores(self, since: int, until: int, scope: Scope) -> tuple[Ints, Floats]:
+        """When the measurements of `[since, until)` that count became known, with their scores."""
+        found = self._measurements.between(since, until)
+        found = found.take(found.counts)
+        if not scope.is_everything:
+            found = found.take(np.isin(found.keys, self.keys.of(scope)))
+        found = found.take(np.argsort(found.at, kind="stable"))
+        return found.at, found.scores
+
     def raw_memory(self, since: int, scope: Scope) -> Floats:
         """The memory (MiB) of the runs since then that are here raw, where it is known."""
         runs = self._runs.between(since // MINUTE * MINUTE, 2**62)

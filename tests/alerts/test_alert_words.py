@@ -104,6 +104,15 @@ def test_every_kind_has_its_sentence(changes, words):
           "state": "resolved", "reason": "clear", "metric": "", "rule": "hung"},
          "agent billing: hung: over"),
         ({"kind": Kind.BUDGET, "unit": "$", "value": 0.0, "threshold": 50.0}, "$0.00 spent of a"),
+        ({"kind": Kind.SINGLE, "metric": "max_latency_ms", "unit": "ms", "value": 900.0, "bad": 0,
+          "threshold": 50_000.0, "breached": False},
+         "no run of late took more than 50,000 ms; at most 900 ms"),
+        ({"kind": Kind.TREND, "metric": "latency_trend", "word": "degrading", "words": "9 to 9",
+          "breached": False}, "latency trend is no longer degrading (9 to 9)"),
+        ({"kind": Kind.ANOMALY, "metric": "cost_per_task", "unit": "$", "value": 1.0,
+          "breached": False}, "cost per task $1.00 is no longer anomalous"),
+        ({"kind": Kind.FORECAST, "metric": "total_cost", "unit": "$", "value": 20.0, "above": True,
+          "threshold": 100.0, "low": 10.0, "high": 30.0, "seconds": 60.0}, "no longer above $100.00"),
     ],
 )  # fmt: skip
 def test_what_is_back_while_it_still_fires_is_not_said_to_be_beyond(changes, words):
@@ -111,6 +120,20 @@ def test_what_is_back_while_it_still_fires_is_not_said_to_be_beyond(changes, wor
     said = sentence(attrs.evolve(SHARE, **changes))
     assert words in said
     assert "now 33 min" not in said
+
+
+def test_the_moment_is_said():
+    """That of the figures, to the second; of what is over, that of the last ones."""
+    of = attrs.evolve(SHARE, at=1_800_000_005_000_000)
+    assert sentence(of).endswith("; since 2027-01-15 08:00 UTC; as of 2027-01-15 08:00:05 UTC")
+    ended = attrs.evolve(of, state="resolved", reason="clear", resolved_at=of.at)
+    assert sentence(ended).endswith("limit 80.0%, as of 2027-01-15 08:00:05 UTC")
+
+
+def test_a_class_is_compared_with_all_that_failed():
+    """Also with what has no class, so that its parts are those of the message."""
+    details = Details(errors={"RateLimit": 9}, bad=12, unclassed=3, runs=18)
+    assert "it is 9 of 12 errors (50.0% of runs)" in recommendation(SHARE, details)
 
 
 def test_classes_that_do_not_fit_the_count_are_not_told():
@@ -188,6 +211,8 @@ FAILURES = {
         attrs.evolve(COST, metric="tokens_per_task", unit="tokens"),
         attrs.evolve(COST, metric="avg_accuracy", unit="share", above=False),
         attrs.evolve(COST, kind=Kind.ANY, metric="max_memory_mb", unit="MiB"),
+        attrs.evolve(COST, metric="avg_latency_ms", unit="ms"),
+        attrs.evolve(COST, kind=Kind.SINGLE, metric="max_latency_ms", unit="ms"),
     ],
 )
 def test_failures_are_no_advice_on_anything_else(situation):
