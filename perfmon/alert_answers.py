@@ -223,6 +223,7 @@ class AlertAnswers(ABC):
         at = self.evaluated_at
         return {
             "evaluated_at": None if at is None else from_micros(at),
+            "waiting": self._sampling.waiting,
             "firing": len(self.firing) if self.is_on else 0,
             "error": self.error,
             "decided_by": self.decided_by(),

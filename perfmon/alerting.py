@@ -7,6 +7,7 @@ outbox sends. Several monitors on one storage take turns by a lease: one of them
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ _log = logging.getLogger("perfmon")
 _BUSY = 5  # times as long as an evaluation takes is the least until the next one
 _HEARD_EVERY = 0.05  # seconds for each firing alert between looks for acknowledgements
 _SAVED_EVERY = 60.0  # how much of "for how long" a kill may cost
+_AT_ONCE = 2.0  # seconds of looking at targets in one evaluation; the rest is for the next one
 _TRIES = 3  # to save, where somebody else did meanwhile
 
 
@@ -198,7 +200,7 @@ class Alerting(AlertAnswers):
         """Nothing was recorded, nothing is waited for, and the last look was lately."""
         self._catch_up()
         now = self._now()
-        if self._is_new or self._is_deaf or self.evaluated_at is None:
+        if self._is_new or self._is_deaf or self.evaluated_at is None or self._sampling.waiting:
             return False
         # Time can go backwards.
         if abs(now - self.evaluated_at) > self._rules.idle * 1e6:
@@ -235,8 +237,12 @@ class Alerting(AlertAnswers):
             self._intake.take_in(with_bulks=False)
             self._seen = self._changes
             self._hear(self._known.read())
-            now = self._now()
-            self._settle(self._sampling.verdicts(self._targets(now), now), now)
+            now, machine = self._now(), self._known.read()
+            seconds = _AT_ONCE if threading.current_thread() is self._thread else math.inf
+            verdicts = self._sampling.verdicts(
+                self._targets(now), now, first=machine.memory.episodes, seconds=seconds
+            )
+            self._settle(verdicts, now)
             self._attendance.alive(now)
             self.evaluated_at = now
             self.error = None

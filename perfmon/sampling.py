@@ -8,14 +8,15 @@ storage, and what detectors say, is looked at every half minute.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import attrs
 import numpy as np
 
-from perfmon.alerts.evidence import evaluate
+from perfmon.alerts.evidence import clear, evaluate
 from perfmon.alerts.runs import period_start
 from perfmon.alerts.shares import quantile_levels
 from perfmon.alerts.targets import Target
@@ -28,6 +29,7 @@ from perfmon.intake import Intake
 from perfmon.queries import Queries
 from perfmon.ranges import Asked
 from perfmon.records import Point, Scope, Series
+from perfmon.screening import Screening
 from perfmon.summary import Span, metrics_of
 from perfmon.trends import LOOKED_AT, UNKNOWN
 from perfmon.window import sketch
@@ -39,6 +41,7 @@ from perfmon.window.window import Answer
 _MICROS = 1_000_000
 _SELDOM = 30 * _MICROS  # how long an answer from storage or a detector is good
 _EVER = 2**62
+_MANY = 500  # targets to be looked at anew: so many are screened first
 T = TypeVar("T")
 _POINTS = 60  # of a series for detectors
 # How many runs have the value, its sum, and its sum of squares.
@@ -97,6 +100,7 @@ class Sampling:
         self._attendance = attendance
         self._kept: dict[str, _Kept] = {}
         self._given: dict[str, Verdict] = {}
+        self._left: frozenset[str] = frozenset()  # whose turn is first the next time
         # Of the evaluation that goes on:
         self._versions: dict[Scope, int] = {}
         self._tails: dict[Scope, Tail] = {}
@@ -117,11 +121,37 @@ class Sampling:
             Kind.FORECAST: partial(self._detected, self._forecast),
         }
 
-    def verdicts(self, targets: Iterable[Target], now: int) -> list[Verdict]:
-        """One for each target, from what has been taken in."""
+    def verdicts(
+        self,
+        targets: Iterable[Target],
+        now: int,
+        *,
+        first: Collection[str] = (),
+        seconds: float = math.inf,
+    ) -> list[Verdict]:
+        """One for each target, from what has been taken in.
+
+        Args:
+            targets: what to look at.
+            now: the time, in microseconds.
+            first: the keys that must have a verdict, such as those of what fires.
+            seconds: for how long to look; what is left (`waiting`) is for the next time. Of many
+                targets those that may be in breach are looked at before the others.
+        """
         with self._intake.lock:
             most = _next_minute(now) if self._intake.window.is_ahead(now) else _EVER
-        kept = {target.key: self._looked_at(target, now, most) for target in targets}
+        kept, anew = self._sorted_out(targets, now)
+        if len(anew) > _MANY:
+            anew = self._screened(anew, kept, now, most, first)
+        anew.sort(key=lambda target: (target.key not in first, target.key not in self._left))
+        until = time.monotonic() + seconds
+        for done, target in enumerate(anew):
+            if time.monotonic() > until and target.key not in first:
+                self._left = frozenset(target.key for target in anew[done:])
+                break
+            kept[target.key] = self._looked_at(target, now, most)
+        else:
+            self._left = frozenset()
         self._kept = kept  # without those that are no targets any more
         self._versions, self._tails, self._parts, self._longest = {}, {}, {}, {}
         self._under_way = None
@@ -129,21 +159,59 @@ class Sampling:
         self._given = {key: _as_of(one, now) for key, one in kept.items()}
         return list(self._given.values())
 
+    @property
+    def waiting(self) -> int:
+        """How many targets the last look had no time for."""
+        return len(self._left)
+
     def latest(self, key: str) -> Verdict | None:
         """The verdict that was given last about a key."""
         return self._given.get(key)
 
+    def _sorted_out(
+        self, targets: Iterable[Target], now: int
+    ) -> tuple[dict[str, _Kept], list[Target]]:
+        """What is known and holds still, and what is to be looked at anew."""
+        kept: dict[str, _Kept] = {}
+        anew = []
+        for target in targets:
+            known = self._kept.get(target.key)
+            if (
+                known is not None
+                and known.looked_at <= now < known.good_until
+                and known.version == self._version(target.scope)
+            ):
+                kept[target.key] = known
+            else:
+                anew.append(target)
+        return kept, anew
+
+    def _screened(
+        self,
+        anew: list[Target],
+        kept: dict[str, _Kept],
+        now: int,
+        most: int,
+        first: Collection[str],
+    ) -> list[Target]:
+        """Those to look at; the harmless are done with."""
+        with self._intake.lock:
+            screening = Screening(self._intake.window)
+            left = []
+            for target in anew:
+                if target.key in first or not screening.is_harmless(target):
+                    left.append(target)
+                else:
+                    fine = clear(target)
+                    kept[target.key] = _Kept(fine, self._version(target.scope), now, most)
+        return left
+
     def _looked_at(self, target: Target, now: int, most: int) -> _Kept:
-        known, version = self._kept.get(target.key), self._version(target.scope)
-        if (
-            known is not None
-            and known.version == version
-            and known.looked_at <= now < known.good_until
-        ):
-            return known
+        version = self._version(target.scope)
         self._good_until, self._found_at = most, now
         (verdict,) = evaluate([target], self, now)
-        verdict = attrs.evolve(verdict, at=self._found_at)
+        if verdict.state is State.BREACH or self._found_at < now:
+            verdict = attrs.evolve(verdict, at=self._found_at)
         until = now if verdict.state is State.FAILED else self._good_until
         return _Kept(verdict, version, now, until)
 

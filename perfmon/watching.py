@@ -82,6 +82,7 @@ class Watching(Reading):
             raise InvalidRun("state", state, f"one of {', '.join(ALERT_STATES)}")
         wanted: dict[str, Any] = {
             "level": level, "min_level": min_level, "agent_name": agent_name, "tenant": tenant,
+            "model": model, "agent_type": agent_type,
             "since": None if since is None else stamp("since", since, None),
             "until": None if until is None else stamp("until", until, None),
         }  # fmt: skip
@@ -89,35 +90,22 @@ class Watching(Reading):
         with suppress(StorageError):  # what is known without it is told
             self.alerting.look_now()
         if state == "pending":
-            return self._standing(state, wanted, most, model, agent_type)
+            return self._standing(state, wanted, most)
         try:
-            if model is None and agent_type is None:
-                found = self.storage.find_alerts(**wanted, state=state, limit=most)
-                total = self.storage.count_alerts(**wanted, state=state)
-            else:
-                every = self.storage.find_alerts(**wanted, state=state, limit=None)
-                every = [one for one in every if _is_of(one.alert, model, agent_type)]
-                found, total = every[:most], len(every)
+            found = self.storage.find_alerts(**wanted, state=state, limit=most)
+            total = self.storage.count_alerts(**wanted, state=state)
         except StorageError:
             if state == "resolved":
                 raise
-            return self._standing("firing", wanted, most, model, agent_type)
+            return self._standing("firing", wanted, most)
         return FoundAlerts(self._as_they_are(found), total)
 
-    def _standing(
-        self,
-        state: str,
-        wanted: Mapping[str, Any],
-        most: int,
-        model: str | None,
-        agent_type: str | None,
-    ) -> FoundAlerts:
+    def _standing(self, state: str, wanted: Mapping[str, Any], most: int) -> FoundAlerts:
         """What is pending, which is not in storage; or what fires, while storage is away."""
         found = [
             FoundAlert(alert, ())
             for alert in self.alerting.standing()
             if alert.state == state and _fits(alert, **wanted)
-            and _is_of(alert, model, agent_type)
         ]  # fmt: skip
         return FoundAlerts(found[:most], len(found))
 
@@ -216,6 +204,8 @@ def _fits(
     min_level: str | None,
     agent_name: str | None,
     tenant: str | None,
+    model: str | None,
+    agent_type: str | None,
     since: int | None,
     until: int | None,
 ) -> bool:
@@ -228,9 +218,7 @@ def _fits(
         and order.index(alert.level) >= least
         and agent_name in (None, alert.agent_name)
         and tenant in (None, alert.tenant)
+        and model in (None, alert.model)
+        and agent_type in (None, alert.agent_type)
         and (until is None or to_micros(alert.started_at or alert.timestamp) < until)
     )
-
-
-def _is_of(alert: PerformanceAlert, model: str | None, agent_type: str | None) -> bool:
-    return model in (None, alert.model) and agent_type in (None, alert.agent_type)

@@ -23,7 +23,7 @@ FLOORS = tuple(
         "config instances logs scores intervals calibration summary accuracy outcomes health",
         "outside sinks wording alerts hookspecs hookimpls hooks worker remote segments journal journaled bulks report metering tracking proxies following wrapping",
         "rounds namesakes joining counts conflicts in_flight salvage repeats bus opening plugins recorder history troubles sending lanes outbox heartbeat",
-        "scoring matching completing waiting intake later loading others writer forking trends queries accuracy_queries attendance aims sampling",
+        "scoring matching completing waiting intake later loading others writer forking trends queries accuracy_queries attendance aims screening sampling",
         "details relevance ruleset remembering silencing closing lease alert_answers alerting",
         "recording receipts measuring reading watching inputs reloading monitor current",
         "agents orchestrator render importing demo testing cli __main__",

@@ -103,7 +103,7 @@ class Verdict:
         low, high: the 95 % interval of the value, NaN where it has none.
         sample_size, bad: runs, and how many of them are bad.
         seconds: of the stretch they are from.
-        at: the moment of the figures, in microseconds.
+        at: the moment of the figures, in microseconds; 0 is that of the look.
         bounds: they are those of the runs of `[since, until)`; zeros where nobody says.
         words: what a detector says, or why evaluation failed.
         floor: where limits have several levels, the one to which an alert may ease: all limits

@@ -89,7 +89,14 @@ class AlertStorageContract:
         storage = open_storage()
         levels = list(AlertLevel)
         alerts = [
-            make_alert(n, level=levels[n % 3], agent_name=f"a{n % 4}", tenant=("t", None)[n % 2])
+            make_alert(
+                n,
+                level=levels[n % 3],
+                agent_name=f"a{n % 4}",
+                tenant=("t", None)[n % 2],
+                model=("m", None)[n % 2],
+                agent_type=("react", None, "it's")[n % 3],
+            )
             for n in range(12)
         ]
         alerts[:5] = [resolved(alert, 2) for alert in alerts[:5]]
@@ -106,6 +113,11 @@ class AlertStorageContract:
         assert found(min_level="critical", level="info") == []
         assert found(agent_name="a1") == [a for a in alerts if a.agent_name == "a1"]
         assert found(tenant="t") == [a for a in alerts if a.tenant == "t"]
+        assert found(model="m") == [a for a in alerts if a.model == "m"]
+        assert found(agent_type="it's") == [a for a in alerts if a.agent_type == "it's"]
+        assert storage.count_alerts(model="m", agent_type="react") == len(
+            found(model="m", agent_type="react", limit=None)
+        )
         assert found(state="firing") == alerts[:7]
         assert found(alert_id="alert-3") == [alerts[8]]
         # Those that fire still, and those that did at that time.

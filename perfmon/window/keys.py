@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable
+from operator import attrgetter
+
 import numpy as np
 
 from perfmon.records import CellKey, Scope
@@ -10,6 +14,8 @@ from perfmon.window.ragged import Ints
 from perfmon.window.vocabulary import Vocabulary
 
 _MOST_SCOPES = 20_000
+_INDEXED = ("agent_name", "tenant", "model", "agent_type")
+_INDEX_OF = attrgetter(*_INDEXED)
 _NO_KEYS = np.zeros(0, np.int64)
 
 
@@ -25,6 +31,9 @@ class Keys:
         self._last_runs = np.zeros(64, np.int64)
         self._changed = np.zeros(64, np.int64)
         self._scopes: dict[Scope, tuple[int, Ints]] = {}
+        # The keys of each agent, tenant, ...: ten thousand scopes of ten thousand keys are many.
+        self._places: dict[tuple[str, str | None], list[int]] = {}
+        self._indexed = 0
 
     def of(self, scope: Scope) -> Ints:
         """The numbers of the keys that a scope matches."""
@@ -32,17 +41,24 @@ class Keys:
         known, wanted = self._scopes.get(scope, (0, _NO_KEYS))
         if known < len(keys):
             # Keys are only added: those looked at before need not be looked at again.
-            name = scope.agent_name
-            more = [
-                n
-                for n in range(known, len(keys))
-                if name in (None, keys[n].agent_name) and scope.matches(keys[n])
-            ]
+            more = [n for n in self._fewest(scope, known) if scope.matches(keys[n])]
             known, wanted = len(keys), np.append(wanted, np.array(more, np.int64))
             if len(self._scopes) > _MOST_SCOPES:
                 self._scopes.clear()
             self._scopes[scope] = known, wanted
         return wanted
+
+    def _fewest(self, scope: Scope, known: int) -> Iterable[int]:
+        """The keys from a place on of which a scope's are: those of its rarest value."""
+        keys, fixed = self.vocabulary.keys.values, _fixed(scope)
+        if not fixed:
+            return range(known, len(keys))
+        for number in range(self._indexed, len(keys)):
+            for name, value in zip(_INDEXED, _INDEX_OF(keys[number]), strict=True):
+                self._places.setdefault((name, value), []).append(number)
+        self._indexed = len(keys)
+        own = min((self._places.get(one, []) for one in fixed), key=len)
+        return own[bisect_left(own, known) :]
 
     def note_runs(self, runs: RunColumns) -> None:
         """Runs came in, of any age."""
@@ -87,6 +103,11 @@ class Keys:
         )
         alive = np.where(last > 0, last >= floor, changed > 0)
         return [keys[number] for number in np.flatnonzero(alive).tolist()]
+
+
+def _fixed(scope: Scope) -> list[tuple[str, str | None]]:
+    found = [(name, getattr(scope, name)) for name in _INDEXED]
+    return [(name, value) for name, value in found if value is not None]
 
 
 def _long_enough(numbers: Ints, count: int) -> Ints:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from perfmon.window.block import Block
-from perfmon.window.cells import HOUR, MINUTE, Cells, Stat
-from perfmon.window.ragged import Ints
+from perfmon.window.cells import FIRST_EXTREME, HOUR, MINUTE, STATS, Cells, Stat
+from perfmon.window.ragged import Floats, Ints
 from perfmon.window.vocabulary import Vocabulary
 
 
@@ -122,6 +122,18 @@ class Minutes:
             places = block.of(wanted)
             rows = [row for cells, row in places if cells.stats[row, counted]]
         return int(np.bitwise_or.reduce(block.masks[rows]))
+
+    def totals(self, keys: int) -> Floats:
+        """Of so many keys all statistics of all minutes, a row each."""
+        found = np.zeros((keys, STATS))
+        found[:, FIRST_EXTREME:] = -np.inf
+        for block in self.blocks.values():
+            cells = block.cells()  # one a key
+            sums, extremes = np.split(cells.stats, [FIRST_EXTREME], axis=1)
+            found[cells.keys, :FIRST_EXTREME] += sums
+            larger = np.maximum(found[cells.keys, FIRST_EXTREME:], extremes)
+            found[cells.keys, FIRST_EXTREME:] = larger
+        return found
 
     def held(self, minutes: Iterable[int], wanted: Ints | None) -> Iterator[tuple[int, Cells, int]]:
         """What these minutes hold of some keys (None: in all), as rows of cells."""

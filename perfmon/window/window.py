@@ -289,6 +289,10 @@ class Window:
             held += cells.stats[row, counted]
         return tail.and_before(found[-1][0] if held >= count else first, found)
 
+    def totals_by_key(self) -> Floats:
+        """The statistics of all that is here, a row for each key of the vocabulary."""
+        return self._minutes.totals(len(self.vocabulary.keys.values))
+
     @property
     def raw_since(self) -> int:
         """From when on (microseconds) the runs and measurements here are all here raw."""

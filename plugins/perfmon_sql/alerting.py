@@ -61,6 +61,8 @@ class SqlAlerts:
         min_level: AlertLevel | str | None = None,
         agent_name: str | None = None,
         tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
         state: str | None = None,
         since: int | None = None,
         until: int | None = None,
@@ -73,7 +75,8 @@ class SqlAlerts:
         with self._database.reading() as connection:
             return episodes.find_episodes(
                 connection, self._mark, limit, levels=levels, since=since, until=until,
-                state=state, agent_name=agent_name, tenant=tenant, alert_id=alert_id,
+                state=state, agent_name=agent_name, tenant=tenant, model=model,
+                agent_type=agent_type, alert_id=alert_id,
             )  # fmt: skip
 
     def count_alerts(
@@ -83,6 +86,8 @@ class SqlAlerts:
         min_level: AlertLevel | str | None = None,
         agent_name: str | None = None,
         tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
         state: str | None = None,
         since: int | None = None,
         until: int | None = None,
@@ -93,7 +98,7 @@ class SqlAlerts:
         with self._database.reading() as connection:
             return episodes.count_episodes(
                 connection, self._mark, levels=levels, since=since, until=until, state=state,
-                agent_name=agent_name, tenant=tenant,
+                agent_name=agent_name, tenant=tenant, model=model, agent_type=agent_type,
             )  # fmt: skip
 
     def acknowledge_alert(self, alert_id: str, by: str, at: int) -> bool:

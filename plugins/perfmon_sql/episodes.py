@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "alert_id", "level", "state", "tenant", "agent_name", "started_at", "resolved_at",
-    "acknowledged_by", "body",
+    "acknowledged_by", "body", "model", "agent_type",
 )  # fmt: skip
 _KEPT = (
     "acknowledged_by = CASE WHEN excluded.level = alerts.level "
@@ -73,7 +73,7 @@ def _row_of(alert: PerformanceAlert) -> Row:
     return (
         alert.alert_id, str(alert.level), alert.state, alert.tenant, alert.agent_name,
         to_micros(alert.started_at or alert.timestamp), None if ended is None else to_micros(ended),
-        alert.acknowledged_by, alert.to_json(),
+        alert.acknowledged_by, alert.to_json(), alert.model, alert.agent_type,
     )  # fmt: skip
 
 

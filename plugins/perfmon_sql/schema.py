@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-HEAD = "0011"
+HEAD = "0012"
 VERSION_TABLE = "perfmon_schema"  # not Alembic's own name: the database may be another's, too
 
 metadata = sa.MetaData()
@@ -171,6 +171,8 @@ alerts = sa.Table(
     sa.Column("acknowledged_by", sa.Text),
     sa.Column("acknowledged_at", sa.BigInteger),
     sa.Column("body", sa.Text, nullable=False),  # the whole alert as JSON
+    sa.Column("model", sa.Text),
+    sa.Column("agent_type", sa.Text),
     sa.UniqueConstraint("alert_id", name="alerts_alert_id"),
 )
 

@@ -21,7 +21,7 @@ from perfmon_sql import storage as storages
 from perfmon_sql.upgrade import MIGRATIONS, current, upgrade
 
 from perfmon import RUN_FIELDS, PluginError, Scope, StorageError
-from perfmon.testing import START_US, make_measurements, make_rows, run_row
+from perfmon.testing import START_US, make_alert, make_measurements, make_rows, run_row
 from perfmon.testing.stored import cells_of, measurements_of, runs_of, stored
 from perfmon.window.cells import Stat
 
@@ -137,6 +137,29 @@ def _copy_to_version_1(path, engine):
                 connection.exec_driver_sql(
                     f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"
                 )
+
+
+def test_older_alerts_are_found_by_model_and_type(opened, url, execute, monkeypatch):
+    """What was stored before there were columns for it is found by it all the same."""
+    monkeypatch.setattr(
+        databases, "upgrade", lambda connection, shown: upgrade(connection, shown, "0011")
+    )
+    opened(url).close()
+    monkeypatch.undo()
+    alerts = [make_alert(1, model="m", agent_type="it's"), make_alert(2, agent_type="react")]
+    for number, alert in enumerate(alerts):
+        body = alert.to_json().replace("'", "''").replace("%", "%%")
+        execute(
+            "INSERT INTO alerts (alert_id, level, state, started_at, body) VALUES "
+            f"('{alert.alert_id}', 'warning', 'firing', {number}, '{body}')"
+        )
+    storage = opened(url)
+    assert [one.alert.alert_id for one in storage.find_alerts(model="m")] == [alerts[0].alert_id]
+    assert [one.alert.alert_id for one in storage.find_alerts(agent_type="it's")] == [
+        alerts[0].alert_id
+    ]
+    assert storage.count_alerts(agent_type="react") == 1
+    assert storage.count_alerts(model="other") == 0
 
 
 def test_a_newer_schema_is_refused(opened, url, execute):
