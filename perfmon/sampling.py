@@ -482,7 +482,11 @@ def _as_of(kept: _Kept, now: int) -> Verdict:
     """A verdict that still holds is one of now; one of what is looked up seldom is of then."""
     verdict = kept.verdict
     holds = verdict.state is State.BREACH and verdict.at == kept.looked_at != now
-    return attrs.evolve(verdict, at=now) if holds else verdict
+    if not holds:
+        return verdict
+    # Nothing came since: the same runs are all there are up to now.
+    since = verdict.bounds[0]
+    return attrs.evolve(verdict, at=now, bounds=(since, _next_minute(now) if since else 0))
 
 
 def _counted(watch: Watch) -> Stat:
