@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 
-from perfmon.details import DetailsOf
 from perfmon.aims import Aims
 from perfmon.alerts.episodes import rank
 from perfmon.alerts.silences import silenced_by
@@ -18,6 +17,7 @@ from perfmon.alerts.step import Changes, Standing
 from perfmon.attendance import Attendance
 from perfmon.checks import text
 from perfmon.closing import Closing
+from perfmon.details import DetailsOf
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.heartbeat import Heartbeat
 from perfmon.holders import shown_holder
