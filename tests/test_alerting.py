@@ -624,7 +624,7 @@ def test_a_thousand_alerts_are_kept_in_little(place):
         record(monitor, 20, f"agent-{number}")
     assert len(monitor.get_alerts(limit=10_000)) > 250
     state = monitor.storage.read_alert_state()
-    assert len(state.data) < 4_000 * len(monitor.alerting.firing)
+    assert len(state.data) < 4_500 * len(monitor.alerting.firing)
 
 
 def test_another_handle_reads_what_was_saved(place):
