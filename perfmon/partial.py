@@ -25,6 +25,7 @@ class _Unknown:
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __getattr__ = _undecided
     __bool__ = __len__ = __iter__ = __hash__ = __str__ = __format__ = __getitem__ = _undecided
     __call__ = __int__ = __float__ = __add__ = __sub__ = __mul__ = __truediv__ = _undecided
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __neg__ = __abs__ = _undecided
     __class__ = property(_undecided)  # isinstance() asks it
 
 

@@ -184,7 +184,7 @@ def test_the_command_line_decides_nothing(here):
         (["shwo"], 2, "No such command 'shwo'"),
         (["send-test", "slack"], 1, "'slack': the plugin is available; [plugins.slack] in"),
         (["send-test", "slck"], 1, "there is no sink 'slck' (log)"),
-        (["test", "missing.toml"], 1, "missing.toml: No such file"),
+        (["test", "missing.toml"], 1, "missing.toml: cannot be read: No such file"),
         (["test"], 2, "Missing argument 'FILE...'"),
         (["backtest", "--rule", "latency_p95_max"], 1, "did you mean 'latency_p95_max_ms'"),
         (["backtest", "--rule", "xyz"], 1, "there are accuracy_min, cost_per_task_max, "),
