@@ -38,8 +38,8 @@ class EagerWriter:
             writer.join()
 
     def _store(self) -> None:
-        with suppress(StorageError):
-            self._intake.store_all()
+        with suppress(StorageError):  # the taker itself may be writing
+            self._intake.store_all(time.monotonic())
 
     def __enter__(self) -> None:
         self.acquire()
