@@ -68,16 +68,20 @@ def plain_episode(episode: Episode) -> dict[str, Any]:
     plain["details"] = _sparse(plain["details"])
     if told is not None:
         told["details"] = _sparse(told["details"])
-        if told["details"] == plain["details"]:
-            del told["details"]
+        # Mostly the newest figures; a state may hold a thousand of them.
+        plain["told"] = {name: value for name, value in told.items() if value != plain[name]}
     return {**plain, **rest}
 
 
 def _sparse(details: dict[str, Any]) -> dict[str, Any]:
-    """What is known of details: there may be a thousand of them in a state."""
+    """What is known of details."""
     rest = details.pop("rest")
-    known = {**details, **rest}
-    return {name: value for name, value in known.items() if value not in (None, 0, {}, [], ())}
+    return {name: value for name, value in {**details, **rest}.items() if not _is_bare(value)}
+
+
+def _is_bare(value: Any) -> bool:
+    """Whether it is the default of a field: a rate of 0.0 is known."""
+    return value is None or (isinstance(value, int | dict | list | tuple) and not value)
 
 
 def episode_of(plain: dict[str, Any]) -> Episode:
@@ -90,7 +94,7 @@ def episode_of(plain: dict[str, Any]) -> Episode:
     made["evidence"] = member(State, made.get("evidence"), State.NO_DATA)
     made["details"] = Details.of(of_kind(object, made.get("details")))
     made["figures_state"] = member(State, made.get("figures_state"), State.BREACH)
-    made["told"] = _snapshot_of(made.get("told"), made["details"])
+    made["told"] = _snapshot_of(made.get("told"), plain)
     for name, fallback in (("kind", Kind.NUMBER), ("metric_type", MetricType.ERROR_RATE)):
         saved, made[name] = made.get(name), member(type(fallback), made.get(name), fallback)
         if saved is not None and saved != made[name]:
@@ -101,18 +105,17 @@ def episode_of(plain: dict[str, Any]) -> Episode:
     return Episode(**{**_MISSING, "breached_at": began, **made}, rest=rest)
 
 
-def _snapshot_of(plain: Any, details: Details) -> Snapshot | None:
-    if not isinstance(plain, dict):
+def _snapshot_of(told: Any, newest: Mapping[str, Any]) -> Snapshot | None:
+    """What was said last; what it does not name is as in the newest figures."""
+    if not isinstance(told, dict):
         return None
-    made = {
-        field.name: plain[field.name] for field in attrs.fields(Snapshot) if field.name in plain
-    }
+    both = {**newest, **told}
+    made = {field.name: both[field.name] for field in attrs.fields(Snapshot) if field.name in both}
     for field in attrs.fields(Snapshot):
         if str(field.type) == "float" and made.get(field.name) is None:
             made[field.name] = math.nan
     made["figures_state"] = member(State, made.get("figures_state"), State.BREACH)
-    own = made.get("details")
-    made["details"] = details if own is None else Details.of(of_kind(object, own))
+    made["details"] = Details.of(of_kind(object, made.get("details")))
     return Snapshot(**made)
 
 
