@@ -342,13 +342,12 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("started", "fate"), [("started", "pending"), ("not", "stored"), ("started", "told")]
 )
 def test_a_killed_process_counts_nothing_twice(url, started, fate, tmp_path, monkeypatch):
     """What its journal has, stored or not, is the same round, replacement or repeat again."""
-    if url == "memory:":
-        pytest.skip("memory ends with its process")
     monkeypatch.chdir(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", _PREDICT_AND_DIE, url, started, fate], env=dict(os.environ),

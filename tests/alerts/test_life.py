@@ -287,12 +287,15 @@ def test_a_step_done_again_makes_the_same_ids():
 
 def test_everything_survives_a_restart():
     """What is pending, what fires, what was noted, and who was told."""
-    life, known = Life(SLOW, OTHER, SUCCESS), Details(runs=7, models=(Part("m", 1, 2),))
+    life = Life(SLOW, OTHER, SUCCESS)
+    known = Details(runs=7, retry_rate=0.0, models=(Part("m", 1, 2),))
     life.step(verdict(SLOW), verdict(OTHER), verdict(SUCCESS), describe=lambda _: known)
     life.machine.silence({"agent": "b"}, life.now, life.now + SECOND, "ann")
-    before = life.machine.to_json()
+    before, alerts = life.machine.to_json(), life.machine.alerts(0)
     life.restart()
     assert life.machine.to_json() == before
+    assert [a.details for a in life.machine.alerts(0)] == [a.details for a in alerts]
+    assert [alert.details.get("retry_rate") for alert in alerts].count(0.0) == 2
     assert [alert.details.get("runs") for alert in life.machine.alerts(0)].count(7) == 2
 
 

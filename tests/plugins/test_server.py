@@ -306,10 +306,11 @@ async def test_errors_trends_comparison_and_accounts(client, run_of):
 
 async def test_alerts_can_be_narrowed_down(client, run_of):
     """Level, least level, agent, state and limit; total_count counts beyond the limit."""
-    await record(client, *(run_of(n, status="failure") for n in range(200)))
+    slow = {"status": "failure", "duration_ms": 60_000}
+    await record(client, *(run_of(n, **slow) for n in range(200)))
     body = await (await client.get(f"{API}/alerts")).json()
     assert body["total_count"] >= 2
-    assert {"success_rate", "error_rate"} <= {alert["metric_type"] for alert in body["alerts"]}
+    assert {"success_rate", "latency"} <= {alert["metric_type"] for alert in body["alerts"]}
     critical = await (await client.get(f"{API}/alerts?min_level=critical&limit=1")).json()
     assert [alert["level"] for alert in critical["alerts"]] == ["critical"]
     assert 1 <= critical["total_count"] < body["total_count"]
