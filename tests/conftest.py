@@ -28,6 +28,14 @@ def pytest_xdist_auto_num_workers():
     return min(2 * (os.cpu_count() or 1), 8)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Who is done early takes over from who has the long tests."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 @pytest.fixture
 def free_port():
     """Finds ports to be listened at soon; the system gives them to nobody who asks for any."""
