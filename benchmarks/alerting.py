@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from benchmarks.subject import Bench, run_alone
 from benchmarks.table import Figure
-from perfmon.alerts.backtest import backtest
-from perfmon.alerts.groups import Grouping, Groups, SinkTerms
-from perfmon.alerts.rules import watches
-from perfmon.alerts.runs import Rows
-from perfmon.alerts.watch import Watch
-from perfmon.checks import RUN_FIELDS
-from perfmon.config import Config
+from perfmon.alerts.backtest.backtest import backtest
+from perfmon.alerts.backtest.rows import Rows
+from perfmon.alerts.grouping import Grouping, Groups, SinkTerms
+from perfmon.alerts.rules.compile import watches
+from perfmon.alerts.rules.rule import Watch
+from perfmon.config.config import Config
 from perfmon.records import AlertLevel, to_micros
+from perfmon.records.validation import RUN_FIELDS
 
 RATES = (3, 12, 60, 300)
 HEALTHY, OUTAGE, THRESHOLD = 0.05, 0.60, 0.20

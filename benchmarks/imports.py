@@ -19,7 +19,7 @@ from benchmarks.meters import seconds
 from benchmarks.subject import Bench, run_alone
 from benchmarks.table import Figure
 from perfmon import Config, PerformanceMonitor
-from perfmon.importing import Columns, FileImport, Source, Tally
+from perfmon.recording.importing import Columns, FileImport, Source, Tally
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Enough to tell a slow reader by; the facts in their rows are held by the tests.

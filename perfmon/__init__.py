@@ -6,28 +6,28 @@ TYPE_CHECKING = False  # as typing's, whose import takes longer than all of this
 if TYPE_CHECKING:
     from typing import Any
 
-    from perfmon.accuracy import (
+    from perfmon.accuracy.calibration import Calibration, CalibrationBin
+    from perfmon.accuracy.figures import (
         AccuracyFigures,
         AccuracySummary,
         CalibrationFigures,
         Disagreement,
         NumericErrors,
     )
-    from perfmon.alert_storage import (
-        AlertState,
-        AlertStorage,
-        Delivery,
-        DueMessage,
-        FoundAlert,
-        RunInFlight,
-        SinkState,
+    from perfmon.agents.orchestrator import MonitoredOrchestrator
+    from perfmon.config.config import Config, Duration, Secret
+    from perfmon.config.secret import redacted
+    from perfmon.config.validators import SecretText
+    from perfmon.delivery.http import Answer, encoded, http_url, post
+    from perfmon.delivery.messages import (
+        alert_annotations,
+        alert_facts,
+        alert_labels,
+        headline,
+        link_of,
+        urgency,
     )
-    from perfmon.calibration import Calibration, CalibrationBin
-    from perfmon.checks import RUN_FIELDS
-    from perfmon.config import Config, Duration, Secret
-    from perfmon.content import RUN_ROW, differing
-    from perfmon.current import get_performance_monitor, init_performance_monitor
-    from perfmon.equality import ValueNumbers, plain_text, same_value, value_kind
+    from perfmon.delivery.sinks import HttpSinkTable, SinkTable
     from perfmon.errors import (
         ConfigError,
         DeliveryError,
@@ -38,12 +38,10 @@ if TYPE_CHECKING:
         StorageMissing,
     )
     from perfmon.hookspecs import hookimpl
-    from perfmon.limits import SecretText
-    from perfmon.measurements import MEASUREMENT_FIELDS, MEASUREMENT_STATES
-    from perfmon.monitor import PerformanceMonitor
-    from perfmon.orchestrator import MonitoredOrchestrator
-    from perfmon.outside import Answer, encoded, http_url, post
-    from perfmon.plugins import install_hint
+    from perfmon.metrics.health import wilson
+    from perfmon.monitor.current import get_performance_monitor, init_performance_monitor
+    from perfmon.monitor.monitor import PerformanceMonitor
+    from perfmon.plugins.discovery import install_hint
     from perfmon.records import (
         AccuracyMeasurement,
         AgentPerformance,
@@ -69,118 +67,128 @@ if TYPE_CHECKING:
         jsonable,
         to_micros,
     )
-    from perfmon.render import render_report
-    from perfmon.roles import Clock, ConflictCount, FoundBy, KnownAgent, News, Storage, Stored
-    from perfmon.scores import wilson
-    from perfmon.secret import redacted
-    from perfmon.sinks import HttpSinkTable, SinkTable
+    from perfmon.records.content import RUN_ROW, differing
+    from perfmon.records.equality import ValueNumbers, plain_text, same_value, value_kind
+    from perfmon.records.measurements import MEASUREMENT_FIELDS, MEASUREMENT_STATES
+    from perfmon.records.text_forms import alike, one_form, words_of
+    from perfmon.records.validation import RUN_FIELDS
+    from perfmon.reports import render_report
+    from perfmon.storage.alerts import (
+        AlertState,
+        AlertStorage,
+        Delivery,
+        DueMessage,
+        FoundAlert,
+        RunInFlight,
+        SinkState,
+    )
+    from perfmon.storage.storage import (
+        Clock,
+        ConflictCount,
+        FoundBy,
+        KnownAgent,
+        News,
+        Storage,
+        Stored,
+    )
     from perfmon.window.batch import Batch
     from perfmon.window.cells import HOUR, Cells, PackedCell
-    from perfmon.wording import (
-        alert_annotations,
-        alert_facts,
-        alert_labels,
-        headline,
-        link_of,
-        urgency,
-    )
-    from perfmon.writing import alike, one_form, words_of
 
 # Each is imported at its first use, so that the command and a library that only names perfmon are
 # quick, and numpy comes in with the monitor.
 _HOMES = {
-    "AccuracyFigures": "perfmon.accuracy",
+    "AccuracyFigures": "perfmon.accuracy.figures",
     "AccuracyMeasurement": "perfmon.records",
-    "AccuracySummary": "perfmon.accuracy",
+    "AccuracySummary": "perfmon.accuracy.figures",
     "AgentPerformance": "perfmon.records",
     "AgentRun": "perfmon.records",
-    "alert_annotations": "perfmon.wording",
-    "alert_facts": "perfmon.wording",
-    "alert_labels": "perfmon.wording",
+    "alert_annotations": "perfmon.delivery.messages",
+    "alert_facts": "perfmon.delivery.messages",
+    "alert_labels": "perfmon.delivery.messages",
     "AlertLevel": "perfmon.records",
     "AlertMessage": "perfmon.records",
-    "AlertState": "perfmon.alert_storage",
-    "AlertStorage": "perfmon.alert_storage",
-    "alike": "perfmon.writing",
-    "Answer": "perfmon.outside",
+    "AlertState": "perfmon.storage.alerts",
+    "AlertStorage": "perfmon.storage.alerts",
+    "alike": "perfmon.records.text_forms",
+    "Answer": "perfmon.delivery.http",
     "Batch": "perfmon.window.batch",
-    "Calibration": "perfmon.calibration",
-    "CalibrationBin": "perfmon.calibration",
-    "CalibrationFigures": "perfmon.accuracy",
+    "Calibration": "perfmon.accuracy.calibration",
+    "CalibrationBin": "perfmon.accuracy.calibration",
+    "CalibrationFigures": "perfmon.accuracy.figures",
     "CellKey": "perfmon.records",
     "Cells": "perfmon.window.cells",
-    "Clock": "perfmon.roles",
-    "Config": "perfmon.config",
+    "Clock": "perfmon.storage.storage",
+    "Config": "perfmon.config.config",
     "ConfigError": "perfmon.errors",
-    "ConflictCount": "perfmon.roles",
-    "Delivery": "perfmon.alert_storage",
+    "ConflictCount": "perfmon.storage.storage",
+    "Delivery": "perfmon.storage.alerts",
     "DeliveryError": "perfmon.errors",
-    "differing": "perfmon.content",
-    "Disagreement": "perfmon.accuracy",
-    "DueMessage": "perfmon.alert_storage",
-    "Duration": "perfmon.config",
-    "encoded": "perfmon.outside",
-    "FoundAlert": "perfmon.alert_storage",
-    "FoundBy": "perfmon.roles",
+    "differing": "perfmon.records.content",
+    "Disagreement": "perfmon.accuracy.figures",
+    "DueMessage": "perfmon.storage.alerts",
+    "Duration": "perfmon.config.config",
+    "encoded": "perfmon.delivery.http",
+    "FoundAlert": "perfmon.storage.alerts",
+    "FoundBy": "perfmon.storage.storage",
     "from_micros": "perfmon.records",
-    "get_performance_monitor": "perfmon.current",
-    "headline": "perfmon.wording",
+    "get_performance_monitor": "perfmon.monitor.current",
+    "headline": "perfmon.delivery.messages",
     "hookimpl": "perfmon.hookspecs",
     "HOUR": "perfmon.window.cells",
-    "http_url": "perfmon.outside",
-    "HttpSinkTable": "perfmon.sinks",
-    "init_performance_monitor": "perfmon.current",
-    "install_hint": "perfmon.plugins",
+    "http_url": "perfmon.delivery.http",
+    "HttpSinkTable": "perfmon.delivery.sinks",
+    "init_performance_monitor": "perfmon.monitor.current",
+    "install_hint": "perfmon.plugins.discovery",
     "InvalidRun": "perfmon.errors",
     "jsonable": "perfmon.records",
-    "KnownAgent": "perfmon.roles",
-    "link_of": "perfmon.wording",
-    "MEASUREMENT_FIELDS": "perfmon.measurements",
-    "MEASUREMENT_STATES": "perfmon.measurements",
+    "KnownAgent": "perfmon.storage.storage",
+    "link_of": "perfmon.delivery.messages",
+    "MEASUREMENT_FIELDS": "perfmon.records.measurements",
+    "MEASUREMENT_STATES": "perfmon.records.measurements",
     "MetricType": "perfmon.records",
-    "MonitoredOrchestrator": "perfmon.orchestrator",
-    "News": "perfmon.roles",
-    "NumericErrors": "perfmon.accuracy",
-    "one_form": "perfmon.writing",
+    "MonitoredOrchestrator": "perfmon.agents.orchestrator",
+    "News": "perfmon.storage.storage",
+    "NumericErrors": "perfmon.accuracy.figures",
+    "one_form": "perfmon.records.text_forms",
     "OutcomeReceipt": "perfmon.records",
     "PackedCell": "perfmon.window.cells",
     "PerfmonError": "perfmon.errors",
     "PerformanceAlert": "perfmon.records",
     "PerformanceMetrics": "perfmon.records",
-    "PerformanceMonitor": "perfmon.monitor",
-    "plain_text": "perfmon.equality",
+    "PerformanceMonitor": "perfmon.monitor.monitor",
+    "plain_text": "perfmon.records.equality",
     "PluginError": "perfmon.errors",
     "Point": "perfmon.records",
-    "post": "perfmon.outside",
+    "post": "perfmon.delivery.http",
     "PredictionReceipt": "perfmon.records",
     "Receipt": "perfmon.records",
     "Recommendation": "perfmon.records",
-    "redacted": "perfmon.secret",
+    "redacted": "perfmon.config.secret",
     "Rejection": "perfmon.records",
-    "render_report": "perfmon.render",
-    "RUN_FIELDS": "perfmon.checks",
-    "RunInFlight": "perfmon.alert_storage",
-    "RUN_ROW": "perfmon.content",
-    "same_value": "perfmon.equality",
+    "render_report": "perfmon.reports",
+    "RUN_FIELDS": "perfmon.records.validation",
+    "RunInFlight": "perfmon.storage.alerts",
+    "RUN_ROW": "perfmon.records.content",
+    "same_value": "perfmon.records.equality",
     "Scope": "perfmon.records",
     "Score": "perfmon.records",
-    "Secret": "perfmon.config",
-    "SecretText": "perfmon.limits",
+    "Secret": "perfmon.config.config",
+    "SecretText": "perfmon.config.validators",
     "Series": "perfmon.records",
     "Silence": "perfmon.records",
-    "SinkState": "perfmon.alert_storage",
-    "SinkTable": "perfmon.sinks",
-    "Storage": "perfmon.roles",
+    "SinkState": "perfmon.storage.alerts",
+    "SinkTable": "perfmon.delivery.sinks",
+    "Storage": "perfmon.storage.storage",
     "StorageError": "perfmon.errors",
     "StorageMissing": "perfmon.errors",
-    "Stored": "perfmon.roles",
+    "Stored": "perfmon.storage.storage",
     "to_micros": "perfmon.records",
     "Trend": "perfmon.records",
-    "urgency": "perfmon.wording",
-    "value_kind": "perfmon.equality",
-    "ValueNumbers": "perfmon.equality",
-    "wilson": "perfmon.scores",
-    "words_of": "perfmon.writing",
+    "urgency": "perfmon.delivery.messages",
+    "value_kind": "perfmon.records.equality",
+    "ValueNumbers": "perfmon.records.equality",
+    "wilson": "perfmon.metrics.health",
+    "words_of": "perfmon.records.text_forms",
 }
 
 __all__ = [

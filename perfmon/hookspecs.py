@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import click
     from aiohttp import web
 
-    from perfmon.monitor import PerformanceMonitor
+    from perfmon.monitor.monitor import PerformanceMonitor
     from perfmon.records import (
         AccuracyMeasurement,
         AgentRun,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Series,
         Trend,
     )
-    from perfmon.roles import Storage
+    from perfmon.storage.storage import Storage
 
 hookspec = pluggy.HookspecMarker("perfmon")
 hookimpl = pluggy.HookimplMarker("perfmon")

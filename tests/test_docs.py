@@ -25,8 +25,8 @@ from perfmon import (
     Series,
     hookspecs,
 )
+from perfmon.accuracy.scoring import Scoring
 from perfmon.cli import cli
-from perfmon.scoring import Scoring
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

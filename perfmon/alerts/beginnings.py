@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perfmon.alerts.evidence import relaxed
-from perfmon.alerts.shares import RELAXED, allowed_share
-from perfmon.alerts.watch import LAST_RUNS, Kind, Watch
+from perfmon.alerts.evidence.judge import relaxed
+from perfmon.alerts.evidence.shares import RELAXED, allowed_share
+from perfmon.alerts.rules.rule import LAST_RUNS, Kind, Watch
 from perfmon.window.ragged import Floats, Ints
 
 _COUNTED = (Kind.SHARE, Kind.BEYOND, Kind.BURN)

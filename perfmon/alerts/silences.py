@@ -1,74 +1,86 @@
-"""Silences: what shall not be said for a while, by whom and why."""
+"""Silences: what people say is to be kept quiet about, checked, and kept in storage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
-from hashlib import blake2s
+from collections.abc import Callable, Mapping
 
-import attrs
-
+from perfmon.alerts.episodes.silence import Silence as Hush
 from perfmon.errors import InvalidRun
-from perfmon.records import PerformanceAlert
+from perfmon.metrics.ranges import Moment
+from perfmon.records import Silence, from_micros, to_micros
+from perfmon.records.validation import stamp, text
+from perfmon.storage.storage import Storage
 
-MATCHED = ("rule", "metric", "level", "agent", "agent_type", "model", "tenant", "key", "alert_id")
-"""What a silence may go by; a value is a glob."""
+_LONGEST_COMMENT = 1_000
 
 
-@attrs.frozen(kw_only=True)
-class Silence:
-    """Alerts that match are evaluated and listed, and not sent.
+class Silencing:
+    """The silences of a storage, which all monitors on it heed."""
 
-    Attributes:
-        silence_id: deterministic, so that doing it twice is doing it once.
-        matchers: globs by name, all of which must match; what an alert has not is empty text.
-        created_at, ends_at: microseconds; it is over at its end.
-        by, comment: whose it is, and why.
-    """
+    def __init__(self, storage: Storage, now: Callable[[], int]) -> None:
+        self._storage = storage
+        self._now = now
 
-    silence_id: str
-    matchers: dict[str, str]
-    created_at: int
-    ends_at: int
-    by: str
-    comment: str = ""
-
-    @classmethod
-    def made(
-        cls, matchers: Mapping[str, str], now: int, until: int, by: str, comment: str = ""
+    def silence(
+        self, matchers: Mapping[str, str], until: Moment, by: str, comment: str, starts: Moment
     ) -> Silence:
-        """A checked one.
+        """Keep quiet about what matches; it is evaluated and listed all the same.
 
         Raises:
-            InvalidRun: nothing to match by, an unknown name, an end that is past, or no author.
+            InvalidRun: no matchers, an unknown one, an end that is past, or no author.
         """
-        unknown = sorted(set(matchers) - set(MATCHED))
-        if not matchers or unknown:
-            found = unknown[0] if unknown else dict(matchers)
-            raise InvalidRun("matchers", found, f"globs by at least one of {', '.join(MATCHED)}")
-        if until <= now:
-            raise InvalidRun("until", until, "a time to come")
-        if not by.strip():
-            raise InvalidRun("by", by, "a name")
-        parts = [f"{name}={value}" for name, value in sorted(matchers.items())]
-        text = "\0".join([*parts, str(now), str(until), by])
-        return cls(
-            silence_id=blake2s(text.encode(), digest_size=8).hexdigest(),
-            matchers=dict(matchers), created_at=now, ends_at=until, by=by, comment=comment,
-        )  # fmt: skip
+        now = self._now()
+        _check_matchers(matchers)
+        author = text("by", by)
+        said = "" if comment == "" else text("comment", comment, _LONGEST_COMMENT)
+        begins = now if starts is None else stamp("starts_at", starts, None)
+        ends = stamp("until", until, None)
+        if ends <= max(now, begins):
+            raise InvalidRun("until", until, "a time to come, and after starts_at")
+        made = Hush.made(matchers, max(now, begins), ends, author, said)
+        silence = Silence(
+            silence_id=made.silence_id,
+            matchers=dict(made.matchers),
+            starts_at=from_micros(begins),
+            ends_at=from_micros(made.ends_at),
+            author=author,
+            comment=said,
+        )
+        self._storage.save_silence(silence)
+        return silence
 
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert of these labels is silenced."""
-        return all(fnmatchcase(labels.get(name, ""), glob) for name, glob in self.matchers.items())
+    def silences(self) -> list[Silence]:
+        """Those that are not over."""
+        return self._storage.read_silences(self._now())
+
+    def unsilence(self, silence_id: str) -> None:
+        """End a silence.
+
+        Raises:
+            InvalidRun: there is none of this id that is not over.
+        """
+        if not self._storage.end_silence(silence_id, self._now()):
+            raise InvalidRun("silence_id", silence_id, "the id of a silence that is not over")
+
+    def in_force(self, now: int) -> list[Hush]:
+        """Those that have begun and are not over."""
+        found = [_hush(silence) for silence in self._storage.read_silences(now)]
+        return [one for one in found if one.created_at <= now]
 
 
-def silenced_by(alert: PerformanceAlert, silences: Iterable[Silence]) -> str | None:
-    """The silence an alert is under: of several the one that ends first."""
-    labels = {
-        "rule": alert.rule, "metric": alert.metric, "level": alert.level.value, "key": alert.key,
-        "agent": alert.agent_name, "agent_type": alert.agent_type, "model": alert.model,
-        "tenant": alert.tenant, "alert_id": "" if alert.state == "pending" else alert.alert_id,
-    }  # fmt: skip
-    known = {name: value for name, value in labels.items() if value is not None}
-    found = [(one.ends_at, one.silence_id) for one in silences if one.matches(known)]
-    return min(found)[1] if found else None
+def _check_matchers(matchers: object) -> None:
+    """What they may be about, `Hush.made` says."""
+    globs = matchers.values() if isinstance(matchers, Mapping) else ()
+    if not globs or not all(isinstance(glob, str) and glob for glob in globs):
+        raise InvalidRun("matchers", matchers, "globs by name, such as agent = 'billing-*'")
+
+
+def _hush(silence: Silence) -> Hush:
+    return Hush(
+        silence_id=silence.silence_id,
+        matchers={name: str(value) for name, value in silence.matchers.items()},
+        created_at=to_micros(silence.starts_at),
+        ends_at=to_micros(silence.ends_at),
+        by=silence.author,
+        comment=silence.comment,
+    )

@@ -13,8 +13,8 @@ from perfmon.cli.root import complain, config_path, load_config
 from perfmon.errors import StorageMissing
 
 if TYPE_CHECKING:
-    from perfmon.config import Config
-    from perfmon.monitor import PerformanceMonitor
+    from perfmon.config.config import Config
+    from perfmon.monitor.monitor import PerformanceMonitor
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,8 +36,8 @@ def open_monitor(ctx: click.Context, storage: str | None) -> Iterator[Performanc
     Raises:
         PerfmonError: the configuration has mistakes, or storage does not answer.
     """
-    from perfmon.cli.left import left_in_journal
-    from perfmon.monitor import ReadingMonitor
+    from perfmon.cli.leftovers import left_in_journal
+    from perfmon.monitor.monitor import ReadingMonitor
 
     config = load_config(ctx).with_overrides(storage_url=storage)
     with ExitStack() as stack:
@@ -63,7 +63,7 @@ def open_to_write(
 
     It decides nothing about alerts: whoever watches that storage does, by its own rules.
     """
-    from perfmon.monitor import PerformanceMonitor, ReadingMonitor
+    from perfmon.monitor.monitor import PerformanceMonitor, ReadingMonitor
 
     config = load_config(ctx).with_overrides(storage_url=storage)
     if not make:

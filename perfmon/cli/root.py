@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from perfmon.cli.printing import print_what_can_be_printed
+from perfmon.cli.output import print_what_can_be_printed
 from perfmon.errors import PerfmonError
 
 if TYPE_CHECKING:
-    from perfmon.config import Config
+    from perfmon.config.config import Config
 
 INTERRUPTED = 130
 _CONFIG = "perfmon.config"
 # A subcommand's module is imported when it is called, so that --help stays quick.
 _COMMANDS = {
-    "serve": "perfmon.cli.serving",
-    "import": "perfmon.cli.importing",
-    "report": "perfmon.cli.reporting",
-    "alerts": "perfmon.cli.alerting",
-    "check": "perfmon.cli.checking",
-    "plugins": "perfmon.cli.checking",
-    "init": "perfmon.cli.starting",
-    "demo": "perfmon.cli.demonstration",
+    "serve": "perfmon.cli.serve",
+    "import": "perfmon.cli.import_files",
+    "report": "perfmon.cli.report",
+    "alerts": "perfmon.cli.alerts",
+    "check": "perfmon.cli.check",
+    "plugins": "perfmon.cli.check",
+    "init": "perfmon.cli.init",
+    "demo": "perfmon.cli.demo.command",
 }
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -49,7 +49,7 @@ class Perfmon(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def _add_plugins(self, ctx: click.Context) -> None:
-        from perfmon.cli.extending import add_commands
+        from perfmon.cli.plugin_commands import add_commands
 
         if not ctx.meta.get("perfmon.extended"):
             ctx.meta["perfmon.extended"] = True
@@ -118,7 +118,7 @@ def config_option(command: Command) -> Command:
 
 def config_path(ctx: click.Context) -> Path | None:
     """The configuration asked for, or `./monitor.toml` where there is one."""
-    from perfmon.config import USUAL_PATH
+    from perfmon.config.config import USUAL_PATH
 
     given = cast("Path | None", ctx.meta.get(_CONFIG))
     if given is None:
@@ -130,7 +130,7 @@ def config_path(ctx: click.Context) -> Path | None:
 
 def load_config(ctx: click.Context) -> Config:
     """The configuration this call works with."""
-    from perfmon.config import Config
+    from perfmon.config.config import Config
 
     path = config_path(ctx)
     return Config.from_mapping({}, source="the defaults") if path is None else Config.load(path)

@@ -8,9 +8,9 @@ import time
 
 import click
 
+from perfmon.config.validators import DURATION, seconds
 from perfmon.errors import PerfmonError
-from perfmon.limits import DURATION, seconds
-from perfmon.stamps import not_seconds
+from perfmon.records.stamps import not_seconds
 
 _STORAGE = "perfmon.storage"
 
@@ -43,7 +43,7 @@ class Moment(click.ParamType[float]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        from perfmon.importing import moment
+        from perfmon.recording.importing import moment
 
         if isinstance(value, float):
             return value

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from perfmon.measurements import (
+from perfmon.records.measurements import (
     MEASUREMENT_FIELDS,
     MEASUREMENT_STATES,
     NO_SCORE,

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from perfmon.checks import checked_run
 from perfmon.records.plain import from_micros
+from perfmon.records.validation import checked_run
 
 STATUSES = ("success", "failure", "partial")
 
@@ -107,7 +107,7 @@ class AgentRun:
         """The run of a row in the order of `RUN_ROW` (checked when it was recorded)."""
         import msgspec
 
-        from perfmon.checks import RUN_FIELDS
+        from perfmon.records.validation import RUN_FIELDS
 
         run = cls.__new__(cls)
         values = dict(zip(RUN_FIELDS, row, strict=False))

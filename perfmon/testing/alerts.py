@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon.alert_storage import AlertState, DueMessage, RunInFlight, SinkState
 from perfmon.errors import StorageError
 from perfmon.records import (
     AlertLevel,
@@ -22,6 +21,7 @@ from perfmon.records import (
     from_micros,
     to_micros,
 )
+from perfmon.storage.alerts import AlertState, DueMessage, RunInFlight, SinkState
 from perfmon.testing.rows import START_US, run_row
 from perfmon.testing.stored import stored
 from perfmon.testing.threads import at_once
@@ -29,7 +29,7 @@ from perfmon.testing.threads import at_once
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfmon.roles import Storage
+    from perfmon.storage.storage import Storage
 
 SECOND = 1_000_000
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmon.measurements import ANY_AGENT, MEASUREMENT_FIELDS, NO_SCORE, State
 from perfmon.records import Scope
-from perfmon.roles import FoundBy, Row
+from perfmon.records.measurements import ANY_AGENT, MEASUREMENT_FIELDS, NO_SCORE, State
+from perfmon.storage.storage import FoundBy, Row
 from perfmon.testing.rows import START_US, make_measurements
 from perfmon.testing.stored import (
     assert_same_cells,
@@ -22,7 +22,7 @@ from perfmon.window.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perfmon.roles import Storage
+    from perfmon.storage.storage import Storage
 
 _TASK, _SCORE, _SOURCE, _STATE = (
     MEASUREMENT_FIELDS.index(name)

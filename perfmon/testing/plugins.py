@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from perfmon.bus import Bus
+from perfmon.plugins.bus import Bus
 from perfmon.records import Score
 
 OUTCOMES: tuple[Any, ...] = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from perfmon.content import RUN_ROW
+from perfmon.records.content import RUN_ROW
 from perfmon.window.cells import HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfmon.roles import Row
+    from perfmon.storage.storage import Row
 
 START_US = 1_767_225_600_000_000  # 2026-01-01
 

@@ -7,10 +7,10 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from perfmon.checks import RUN_FIELDS
 from perfmon.errors import StorageError
 from perfmon.records import CellKey, Scope
-from perfmon.roles import ConflictCount, KnownAgent, Row, Storage, Stored
+from perfmon.records.validation import RUN_FIELDS
+from perfmon.storage.storage import ConflictCount, KnownAgent, Row, Storage, Stored
 from perfmon.testing.alerts import AlertStorageContract, SharedAlertStorageContract
 from perfmon.testing.measurements import MeasurementStorageContract
 from perfmon.testing.rows import START_US, make_measurements, make_rows, run_row

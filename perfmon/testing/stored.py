@@ -16,7 +16,7 @@ from perfmon.window.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perfmon.roles import Row, Storage, Stored
+    from perfmon.storage.storage import Row, Storage, Stored
 
 ALWAYS = (-(2**62), 2**62)
 

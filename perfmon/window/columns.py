@@ -10,8 +10,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from perfmon.checks import RUN_FIELDS
-from perfmon.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, State
+from perfmon.records.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, State
+from perfmon.records.validation import RUN_FIELDS
 from perfmon.window import sketch, slots
 from perfmon.window.cells import FIRST_EXTREME, STATS, Cells, Stat
 from perfmon.window.ragged import Floats, Ints, Ragged, merge_labels, turned

@@ -11,16 +11,21 @@ from aiohttp import web
 from attrs import evolve
 
 from perfmon import StorageError
-from perfmon_server import alerts, looking, outcomes, page, reading, recording, shapes
-from perfmon_server.desk import Desk
-from perfmon_server.guards import host_guard, key_guard
-from perfmon_server.openapi import document
-from perfmon_server.reading import PREFIX, now
-from perfmon_server.refusals import Refusal, encoded, refusals
-from perfmon_server.route import DESK, Question, Reply, Route
+from perfmon_server.api import alerts, outcomes
+from perfmon_server.api import analysis as looking
+from perfmon_server.api import metrics as reading
+from perfmon_server.api import runs as recording
+from perfmon_server.api import types as shapes
+from perfmon_server.api.metrics import PREFIX, now
+from perfmon_server.http.access import host_guard, key_guard
+from perfmon_server.http.errors import Refusal, encoded, refusals
+from perfmon_server.http.limits import Desk
+from perfmon_server.http.openapi import document
+from perfmon_server.http.route import DESK, Question, Reply, Route
+from perfmon_server.http.stream import Stream
+from perfmon_server.http.transfer import transfer
+from perfmon_server.pages import overview as page
 from perfmon_server.settings import ServerConfig
-from perfmon_server.stream import Stream
-from perfmon_server.transfer import transfer
 
 if TYPE_CHECKING:
     from perfmon import PerformanceMonitor

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from perfmon import Config, ConfigError, PerfmonError
 from perfmon_server.app import make_app
-from perfmon_server.refusals import Lines, log
+from perfmon_server.http.errors import Lines, log
 from perfmon_server.settings import ServerConfig
 
 if TYPE_CHECKING:

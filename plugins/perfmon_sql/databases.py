@@ -258,7 +258,7 @@ def first_line(problem: Exception) -> str:
 
 def _database(url: str, *, read_only: bool) -> Database:
     from perfmon_sql.sqlite import SqliteFile, SqliteMemory  # which are databases
-    from perfmon_sql.sqlite_reading import SqliteReading
+    from perfmon_sql.sqlite_read_only import SqliteReading
 
     if url.startswith("memory:"):
         return SqliteMemory()

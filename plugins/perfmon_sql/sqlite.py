@@ -17,7 +17,7 @@ from perfmon import StorageError
 from perfmon_sql import compacting, databases
 from perfmon_sql.compacting import Pages, copy_once, driver_of, give_back
 from perfmon_sql.databases import Database, first_line
-from perfmon_sql.watched import (
+from perfmon_sql.sqlite_file import (
     CUT,
     GONE,
     LOG_GONE,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfmon import HOUR, Batch, Cells, KnownAgent, News, Scope, StorageError, Stored
-from perfmon_sql.alerting import SqlAlerts
+from perfmon_sql.alerts import SqlAlerts
 from perfmon_sql.arrivals import BUT_NEWEST, Place, note_arrival, read_news
 from perfmon_sql.cells import OpenCells, read_packed
 from perfmon_sql.commits import Commits
 from perfmon_sql.databases import TRIES
+from perfmon_sql.in_flight import forget_recorded
 from perfmon_sql.keys import KeyNumbers
 from perfmon_sql.outcomes import (
     amend,
@@ -29,7 +30,6 @@ from perfmon_sql.outcomes import (
 from perfmon_sql.repeats import conflicts, note, noted
 from perfmon_sql.rows import CHUNK, MEASUREMENTS, RUNS, RowTable, insert, select, select_start
 from perfmon_sql.statements import Row, fetched
-from perfmon_sql.under_way import forget_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

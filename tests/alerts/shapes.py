@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from perfmon.alerts.life import Machine
-from perfmon.alerts.rules import watches
-from perfmon.alerts.settings import Settings
-from perfmon.alerts.targets import Target, alert_key
-from perfmon.alerts.verdicts import State, Tally, Verdict
-from perfmon.config import Config
+from perfmon.alerts.episodes.machine import Machine
+from perfmon.alerts.episodes.timing import Settings
+from perfmon.alerts.evidence.verdicts import State, Tally, Verdict
+from perfmon.alerts.rules.compile import watches
+from perfmon.alerts.rules.targets import Target, alert_key
+from perfmon.config.config import Config
 from perfmon.records import CellKey, Scope
 
 SECOND = 1_000_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from perfmon.alerts.advice import Details, Part, recommendation
-from perfmon.alerts.watch import Kind
-from perfmon.alerts.words import Situation, figure, lasting, sentence, whom
+from perfmon.alerts.rules.rule import Kind
+from perfmon.alerts.wording.advice import Details, Part, recommendation
+from perfmon.alerts.wording.sentences import Situation, figure, lasting, sentence, whom
 
 SHARE = Situation(
     kind=Kind.SHARE, rule="success_rate_min", metric="success_rate", unit="share", above=False,

@@ -12,17 +12,17 @@ import pytest
 from shapes import SECOND, config, key
 
 from perfmon import ConfigError
-from perfmon.alerts.backtest import _code, backtest, codes
-from perfmon.alerts.cases import read_cases, run_case
-from perfmon.alerts.evidence import judge
-from perfmon.alerts.life import Machine
-from perfmon.alerts.rules import watches
-from perfmon.alerts.runs import Rows, period_start
-from perfmon.alerts.settings import Settings
-from perfmon.alerts.targets import alert_key, targets
-from perfmon.checks import checked_run
-from perfmon.measurements import MEASUREMENT_FIELDS, State
+from perfmon.alerts.backtest.backtest import _code, backtest, codes
+from perfmon.alerts.backtest.rows import Rows, period_start
+from perfmon.alerts.backtest.rule_tests import read_cases, run_case
+from perfmon.alerts.episodes.machine import Machine
+from perfmon.alerts.episodes.timing import Settings
+from perfmon.alerts.evidence.judge import judge
+from perfmon.alerts.rules.compile import watches
+from perfmon.alerts.rules.targets import alert_key, targets
 from perfmon.records import from_micros
+from perfmon.records.measurements import MEASUREMENT_FIELDS, State
+from perfmon.records.validation import checked_run
 
 START = 1_767_225_600
 ROOT = Path(__file__).parent.parent.parent

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from perfmon import Config, PerformanceMonitor, Point, Trend, hookimpl
-from perfmon.queries import NUMERIC_METRICS
+from perfmon.metrics.queries import NUMERIC_METRICS
 from perfmon.records import AlertLevel
 from perfmon.testing import ManualClock
 

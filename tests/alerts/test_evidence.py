@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from shapes import SECOND, T0, tallies, target
 
 from perfmon import AlertLevel, wilson
-from perfmon.alerts.evidence import evaluate, judge
-from perfmon.alerts.shares import is_below, is_beyond, quantile_levels
-from perfmon.alerts.verdicts import Finding, Sample, State, Tally
+from perfmon.alerts.evidence.judge import evaluate, judge
+from perfmon.alerts.evidence.shares import is_below, is_beyond, quantile_levels
+from perfmon.alerts.evidence.verdicts import Finding, Sample, State, Tally
 
 SUCCESS, LATENCY = "success_rate_min", "latency_p95_max_ms"
 

@@ -7,8 +7,8 @@ import pytest
 from shapes import SECOND, T0, Life, over, target, verdict
 
 from perfmon import AlertLevel
-from perfmon.alerts.groups import Grouping, Groups, SinkTerms
-from perfmon.alerts.targets import Target, alert_key
+from perfmon.alerts.grouping import Grouping, Groups, SinkTerms
+from perfmon.alerts.rules.targets import Target, alert_key
 from perfmon.records import Scope
 
 SLACK = SinkTerms(name="slack")

@@ -9,13 +9,13 @@ import pytest
 from shapes import SECOND, Life, config, over, target, verdict
 
 from perfmon import AlertLevel
-from perfmon.alerts.evidence import judge
-from perfmon.alerts.groups import Grouping, Groups, SinkTerms
-from perfmon.alerts.life import Machine
-from perfmon.alerts.rules import watches
-from perfmon.alerts.verdicts import Sample, State, Tally
-from perfmon.sinks import SinkTable
-from perfmon.wording import alert_labels
+from perfmon.alerts.episodes.machine import Machine
+from perfmon.alerts.evidence.judge import judge
+from perfmon.alerts.evidence.verdicts import Sample, State, Tally
+from perfmon.alerts.grouping import Grouping, Groups, SinkTerms
+from perfmon.alerts.rules.compile import watches
+from perfmon.delivery.messages import alert_labels
+from perfmon.delivery.sinks import SinkTable
 
 ERRORS = target("error_rate_max", agent="a")
 SUCCESS = target("success_rate_min", agent="a")

@@ -7,10 +7,10 @@ import pytest
 from shapes import SECOND, T0, Life, over, target, verdict
 
 from perfmon import AlertLevel, InvalidRun
-from perfmon.alerts.advice import Details, Part
-from perfmon.alerts.life import Machine
-from perfmon.alerts.targets import Target, alert_key
-from perfmon.alerts.verdicts import State
+from perfmon.alerts.episodes.machine import Machine
+from perfmon.alerts.evidence.verdicts import State
+from perfmon.alerts.rules.targets import Target, alert_key
+from perfmon.alerts.wording.advice import Details, Part
 from perfmon.records import Scope
 
 ERRORS = target("error_rate_max", agent="a")

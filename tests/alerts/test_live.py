@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from perfmon import Config, PerformanceMonitor, Scope
-from perfmon.alerts.backtest import backtest, looks_back
-from perfmon.alerts.rules import watches
-from perfmon.alerts.runs import Rows
+from perfmon.alerts.backtest.backtest import backtest, looks_back
+from perfmon.alerts.backtest.rows import Rows
+from perfmon.alerts.rules.compile import watches
 
 START = 1_767_225_600
 HOURS = 8

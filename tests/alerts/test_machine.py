@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from perfmon.alerts.life import Machine
-from perfmon.alerts.settings import Settings
-from perfmon.alerts.targets import alert_key
-from perfmon.alerts.verdicts import State, Verdict
-from perfmon.alerts.watch import Kind, Limit, Watch
+from perfmon.alerts.episodes.machine import Machine
+from perfmon.alerts.episodes.timing import Settings
+from perfmon.alerts.evidence.verdicts import State, Verdict
+from perfmon.alerts.rules.rule import Kind, Limit, Watch
+from perfmon.alerts.rules.targets import alert_key
 from perfmon.records import AlertLevel, MetricType, Scope
 
 SECOND = 1_000_000

@@ -9,11 +9,11 @@ import pytest
 from shapes import SECOND, T0, target
 
 from perfmon import AlertLevel
-from perfmon.alerts.groups import Grouping, Groups, SinkTerms
-from perfmon.alerts.life import Machine
-from perfmon.alerts.settings import Settings
-from perfmon.alerts.targets import alert_key
-from perfmon.alerts.verdicts import State, Verdict
+from perfmon.alerts.episodes.machine import Machine
+from perfmon.alerts.episodes.timing import Settings
+from perfmon.alerts.evidence.verdicts import State, Verdict
+from perfmon.alerts.grouping import Grouping, Groups, SinkTerms
+from perfmon.alerts.rules.targets import alert_key
 
 RULES = (
     {"name": "mine", "metric": "error_rate", "above": 0.5, "level": "critical", "family": "success"},

@@ -9,14 +9,14 @@ import pytest
 from shapes import config, key, watch
 
 from perfmon import AlertLevel, ConfigError, PerformanceMetrics
-from perfmon.alerts.rules import _METRICS, watches
-from perfmon.alerts.targets import labels, targets
-from perfmon.alerts.watch import Kind
-from perfmon.config import Config
-from perfmon.measurements import ANY_AGENT
+from perfmon.alerts.rules.compile import _METRICS, watches
+from perfmon.alerts.rules.rule import Kind
+from perfmon.alerts.rules.targets import labels, targets
+from perfmon.config import Rule, Thresholds
+from perfmon.config.alerts import _NUMBERS
+from perfmon.config.config import Config
 from perfmon.records import MetricType
-from perfmon.sections import Rule, Thresholds
-from perfmon.sections.alerting import _NUMBERS
+from perfmon.records.measurements import ANY_AGENT
 
 SLOW = {"name": "slow", "metric": "latency_p95_ms", "above": 2000}
 

@@ -12,7 +12,7 @@ import time
 from contextlib import closing
 
 import pytest
-from perfmon_sql import watched
+from perfmon_sql import sqlite_file as watched
 
 from perfmon import Config, PerformanceMonitor, StorageError
 

@@ -21,7 +21,7 @@ from perfmon_judge import Judge, JudgeConfig, JudgeError
 from perfmon_judge.words import PROMPT, NoVerdict, filled, verdict_in
 
 from perfmon import Config, ConfigError, Score
-from perfmon.bus import Bus
+from perfmon.plugins.bus import Bus
 
 KEY = "sk-very-secret-0123456789"
 RIGHT = '{"score": 0.75, "reason": "the amount is off"}'

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 from perfmon_server import ROUTES, ServerConfig, make_app
-from perfmon_server.openapi import document
+from perfmon_server.http.openapi import document
 
 API = "/api/performance"
 DOCUMENT = document(ROUTES)
@@ -184,7 +184,7 @@ async def test_lists_are_answered_as_documented(client, kind):
 
 def test_silences_match_by_what_is_documented():
     """The matchers of the document are those the engine knows."""
-    from perfmon.alerts.silences import MATCHED
+    from perfmon.alerts.episodes.silence import MATCHED
 
     assert set(DOCUMENT["components"]["schemas"]["Matchers"]["properties"]) == set(MATCHED)
 
@@ -192,7 +192,7 @@ def test_silences_match_by_what_is_documented():
 def test_bodies_have_the_documented_fields():
     """The schema of a body lists exactly the fields that its items may have."""
     from perfmon import RUN_FIELDS
-    from perfmon.measurements import (
+    from perfmon.records.measurements import (
         MEASUREMENT_ARGUMENTS,
         OUTCOME_ARGUMENTS,
         PREDICTION_ARGUMENTS,

@@ -26,7 +26,7 @@ from perfmon import (
     post,
     redacted,
 )
-from perfmon.addresses import refusal
+from perfmon.delivery.addresses import refusal
 
 METADATA = [
     "169.254.169.254", "169.254.170.2", "169.254.0.1", "fe80::1", "fe80::a9fe:a9fe%eth0", "febf::1",
@@ -118,7 +118,7 @@ async def test_a_name_cannot_change_its_address_after_the_check(names, receiver,
     await post(f"http://example.org:{port}/", {}, resolver=asked, allow_private=True)
     assert asked.asked == len(receiver.requests) == 1
     monkeypatch.setattr(
-        "perfmon.outside._Guard.resolve", names(example_org=[["127.0.0.1"]]).resolve
+        "perfmon.delivery.http._Guard.resolve", names(example_org=[["127.0.0.1"]]).resolve
     )
     with pytest.raises(DeliveryError, match="private") as caught:
         await post(f"http://example.org:{port}/", {})

@@ -65,7 +65,7 @@ def test_no_bytes_but_the_key_pass(given_key):
     """Odd bytes are compared like any others, and never raise."""
     import hmac
 
-    from perfmon_server.guards import _digest
+    from perfmon_server.http.access import _digest
 
     text = given_key.decode("utf-8", "surrogateescape")
     assert not hmac.compare_digest(_digest(text), _digest(KEY))

@@ -84,7 +84,7 @@ async def test_a_tick_that_fails_says_so_and_the_next_one_works(client, monitor)
 
 def test_a_listener_that_does_not_read_loses_ticks_only():
     """Its queue keeps the newest; putting never waits."""
-    from perfmon_server.stream import _put
+    from perfmon_server.http.stream import _put
 
     queue = asyncio.Queue(2)
     for event in (b"1", b"2", b"3", None):
@@ -180,7 +180,7 @@ async def test_a_signal_ends_it_with_streams_and_requests_open(process, run_of, 
 
 async def test_a_cancellation_is_never_lost():
     """Though it comes when the answer is there already; the stream would go on for a second."""
-    from perfmon_server.workers import Workers
+    from perfmon_server.http.workers import Workers
 
     workers, loop, answered = Workers("test", 1, 10), asyncio.get_running_loop(), threading.Event()
     try:

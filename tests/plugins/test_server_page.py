@@ -132,7 +132,7 @@ async def test_the_page_stays_short(client, monitor, run_of):
 
 async def test_figures_read_as_people_read_them():
     """A few digits in a fitting unit; what was not measured is a dash."""
-    from perfmon_server.figures import NONE, dollars, milliseconds, percent
+    from perfmon_server.pages.figures import NONE, dollars, milliseconds, percent
 
     assert [milliseconds(ms) for ms in (float("nan"), 0, 0.02, 5, 999.6, 1500, 600_000, 9e6)] == [
         NONE, "0 ms", "20 µs", "5 ms", "1.0 s", "1.5 s", "10.0 min", "2.5 h"

@@ -1,0 +1,1 @@
+"""Predictions meet outcomes: mapped, scored, calibrated."""

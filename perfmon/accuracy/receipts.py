@@ -1,0 +1,111 @@
+"""What became of predictions and outcomes, from what storage now has of their tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perfmon.accuracy.known_ids import stored_as
+from perfmon.accuracy.rounds import PREDICTIONS, Rounds, Task, by_task
+from perfmon.records import AccuracyMeasurement, OutcomeReceipt, PredictionReceipt
+from perfmon.records.measurements import MEASUREMENT_FIELDS, Row, State, joined_id
+
+_F = {name: place for place, name in enumerate(MEASUREMENT_FIELDS)}
+_ID, _TENANT, _AGENT, _TASK, _STATE = (
+    _F[name] for name in ("measurement_id", "tenant", "agent_name", "task_id", "state")
+)
+
+
+def prediction_receipts(
+    rows: Sequence[Row], known: Sequence[Row] | None, *, lost: bool
+) -> dict[str, PredictionReceipt]:
+    """What became of predictions, by their own ids; None is known where storage is away."""
+    if known is None:
+        status = "dropped" if lost else "pending"
+        return {row[_ID]: PredictionReceipt(row[_ID], status) for row in rows}
+    found: dict[str, PredictionReceipt] = {}
+    there = {row[_ID] for row in known}
+    # A repeat is not stored: what it repeats is found as it was when it was left out.
+    fresh = {row[_ID]: row for row in rows if row[_ID] not in there}
+    for _, of_task in by_task((*known, *fresh.values())):
+        for rounds in Task(of_task).agents.values():
+            found |= _standings(rounds)
+    return found
+
+
+def _standings(rounds: Rounds) -> dict[str, PredictionReceipt]:
+    found = {}
+    for one in rounds.rounds:
+        status = "answered" if one.outcomes else "waiting"
+        found[one.prediction[_ID]] = PredictionReceipt(one.prediction[_ID], status, one.number)
+    for row, one in rounds.repeats:
+        found[row[_ID]] = found[one.prediction[_ID]]
+    for row, one in rounds.replaced:
+        found[row[_ID]] = PredictionReceipt(row[_ID], "superseded", one.number)
+    return found
+
+
+def unknown_outcomes(rows: Sequence[Row], *, lost: bool) -> list[OutcomeReceipt]:
+    """What is said of outcomes where storage is away."""
+    said = ("dropped", _DROPPED) if lost else ("pending", _PENDING)
+    return [OutcomeReceipt(row[_ID], *said) for row in rows]
+
+
+def outcome_receipts(rows: Sequence[Row], known: Sequence[Row]) -> list[OutcomeReceipt]:
+    """What became of outcomes; `known` has their tasks, of other tenants too."""
+    by_id: dict[str, list[Row]] = {}
+    for row in known:
+        by_id.setdefault(row[_TASK], []).append(row)
+    return [_receipt(row, by_id.get(row[_TASK], [])) for row in rows]
+
+
+_DROPPED = "there was no room, or the monitor has stopped: the outcome was not recorded"
+_PENDING = "storage is away: the outcome is kept, and compared when storage is back"
+
+
+def _receipt(told: Row, of_task: list[Row]) -> OutcomeReceipt:
+    mine = [row for row in of_task if row[_TENANT] == told[_TENANT]]
+    outcome_id = stored_as(told, mine)
+    made = {joined_id(outcome_id, row[_AGENT]) for row in mine}
+    rows = [row for row in mine if row[_ID] in made]
+    name = f"task {told[_TASK]!r} of tenant {told[_TENANT]!r}"
+    if rows:
+        measurements = tuple(map(AccuracyMeasurement.from_row, rows))
+        status = measurements[0].state
+        agents = ", ".join(sorted({measurement.agent_name for measurement in measurements}))
+        message = f"{name}: {_SAID[status]} ({agents})"
+        number = max((one.round or 1 for one in measurements), default=None)
+        return OutcomeReceipt(told[_ID], status, message, measurements, number)
+    state = next((row[_STATE] for row in mine if row[_ID] == outcome_id), None)
+    if state is None:
+        return OutcomeReceipt(told[_ID], "dropped", f"{name}: storage cannot take this outcome")
+    if state == State.REPEATED:
+        _, number = Task(mine).repeated.get(outcome_id, (None, None))
+        message = f"{name}: this source told this outcome before"
+        return OutcomeReceipt(told[_ID], "duplicate", message, round=number)
+    if state == State.TOLD:
+        return OutcomeReceipt(told[_ID], "pending", _PENDING)
+    if _has_prediction(of_task):
+        whose = "another tenant" if not _has_prediction(mine) else "another agent"
+        return OutcomeReceipt(
+            told[_ID],
+            "other_tenant" if whose == "another tenant" else "waiting",
+            f"{name} has no prediction of this agent and tenant, but {whose} has one of this task "
+            "id; the outcome is kept until a prediction comes",
+        )
+    return OutcomeReceipt(
+        told[_ID], "waiting", f"{name} has no prediction yet; the outcome is kept until one comes"
+    )
+
+
+def _has_prediction(rows: Sequence[Row]) -> bool:
+    return any(row[_STATE] in PREDICTIONS for row in rows)
+
+
+_SAID = {
+    "measured": "measured",
+    "superseded": "measured, but the outcome of another source goes before",
+    "corrected": "measured, but its source told another outcome later",
+    "unmapped": "no field of the prediction is one of the outcome; see its note",
+    "scoring": "a remote scorer has still to answer",
+    "failed": "its remote scorer did not answer",
+}

@@ -1,0 +1,1 @@
+"""Runs your agents, each execution a run."""

@@ -1,0 +1,259 @@
+"""The figures behind a breach: error classes, the worst agents and models, what grew, since when.
+
+They are of the very runs that the verdict is about. Where those cannot be had any more, or others
+came in between, there are none rather than figures of another moment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from perfmon.alerts.beginnings import began_at, chain_began, terms_of
+from perfmon.alerts.evidence.verdicts import Verdict
+from perfmon.alerts.rules.rule import Kind, Watch
+from perfmon.alerts.wording.advice import Details, Part
+from perfmon.metrics.queries import Queries
+from perfmon.metrics.ranges import Asked
+from perfmon.metrics.summary import error_counts
+from perfmon.recording.intake import Intake
+from perfmon.records import CellKey
+from perfmon.window.cells import MINUTE, Cells, Stat, add_up
+from perfmon.window.columns import NUMBERS, RETRIED, RETRIES_KNOWN, TIMED_OUT, RunColumns
+from perfmon.window.ragged import Floats, Ints
+
+Flags = npt.NDArray[np.bool_]
+_MICROS = 1_000_000
+_HOUR = 3600 * _MICROS
+_MOST = 10
+_FLAGS = {"timeout_rate": TIMED_OUT, "retry_rate": RETRIED}
+_STATUSES = {"success_rate": 0, "error_rate": 1}
+_COLUMNS = {
+    "avg_latency_ms": "duration_ms", "cost_per_task": "cost", "tokens_per_task": "tokens_used",
+    "avg_memory_mb": "memory_mb", "avg_cpu_ms": "cpu_ms", "avg_quality_score": "quality_score",
+    "avg_confidence": "confidence", "max_memory_mb": "memory_mb",
+}  # fmt: skip
+_SHARES = (Kind.SHARE, Kind.BURN)
+_ONE_BY_ONE = (Kind.ANY, Kind.SINGLE)
+_TRACED = (*_SHARES, Kind.BEYOND, Kind.MEAN)
+
+
+class _Part(NamedTuple):
+    """Runs, with how many of them are bad: single ones, or the cells they are in.
+
+    Attributes:
+        cells: of these runs.
+        keys, runs, bad: of each run or cell.
+        errors: the classes of the bad ones.
+    """
+
+    cells: Cells
+    keys: Ints
+    runs: Floats
+    bad: Floats
+    errors: dict[str, int]
+
+
+class DetailsOf:
+    """Finds the details of a verdict: of its own runs, and of the stretch before them."""
+
+    def __init__(self, queries: Queries, intake: Intake) -> None:
+        self._queries = queries
+        self._intake = intake
+
+    def __call__(self, verdict: Verdict) -> Details:
+        if verdict.watch.kind is Kind.CONFLICTS:  # it is about what is in no figure
+            return Details()
+        since, until = verdict.bounds
+        if not since:
+            since, until = verdict.at + 1 - _width(verdict), verdict.at + 1
+        bare = Details(at=verdict.at, began=self._began(verdict, since, until))
+        part = self._part(verdict, since, until)
+        bad = round(float(part.bad.sum()))
+        if verdict.watch.kind in _SHARES and (
+            (round(float(part.runs.sum())), bad) != (verdict.sample_size, verdict.bad)
+        ):
+            return bare
+        before = self._part(verdict, 2 * since - until, since)
+        stats, earlier = add_up(part.cells.stats), add_up(before.cells.stats)
+        is_counted = bad == verdict.bad
+        return attrs.evolve(
+            bare,
+            bad=bad if is_counted else 0,
+            classes=len(part.errors),
+            unclassed=max(0, bad - sum(part.errors.values())) if part.errors else 0,
+            errors=_first(part.errors),
+            errors_before=_first(before.errors),
+            runs=int(stats[Stat.RUNS]),
+            runs_before=int(earlier[Stat.RUNS]),
+            agents=_parts(part, lambda key: key.agent_name) if is_counted else (),
+            models=_parts(part, lambda key: key.model) if is_counted else (),
+            retry_rate=_share(stats, Stat.RETRIED, Stat.RETRIES_N),
+            retry_rate_before=_share(earlier, Stat.RETRIED, Stat.RETRIES_N),
+            # No run has an empty prompt: where there are no input tokens, nobody tells them.
+            prompt_tokens=_share(stats, Stat.INPUT_TOKENS) or math.nan,
+            prompt_tokens_before=_share(earlier, Stat.INPUT_TOKENS) or math.nan,
+        )
+
+    def _part(self, verdict: Verdict, since: int, until: int) -> _Part:
+        with self._intake.lock:
+            runs = self._intake.window.raw_runs(since, until, verdict.scope)
+        if runs is None:
+            return self._of_cells(verdict, since, until)
+        bad = _bad(runs, verdict)
+        failed = bad if verdict.watch.metric in _STATUSES else (runs.flags & 3) != 0
+        of = _known(runs, verdict.watch).astype(np.float64)
+        classes = _classes(runs, failed)
+        return _Part(runs.cells(MINUTE), runs.keys.astype(np.int64), of, bad.astype(float), classes)
+
+    def _of_cells(self, verdict: Verdict, since: int, until: int) -> _Part:
+        """Where single runs had to leave: their sums, and classes only where all of them count."""
+        asked = Asked(since, until, True)
+        cells = self._queries.answer(asked, verdict.scope, by_key=True).cells
+        bad = _bad_in(cells, verdict)
+        errors = error_counts(cells)
+        fits = sum(errors.values()) <= bad.sum()
+        known = Stat.RETRIES_N if verdict.watch.metric == "retry_rate" else Stat.RUNS
+        return _Part(cells, cells.keys, cells.stats[:, known], bad, errors if fits else {})
+
+    # Since when
+
+    def _began(self, verdict: Verdict, since: int, until: int) -> int | None:
+        """When what is wrong began, as far as the runs in memory tell; None where they do not."""
+        kind = verdict.watch.kind
+        if kind in (Kind.NO_RUNS, Kind.UNFINISHED):
+            known = not math.isnan(verdict.value)
+            return verdict.at - round(verdict.value * _MICROS) if known else None
+        if kind in _ONE_BY_ONE:
+            at, values = self._values(verdict, self._floor(verdict), until)
+            gap = round(verdict.watch.stretches[0].seconds * _MICROS)
+            return chain_began(at, values, gap)
+        if kind not in _TRACED:
+            return None
+        return self._traced(verdict, since, until)
+
+    def _traced(self, verdict: Verdict, since: int, until: int) -> int | None:
+        """Further and further back, until runs are met that were well."""
+        terms = terms_of(verdict.watch, verdict.threshold)
+        floor = self._floor(verdict)
+        while True:
+            since = max(since, floor)
+            at, values = self._values(verdict, since, until)
+            found = began_at(at, values, terms)
+            if found is None or found[1] or since <= floor:
+                return None if found is None else found[0]
+            since = until - 2 * (until - since)
+
+    def _floor(self, verdict: Verdict) -> int:
+        """From when on the runs in memory tell."""
+        window = self._intake.window
+        return max(verdict.at - window.retention + 1, window.raw_since)
+
+    def _values(self, verdict: Verdict, since: int, until: int) -> tuple[Ints, Floats]:
+        """What counts of each run, by time; 1 where it is bad, for what counts bad runs."""
+        watch, window = verdict.watch, self._intake.window
+        with self._intake.lock:
+            if watch.metric == "avg_accuracy":
+                return window.raw_scores(since, until, verdict.scope)
+            runs = window.raw_runs(since, until, verdict.scope)
+        if runs is None:
+            return np.zeros(0, np.int64), np.zeros(0)
+        if watch.kind is not Kind.MEAN:
+            known = _known(runs, watch)
+            return runs.at[known], _bad(runs, verdict)[known].astype(np.float64)
+        values = runs.numbers[:, NUMBERS.index(_COLUMNS[watch.metric])]
+        known = ~np.isnan(values)
+        return runs.at[known], values[known]
+
+
+def _width(verdict: Verdict) -> int:
+    return round(verdict.seconds * _MICROS) if verdict.seconds > 0 else _HOUR
+
+
+def _first(counts: dict[str, int]) -> dict[str, int]:
+    return dict(list(counts.items())[:_MOST])
+
+
+def _share(stats: Floats, stat: Stat, among: Stat = Stat.RUNS) -> float:
+    return float(stats[stat] / stats[among]) if stats[among] else math.nan
+
+
+def _classes(runs: RunColumns, bad: Flags) -> dict[str, int]:
+    """Error classes of bad runs with their counts, most frequent first."""
+    numbers, counts = np.unique(runs.errors[bad & (runs.errors >= 0)], return_counts=True)
+    names = runs.vocabulary.errors.values
+    found = [(names[number], int(count)) for number, count in zip(numbers, counts, strict=True)]
+    return dict(sorted(found, key=lambda item: (-item[1], item[0])))
+
+
+def _known(runs: RunColumns, watch: Watch) -> Flags:
+    """Which runs have what a watch looks at."""
+    column = _column(watch)
+    if watch.metric == "retry_rate":
+        said: Flags = (runs.flags & RETRIES_KNOWN) != 0
+        return said
+    return np.ones(len(runs), np.bool_) if column is None else ~np.isnan(runs.numbers[:, column])
+
+
+def _column(watch: Watch) -> int | None:
+    if watch.kind in _SHARES:
+        return None
+    if watch.kind is Kind.BEYOND or watch.metric == "max_latency_ms":
+        return NUMBERS.index("duration_ms")
+    return NUMBERS.index("memory_mb") if watch.metric == "max_memory_mb" else None
+
+
+def _bad(runs: RunColumns, verdict: Verdict) -> Flags:
+    """Which runs are bad, in the sense of the watch."""
+    counted: Flags
+    watch, column = verdict.watch, _column(verdict.watch)
+    if column is not None:
+        counted = (runs.numbers[:, column] - verdict.threshold) * watch.sign > 0
+        return counted
+    if watch.metric in _FLAGS:
+        counted = (runs.flags & _FLAGS[watch.metric]) != 0
+    elif watch.metric in _STATUSES:
+        counted = (runs.flags & 3) == _STATUSES[watch.metric]
+    else:
+        counted = (runs.flags & 3) != 0
+        return counted
+    is_bad = watch.above and watch.kind is not Kind.BURN
+    return (counted if is_bad else ~counted) & _known(runs, watch)
+
+
+def _bad_in(cells: Cells, verdict: Verdict) -> Floats:
+    """How many runs of each cell are bad."""
+    watch, stats = verdict.watch, cells.stats
+    if watch.kind is Kind.BEYOND:
+        values, counts = cells.latencies.labels, cells.latencies.counts
+        beyond = (values - verdict.threshold) * watch.sign > 0
+        owners = cells.latencies.owners()[beyond]
+        return np.bincount(owners, counts[beyond], len(cells)).astype(np.float64)
+    stat = {
+        "timeout_rate": Stat.TIMED_OUT, "retry_rate": Stat.RETRIED, "error_rate": Stat.FAILURE,
+    }.get(watch.metric, Stat.SUCCESS)  # fmt: skip
+    is_bad = watch.above and watch.kind is not Kind.BURN and watch.metric in (*_FLAGS, *_STATUSES)
+    among = stats[:, Stat.RETRIES_N if watch.metric == "retry_rate" else Stat.RUNS]
+    found: Floats = stats[:, stat] if is_bad else among - stats[:, stat]
+    return found
+
+
+def _parts(part: _Part, name_of: Callable[[CellKey], str | None]) -> tuple[Part, ...]:
+    """What each of them has of the bad runs, the worst first."""
+    numbers, owners = np.unique(part.keys, return_inverse=True)
+    runs = np.bincount(owners, part.runs, len(numbers))
+    bad = np.bincount(owners, part.bad, len(numbers))
+    keys = part.cells.vocabulary.keys.values
+    held: dict[str, tuple[float, float]] = {}
+    for place, number in enumerate(numbers.tolist()):
+        name = name_of(keys[number])
+        if name:
+            before = held.get(name, (0.0, 0.0))
+            held[name] = before[0] + float(bad[place]), before[1] + float(runs[place])
+    found = [Part(name, round(own), round(of)) for name, (own, of) in held.items() if of]
+    return tuple(sorted(found, key=lambda one: (-one.bad, one.name))[:_MOST])

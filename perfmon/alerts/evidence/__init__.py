@@ -1,0 +1,1 @@
+"""Is it so, or was it chance?"""

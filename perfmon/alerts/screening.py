@@ -1,0 +1,94 @@
+"""Which targets cannot be in breach, whatever stretch is looked at: told from a few sums of all.
+
+With ten thousand agents most are well, and looking at each of them closely at once takes long. A
+stretch holds no more bad runs, no larger sum and no larger extreme than all that is in memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from perfmon.alerts.evidence.judge import MIN_MEAN
+from perfmon.alerts.evidence.shares import allowed_share, least_bad
+from perfmon.alerts.rules.rule import Kind, Watch
+from perfmon.alerts.rules.targets import Target
+from perfmon.records import Scope
+from perfmon.window.cells import FIRST_EXTREME, Stat
+from perfmon.window.ragged import Floats
+from perfmon.window.window import Window
+
+_MICROS = 1_000_000
+_BAD = {
+    "success_rate": Stat.SUCCESS, "error_rate": Stat.FAILURE, "timeout_rate": Stat.TIMED_OUT,
+    "retry_rate": Stat.RETRIED,
+}  # fmt: skip
+_SUMS = {
+    "avg_latency_ms": Stat.LATENCY, "cost_per_task": Stat.COST, "tokens_per_task": Stat.TOKENS,
+    "avg_memory_mb": Stat.MEMORY, "avg_cpu_ms": Stat.CPU,
+}  # fmt: skip
+_SHARES = {
+    "avg_accuracy": (Stat.ACCURACY_N, Stat.ACCURACY),
+    "avg_quality_score": (Stat.QUALITY_N, Stat.QUALITY),
+    "avg_confidence": (Stat.CONFIDENCE_N, Stat.CONFIDENCE),
+}  # fmt: skip
+_ROUNDING = 1 + 1e-6
+
+
+class Screening:
+    """What is in memory of each key, summed up once for many targets. Not thread-safe."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._totals = window.totals_by_key()
+        self._of_scope: dict[Scope, Floats] = {}
+
+    def is_harmless(self, target: Target) -> bool:
+        """Whether it is sure not to be in breach; False where that cannot be told so cheaply."""
+        watch = target.watch
+        longest = max((stretch.seconds for stretch in watch.stretches), default=0.0)
+        if longest * _MICROS > self._window.retention or any(s.period for s in watch.stretches):
+            return False
+        stats = self._of(target.scope)
+        if watch.kind is Kind.SHARE:
+            return _share(watch, stats)
+        if watch.kind in (Kind.BEYOND, Kind.ANY, Kind.SINGLE):
+            return _beyond(watch, stats)
+        return watch.kind is Kind.MEAN and _mean(watch, stats)
+
+    def _of(self, scope: Scope) -> Floats:
+        found = self._of_scope.get(scope)
+        if found is None:
+            own = self._totals[self._window.keys.of(scope)]
+            found = np.zeros(own.shape[1])
+            own[:, :FIRST_EXTREME].sum(axis=0, out=found[:FIRST_EXTREME])
+            own[:, FIRST_EXTREME:].max(axis=0, out=found[FIRST_EXTREME:], initial=-np.inf)
+            self._of_scope[scope] = found
+        return found
+
+
+def _share(watch: Watch, stats: Floats) -> bool:
+    counted = stats[_BAD[watch.metric]]
+    bad = counted if watch.above else stats[Stat.RUNS] - counted
+    least = min(least_bad(allowed_share(watch, limit)) for limit in watch.limits)
+    return bool(bad < least)
+
+
+def _beyond(watch: Watch, stats: Floats) -> bool:
+    if not watch.above:
+        return False
+    of_memory = watch.metric == "max_memory_mb"
+    largest = stats[Stat.MEMORY_MAX if of_memory else Stat.LATENCY_MAX]
+    # The middle of a sketch's bucket may lie above its largest value, by 1 %.
+    return bool(largest * (1.0 if of_memory else 1.02) <= min(one.value for one in watch.limits))
+
+
+def _mean(watch: Watch, stats: Floats) -> bool:
+    """Of so few values as make evidence the sum would have to be larger than that of all."""
+    if watch.above and watch.metric in _SUMS:
+        least = min(one.value for one in watch.limits)
+        return bool(stats[_SUMS[watch.metric]] * _ROUNDING < MIN_MEAN * least)
+    if not watch.above and watch.metric in _SHARES:
+        count, total = (float(stats[stat]) for stat in _SHARES[watch.metric])
+        most = max(one.value for one in watch.limits)
+        return (count - total) * _ROUNDING < MIN_MEAN * (1 - most)
+    return False

@@ -1,0 +1,1 @@
+"""What an alert says, and what it advises."""

@@ -1,0 +1,288 @@
+"""What an alert says: what is wrong, how sure that is, and since when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from perfmon.alerts.rules.rule import Kind
+from perfmon.records import from_micros
+
+_MICROS = 1_000_000
+_MOST = 3  # of a list in a sentence
+
+_NAMES = {
+    "p50_latency_ms": "median latency", "p95_latency_ms": "p95 latency",
+    "p99_latency_ms": "p99 latency", "max_latency_ms": "longest run",
+    "avg_latency_ms": "mean latency", "max_memory_mb": "peak memory",
+    "avg_memory_mb": "mean memory", "avg_cpu_ms": "mean CPU time", "avg_accuracy": "accuracy",
+    "avg_quality_score": "mean quality", "avg_confidence": "mean confidence",
+    "total_tasks": "number of runs", "total_cost": "cost", "runs_per_minute": "runs a minute",
+    "cost_per_task": "cost per task", "tokens_per_task": "tokens per task",
+}  # fmt: skip
+BAD = {
+    "success_rate": "did not succeed", "error_rate": "failed", "timeout_rate": "timed out",
+    "retry_rate": "were retried",
+}  # fmt: skip
+CLASSED = ("success_rate", "error_rate")
+"""Of these, error classes say what is bad."""
+
+
+@attrs.frozen(kw_only=True)
+class Situation:
+    """What a sentence is made of; as in `Episode`."""
+
+    kind: Kind
+    rule: str = ""
+    metric: str = ""
+    unit: str = ""
+    above: bool = True
+    word: str = ""
+    labels: Mapping[str, str] = attrs.Factory(dict)
+    value: float = math.nan
+    threshold: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    sample_size: int = 0
+    bad: int = 0
+    seconds: float = math.nan
+    words: str = ""
+    state: str = "firing"
+    reason: str = ""
+    evidence: str = "breach"
+    starts: int = 1
+    started_at: int | None = None
+    resolved_at: int | None = None
+    errors: Mapping[str, int] = attrs.Factory(dict)
+    classes: int = 0
+    unclassed: int = 0
+    at: int | None = None
+    breached: bool = True
+
+
+def figure(value: float, unit: str) -> str:
+    """A value with its unit.
+
+    >>> figure(0.618, "share"), figure(5200, "ms"), figure(1.2, "$"), figure(5400, "s")
+    ('61.8%', '5,200 ms', '$1.20', '1 h 30 min')
+    """
+    if math.isnan(value):
+        return "unknown"
+    if unit == "share":
+        return f"{value:.1%}"
+    if unit == "$":
+        return f"${value:,.2f}" if abs(value) >= 1 or value == 0 else f"${value:,.4f}"
+    if unit == "s":
+        return lasting(value)
+    if unit == "x":
+        return f"{value:.3g} times"
+    digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.3g}"
+    return f"{digits} {unit}".strip()
+
+
+def lasting(seconds: float) -> str:
+    """A duration in its two largest units."""
+    whole = round(max(0.0, seconds))
+    parts = []
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def whom(labels: Mapping[str, str]) -> str:
+    """Whose runs an alert is about."""
+    names = {"agent": "agent", "agent_type": "agent type", "model": "model", "tenant": "tenant"}
+    parts = [f"{word} {labels[name]}" for name, word in names.items() if name in labels]
+    if not parts:
+        return "the whole system"
+    return parts[0] if len(parts) == 1 else f"{parts[0]} ({', '.join(parts[1:])})"
+
+
+def sentence(situation: Situation) -> str:
+    """What is wrong, or that it is over, in one sentence."""
+    who = whom(situation.labels)
+    if situation.state == "resolved":
+        return f"{who}: {_over(situation)}"
+    parts = [_wrong(situation), *_more(situation)]
+    return f"{who}: {'; '.join(parts)}"
+
+
+def _wrong(s: Situation) -> str:
+    if s.kind in _KINDS:
+        return _KINDS[s.kind](s)
+    text = f"{_named(s.metric)} {figure(s.value, s.unit)}{_interval(s)} is {_side(s)} {_limit(s)}"
+    return f"{text}: {_counts(s)}" if s.sample_size else text
+
+
+def _side(s: Situation) -> str:
+    """Where the value is: what fires for some time yet may be back where it should be."""
+    side = "above" if _is_upward(s) else "below"
+    return f"no longer {side}" if _is_back(s) else side
+
+
+def _is_back(s: Situation) -> bool:
+    return s.value < s.threshold if _is_upward(s) else s.value > s.threshold
+
+
+def _is_upward(s: Situation) -> bool:
+    return s.above or s.kind in (Kind.BURN, Kind.NO_RUNS)
+
+
+def _named(metric: str) -> str:
+    return _NAMES.get(metric, metric.replace("_", " "))
+
+
+def _limit(s: Situation) -> str:
+    return figure(s.threshold, s.unit)
+
+
+def _interval(s: Situation) -> str:
+    if math.isnan(s.low) or math.isnan(s.high):
+        return ""
+    return f" ({figure(s.low, s.unit)} to {figure(s.high, s.unit)})"
+
+
+def _counts(s: Situation) -> str:
+    noun = "outcome" if s.metric == "avg_accuracy" else "run"
+    runs = f"the last {s.sample_size:,} {noun}{'' if s.sample_size == 1 else 's'}"
+    if s.kind is Kind.SHARE and s.metric in BAD:
+        done = BAD[s.metric] if s.above or s.metric == "success_rate" else "did"
+        fits = s.metric in CLASSED and 0 < sum(s.errors.values()) <= s.bad
+        errors = f" ({_classes(s)})" if fits else ""
+        return f"{s.bad:,} of {runs} {done}{errors}"
+    if s.kind in (Kind.BEYOND, Kind.ANY):
+        return f"{s.bad:,} of {runs} were {'above' if s.above else 'below'} it"
+    return f"over {runs}"
+
+
+def _classes(s: Situation) -> str:
+    ordered = sorted(s.errors.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{name} {count:,}" for name, count in ordered[:_MOST]]
+    left = max(s.classes, len(ordered)) - len(shown)
+    shown += [f"{left} more classes"] if left > 0 else []
+    return ", ".join([*shown, f"{s.unclassed:,} without a class"] if s.unclassed else shown)
+
+
+def _single(s: Situation) -> str:
+    what = "used" if s.metric == "max_memory_mb" else "took"
+    if not s.breached and not s.bad:
+        return f"no run of late {what} more than {_limit(s)}; at most {figure(s.value, s.unit)}"
+    runs = "a run" if s.bad <= 1 else f"{s.bad:,} runs"
+    return f"{runs} {what} up to {figure(s.value, s.unit)}, far beyond the limit ({_limit(s)})"
+
+
+def _budget(s: Situation) -> str:
+    return f"{figure(s.value, '$')} spent of a budget of {_limit(s)} in this period ({s.rule})"
+
+
+def _burn(s: Situation) -> str:
+    return (
+        f"the error budget burns {figure(s.value, 'x')}{_interval(s)} as fast as it may, {_side(s)}"
+        f" {_limit(s)}: {s.bad:,} of the last {s.sample_size:,} runs did not succeed"
+    )
+
+
+def _no_runs(s: Situation) -> str:
+    if _is_back(s):
+        return f"the last run was {figure(s.value, 's')} ago, after none for more than {_limit(s)}"
+    down = f" ({s.words})" if s.words else ""
+    return f"no run for {figure(s.value, 's')}{down}, longer than {_limit(s)}"
+
+
+def _unfinished(s: Situation) -> str:
+    if s.evidence == "clear":
+        return f"no run is under way for longer than {_limit(s)} any more"
+    runs = "a run is" if s.bad <= 1 else f"{s.bad:,} runs are"
+    which = f" ({s.words})" if s.words else ""
+    return f"{runs} under way for up to {figure(s.value, 's')}{which}, longer than {_limit(s)}"
+
+
+def _conflicts(s: Situation) -> str:
+    if s.evidence == "clear":
+        return "runs come under ids of their own again"
+    return (
+        f"{s.bad:,} runs came under run ids that are known with other content, and were not kept"
+        f" ({s.words})"
+    )
+
+
+def _trend(s: Situation) -> str:
+    is_it = "is" if s.breached else "is no longer"
+    return f"{_named(s.metric)} {is_it} {s.word}{f' ({s.words})' if s.words else ''}"
+
+
+def _anomaly(s: Situation) -> str:
+    told = f": {s.words}" if s.words else ""
+    is_it = "is" if s.breached else "is no longer"
+    return f"{_named(s.metric)} {figure(s.value, s.unit)} {is_it} anomalous{_expected(s)}{told}"
+
+
+def _expected(s: Situation) -> str:
+    if math.isnan(s.low) or math.isnan(s.high):
+        return ""
+    return f" (expected {figure(s.low, s.unit)} to {figure(s.high, s.unit)})"
+
+
+def _forecast(s: Situation) -> str:
+    return (
+        f"{_named(s.metric)} is forecast to be {figure(s.value, s.unit)}{_interval(s)}, {_side(s)}"
+        f" {_limit(s)}, within {figure(s.seconds, 's')}"
+    )
+
+
+def _number(s: Situation) -> str:
+    if s.unit == "failures":
+        return f"{s.rule} ({s.words})" if s.words else s.rule
+    return f"{_named(s.metric)} {figure(s.value, s.unit)} is {_side(s)} {_limit(s)}"
+
+
+_KINDS: dict[Kind, Callable[[Situation], str]] = {
+    Kind.SINGLE: _single, Kind.BUDGET: _budget, Kind.BURN: _burn, Kind.NO_RUNS: _no_runs,
+    Kind.UNFINISHED: _unfinished, Kind.CONFLICTS: _conflicts, Kind.TREND: _trend,
+    Kind.ANOMALY: _anomaly, Kind.FORECAST: _forecast, Kind.NUMBER: _number,
+}  # fmt: skip
+
+
+def _more(s: Situation) -> Iterable[str]:
+    if s.started_at is not None:
+        yield f"since {from_micros(s.started_at):%Y-%m-%d %H:%M} UTC"
+    if s.at is not None:
+        yield f"as of {_moment(s.at)}"
+    if s.evidence == "no_data":
+        yield "no runs since then to tell whether it is over"
+    elif s.evidence == "insufficient_data":
+        yield "too few runs to tell whether it is over"
+    elif s.evidence == "failed":
+        yield "its evaluation fails at present"
+    if s.starts > 1:
+        yield f"it fired {s.starts} times in 24 hours"
+
+
+_AS_IT_WAS = (Kind.UNFINISHED, Kind.CONFLICTS)
+_REASONS = {
+    "no_data": "there have been no runs to tell",
+    "insufficient_data": "there are too few runs to tell any more",
+}
+
+
+def _over(s: Situation) -> str:
+    what = s.rule if s.unit == "failures" else (_named(s.metric) or s.rule)
+    lasted = ""
+    if s.started_at is not None and s.resolved_at is not None:
+        lasted = f" after {lasting((s.resolved_at - s.started_at) / _MICROS)}"
+    if s.reason != "clear":
+        return f"{what}: closed{lasted}, because {_REASONS.get(s.reason, s.reason)}"
+    # A run that has ended has no age any more; the last figure is that of the breach.
+    if math.isnan(s.value) or s.unit == "failures" or s.kind in _AS_IT_WAS:
+        return f"{what}: over{lasted}"
+    at = "" if s.at is None else f", as of {_moment(s.at)}"
+    now = f"now {figure(s.value, s.unit)}{_interval(s)}, limit {_limit(s)}{at}"
+    return f"{what}: over{lasted}; {now}"
+
+
+def _moment(micros: int) -> str:
+    return f"{from_micros(micros):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,215 @@
+"""`perfmon alerts send-test | test | backtest`: sinks and rules, tried before they count."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfmon.cli.opening import open_monitor, storage_option
+from perfmon.cli.root import complain, config_option, load_config
+from perfmon.cli.values import Since, given_storage
+from perfmon.config.toml import text_of
+from perfmon.config.validators import did_you_mean
+from perfmon.errors import ConfigError, PerfmonError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from rich.progress import Progress
+
+    from perfmon.alerts.backtest.rows import Rows
+    from perfmon.alerts.rules.rule import Watch
+    from perfmon.config.config import Config
+    from perfmon.monitor.monitor import PerformanceMonitor
+
+_WEEK = 7 * 86_400.0
+_MICROS = 1_000_000
+
+
+@click.command(name="send-test")
+@click.argument("sink")
+@storage_option
+@config_option
+@click.pass_context
+def send_test_command(ctx: click.Context, sink: str, storage: str | None) -> None:
+    """Send a test message to SINK now, and say what became of it."""
+    del storage  # nothing of it is stored, so that nothing needs to be there
+    with open_monitor(ctx, "memory:") as monitor:
+        state = monitor.plugins.state_of(sink)
+        if state in ("available", "off"):
+            table = f"[plugins.{sink}] in monitor.toml turns it on"
+            raise PerfmonError(f"there is no sink {sink!r}: the plugin is {state}; {table}")
+        # A sink in one file takes its settings when the monitor starts.
+        started = monitor.bus.find("monitor_started", sink)
+        if started is not None:
+            monitor.bus.call(started, (monitor,))
+        tried = monitor.outbox.send_test(sink)
+    if not tried.delivered:
+        raise PerfmonError(tried.words)
+    click.echo(tried.words)
+
+
+EXAMPLE = """\
+[[alerts.rules]]
+name = "slow billing"
+metric = "latency_p95_ms"
+above = 2000
+agent = "billing-*"
+
+[[tests]]
+name = "an hour of slow runs"
+[[tests.runs]]
+agent = "billing-eu"
+every = "1m"
+values = { duration_ms = "500*60 9000*60 500*120" }
+[[tests.expect]]
+at = "1h30m"
+alerts = [{ rule = "slow billing", agent = "billing-eu", level = "warning" }]
+[[tests.expect]]
+at = "4h"
+alerts = []
+"""
+"""A file of tests, as the help shows it."""
+
+# A line with \b alone keeps the lines of its paragraph as they are.
+_TEST_EPILOG = """\b
+A file has tests, and the tables of monitor.toml they are about; without those, the rules are
+those of --config:
+""" + indent(EXAMPLE, "  ").replace("\n\n", "\n\n\b\n")
+
+
+@click.command(name="test", epilog=_TEST_EPILOG)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True,
+                type=click.Path(path_type=Path, dir_okay=False))  # fmt: skip
+@config_option
+@click.pass_context
+def test_command(ctx: click.Context, files: tuple[Path, ...]) -> None:
+    """Test rules: given runs, and which alerts there must be at which times."""
+    base = load_config(ctx)
+    results = [_test(path, base) for path in files]
+    tests, failed = (sum(counts) for counts in zip(*results, strict=True))
+    click.echo(f"{tests} test{'' if tests == 1 else 's'}, {failed} failed")
+    if failed:
+        ctx.exit(1)
+
+
+def _test(path: Path, base: Config) -> tuple[int, int]:
+    """How many tests a file has, and how many failed; a file with mistakes is one that failed."""
+    from perfmon.alerts.backtest.rule_tests import read_cases, run_case
+
+    try:
+        config, cases = read_cases(text_of(path), str(path), base)
+    except ConfigError as problem:
+        complain(str(problem))
+        return 1, 1
+    if not cases:
+        complain(f"{path}: there is no [[tests]] in it")
+        return 1, 1
+    failed = 0
+    for case in cases:
+        problems = run_case(config, case)
+        failed += bool(problems)
+        click.echo(f"{'FAILED' if problems else 'ok'}  {path}: {case.name}")
+        for line in problems:
+            click.echo(f"  {line.removeprefix(f'{case.name}: ')}")
+    return len(cases), failed
+
+
+@click.command(name="backtest")
+@click.option("--since", type=Since(), help="From then on, such as 30d; else a week ago.")
+@click.option("--until", type=Since(), help="Up to, not including; else now.")
+@click.option("--rule", metavar="NAME", help="This rule (or threshold) alone.")
+@storage_option
+@config_option
+@click.pass_context
+def backtest_command(
+    ctx: click.Context,
+    since: float | None,
+    until: float | None,
+    rule: str | None,
+    storage: str | None,
+) -> None:
+    """Tell how often the rules of the configuration would have fired over stored runs."""
+    end = time.time() if until is None else until
+    begin = end - _WEEK if since is None else since
+    if begin >= end:
+        raise click.UsageError("--since must be before --until", ctx)
+    with open_monitor(ctx, given_storage(ctx, storage)) as monitor:
+        lines = _backtest(monitor, round(begin * _MICROS), round(end * _MICROS), rule)
+    click.echo("\n".join(lines))
+
+
+def _backtest(monitor: PerformanceMonitor, since: int, until: int, rule: str | None) -> list[str]:
+    from perfmon.alerts.backtest.backtest import backtest, looks_back
+    from perfmon.alerts.backtest.rows import told_by_runs
+    from perfmon.alerts.rules.compile import watches
+
+    watched = watches(monitor.config)
+    wanted = _of_rule(watched, rule)
+    told = {watch.rule for watch in wanted if told_by_runs(watch)}
+    with _bar() as bar:
+        task = bar.add_task("reading runs", total=until - since)
+        first = since - looks_back(wanted)
+        rows = _read(monitor, first, until, lambda at: bar.update(task, completed=at - since))
+        bar.update(task, description="looking", completed=0)
+        found = backtest(
+            monitor.config,
+            watched,
+            rows,
+            since,
+            until,
+            wanted=lambda watch: watch.rule in told,
+            progress=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    left_out = sorted({watch.rule for watch in wanted} - told)
+    lines = found.summary() or [_quiet(rows, since, until)]
+    lines += [f"{name}: left out: stored runs alone do not tell its metric" for name in left_out]
+    return lines
+
+
+def _quiet(rows: Rows, since: int, until: int) -> str:
+    """Nothing in a thousand runs is not nothing in none."""
+    count = rows.count(since, until)
+    if count == 0:
+        return "nothing would have fired: storage has no runs of that time"
+    return f"nothing would have fired in {count:,} run{'' if count == 1 else 's'}"
+
+
+def _of_rule(watched: Iterable[Watch], rule: str | None) -> list[Watch]:
+    """The watches of a rule, those of its levels and single runs too."""
+    watched = list(watched)
+    found = [w for w in watched if rule is None or w.rule == rule or w.rule.startswith(f"{rule}: ")]
+    if not found:
+        known = sorted({watch.rule for watch in watched})
+        hint = did_you_mean(rule or "", known) or f"; there are {', '.join(known) or 'none'}"
+        raise PerfmonError(f"there is no rule {rule!r}{hint}")
+    return found
+
+
+def _read(
+    monitor: PerformanceMonitor, since: int, until: int, progress: Callable[[int], None]
+) -> Rows:
+    from perfmon.alerts.backtest.rows import Rows
+    from perfmon.records import Scope
+    from perfmon.records.validation import RUN_FIELDS
+
+    at = RUN_FIELDS.index("timestamp")
+    runs: list[tuple[Any, ...]] = []
+    for chunk in monitor.storage.read_runs(since, until, Scope()):
+        runs += chunk
+        progress(chunk[-1][at])
+    measured = monitor.storage.read_measurements(since, until, Scope())
+    memory = round(monitor.config.monitor.retention_hours * 3600 * _MICROS)
+    return Rows(runs, [row for chunk in measured for row in chunk], by_minute=memory)
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)

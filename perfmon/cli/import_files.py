@@ -1,0 +1,217 @@
+"""`perfmon import`: runs, measurements, predictions and outcomes of files into storage."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from perfmon.cli.opening import open_to_write, storage_option
+from perfmon.cli.root import INTERRUPTED, complain, config_option
+from perfmon.cli.values import Since
+from perfmon.errors import PerfmonError
+from perfmon.recording.importing import KINDS, Columns, FileImport, Source, Tally, known_encoding
+from perfmon.records import from_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.progress import Progress
+
+    from perfmon.monitor.monitor import PerformanceMonitor
+    from perfmon.recording.importing.importer import Recorder
+
+_DAY = 86_400
+
+
+def _pairs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    mapping = {}
+    for value in values:
+        field, equals, column = value.partition("=")
+        if not (field and equals and column):
+            raise click.BadParameter(f"{value!r} must be FIELD=COLUMN", param=param)
+        mapping[field] = column
+    return mapping
+
+
+def _encoding(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else known_encoding(value)
+    except PerfmonError as problem:
+        raise click.BadParameter(str(problem), param=param) from None
+
+
+_EPILOG = """\b
+Examples:
+  perfmon import runs.csv.gz
+  perfmon import old.csv --map agent_name=bot --map timestamp=finished
+  perfmon import runs.jsonl --default-time 2026-01-31 --storage postgresql+psycopg://...
+  perfmon import forecasts.csv --type prediction --map predicted_outcome=p --map actual_outcome=a
+
+JSON lines are {"type": "run", "accuracy", "prediction" or "outcome", ...} with the fields of
+record_agent_run, record_accuracy, record_prediction and record_outcome. CSV columns are taken by
+name; started_at plus duration_ms is the stamp, cost_usd the cost, meta_x goes to metadata, and a
+blank cell is unknown. Repeating an import adds nothing twice. What separates the cells (comma,
+semicolon, tab or bar) is found in the header. A line that is no row is told and costs only itself;
+the exit code is then 1.
+
+A row that does not say what it is goes by its outcomes: predicted_outcome and actual_outcome are
+an accuracy row, either of them alone a prediction or an outcome, which find each other later. Say
+--type prediction of a file whose outcomes come in from one import to the next: each row is then a
+prediction, and once it has an actual_outcome its outcome too (outcome_timestamp is when).
+"""
+
+
+@click.command(name="import", epilog=_EPILOG)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True,
+                type=click.Path(path_type=Path))  # fmt: skip
+@click.option("--map", "mapping", metavar="FIELD=COLUMN", multiple=True, callback=_pairs,
+              help="A column (or key) that is not named like its field; repeatable.")  # fmt: skip
+@click.option("--type", "kind", type=click.Choice(KINDS),
+              help="What rows are that do not say so; else they go by their fields.")  # fmt: skip
+@click.option("--default-time", type=Since(),
+              help="When rows without a clock ended (now, 2h); else they are refused.")  # fmt: skip
+@click.option("--tenant", help="The tenant of rows that name none.")
+@click.option("--encoding", metavar="NAME", callback=_encoding,
+              help="Such as windows-1252; else UTF-8, or what the file's mark says.")  # fmt: skip
+@storage_option
+@config_option
+@click.pass_context
+def import_command(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    mapping: dict[str, str],
+    kind: str | None,
+    default_time: float | None,
+    tenant: str | None,
+    encoding: str | None,
+    storage: str | None,
+) -> None:
+    """Import runs, measurements, predictions and outcomes from JSON lines or CSV (.gz too)."""
+    columns = Columns(mapping, kind=kind, default_time=default_time, tenant=tenant)
+    with ExitStack() as stack:
+        sources = [stack.enter_context(closing(Source(path, columns, encoding))) for path in files]
+        monitor = stack.enter_context(open_to_write(ctx, storage, make=True))
+        interrupted = stack.enter_context(_interruptible())
+        tallies = [_import(monitor, source, interrupted) for source in sources if not interrupted()]
+        _tell_what_leaves(monitor, tallies)
+        if interrupted():
+            complain("interrupted; what was counted is stored, repeat the import for the rest")
+            ctx.exit(INTERRUPTED)
+    if any(tally.rejected for tally in tallies) and not any(
+        tally.accepted + tally.duplicates + tally.conflicts for tally in tallies
+    ):
+        raise PerfmonError("every line was refused")
+    damaged = sum(tally.damaged for tally in tallies)
+    if damaged:
+        lines = "1 line is no row" if damaged == 1 else f"{damaged:,} lines are no rows"
+        raise PerfmonError(f"{lines}, as told above; the others were read")
+
+
+def _import(monitor: Recorder, source: Source, interrupted: Callable[[], bool]) -> Tally:
+    began = time.perf_counter()
+    with _bar() as bar:
+        task = bar.add_task(source.path.name, total=source.size)
+        importing = FileImport(
+            monitor,
+            source,
+            progress=lambda read: bar.update(task, completed=read),
+            interrupted=interrupted,
+        )
+        try:
+            importing.run()
+        finally:
+            bar.stop()
+            _tell(source, importing.tally, time.perf_counter() - began)
+    differs = abs(importing.expected - importing.tally.total) + abs(source.unaccounted)
+    if differs and not interrupted():
+        raise PerfmonError(
+            f"{source.path}: {differs:,} of its rows are neither accepted, duplicate, conflicting "
+            "nor rejected; this is a bug of perfmon, please report it"
+        )
+    return importing.tally
+
+
+def _tell(source: Source, tally: Tally, seconds: float) -> None:
+    lines = tally.total
+    conflicts = f"{tally.conflicts:,} conflict, " if tally.conflicts else ""
+    click.echo(
+        f"{source.path}: {tally.accepted:,} accepted, {tally.duplicates:,} duplicate, "
+        f"{conflicts}{tally.rejected:,} rejected "
+        f"({seconds:.1f} s, {lines / max(seconds, 1e-9):,.0f} a second)"
+    )
+    if tally.accepted > tally.by_kind["run"]:
+        click.echo(f"  accepted: {', '.join(_counted(tally))}")
+    for refused in tally.first:
+        click.echo(f"  line {refused.line:,}: {refused.reason}")
+    if tally.rejected > len(tally.first):
+        click.echo(f"  and {tally.rejected - len(tally.first):,} more")
+    for conflict in tally.first_conflicts:
+        click.echo(f"  line {conflict.line:,}: {conflict.reason}; the first is kept")
+    if tally.conflicts > len(tally.first_conflicts):
+        click.echo(f"  and {tally.conflicts - len(tally.first_conflicts):,} more like them")
+    if tally.cut:
+        click.echo(f"  of {tally.cut:,} the end of a text, or the metadata, was too large")
+    if source.left_out:
+        click.echo(f"  left out, as no field takes them: {', '.join(source.left_out)}")
+
+
+def _tell_what_leaves(monitor: PerformanceMonitor, tallies: list[Tally]) -> None:
+    """Retention goes by when a run ended, so what is imported late may not stay for long."""
+    kept, now = monitor.config.monitor, time.time()
+    oldest = min((tally.oldest for tally in tallies), default=now)
+    if oldest < now - kept.keep_runs_days * _DAY:
+        day = f"{from_micros(round(oldest * 1e6)):%Y-%m-%d}"
+        click.echo(
+            f"note: the oldest is of {day}; a running monitor removes what is older than\n"
+            f"      {kept.keep_runs_days:g} days (keep_runs_days), and its hourly sums after "
+            f"{kept.keep_cells_days:g} (keep_cells_days)"
+        )
+
+
+def _counted(tally: Tally) -> Iterator[str]:
+    for kind, count in tally.by_kind.items():
+        if count:
+            word = "measurement" if kind == "accuracy" else kind
+            yield f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks for an end after the batch in hand; a second one does not wait for it."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

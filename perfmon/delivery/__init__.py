@@ -1,0 +1,1 @@
+"""Each message to each sink, at least once."""

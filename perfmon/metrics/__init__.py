@@ -1,0 +1,1 @@
+"""From cells to numbers: metrics, agents, series, trends, health."""

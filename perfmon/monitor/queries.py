@@ -1,0 +1,350 @@
+"""The reading half of the monitor: metrics, agents, trends, alerts, reports."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import attrs
+
+from perfmon.accuracy.calibration import Calibration
+from perfmon.accuracy.figures import AccuracySummary
+from perfmon.accuracy.queries import AccuracyQueries
+from perfmon.config.config import Config
+from perfmon.errors import InvalidRun, StorageError
+from perfmon.metrics.health_words import Health
+from perfmon.metrics.queries import Queries
+from perfmon.metrics.ranges import Asked, Moment
+from perfmon.plugins.bus import Bus
+from perfmon.recording.conflicts import plain
+from perfmon.recording.intake import Intake
+from perfmon.records import (
+    AccuracyMeasurement,
+    AgentPerformance,
+    AlertLevel,
+    PerformanceAlert,
+    PerformanceMetrics,
+    Scope,
+    Series,
+    Trend,
+    from_micros,
+)
+from perfmon.records.measurements import MEASUREMENT_STATES
+from perfmon.records.validation import text
+from perfmon.reports.report import add_recommendations, build_report
+from perfmon.storage.storage import FoundBy
+
+_FOUND_STATES = tuple(
+    word
+    for word in dict.fromkeys(MEASUREMENT_STATES)
+    if word not in ("waiting", "answered", "outcome", "repeated")
+)
+
+
+class Reading(ABC):
+    """What a monitor can be asked."""
+
+    bus: Bus
+    config: Config
+    intake: Intake
+    queries: Queries
+    accuracy_queries: AccuracyQueries
+    window_size_minutes: int
+    enable_auto_alerts: bool
+
+    @abstractmethod
+    def now_us(self) -> int:
+        """The clock's time in UTC microseconds."""
+
+    def get_system_metrics(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> PerformanceMetrics:
+        """What happened in the last minutes, or in `[since, until)`; see `PerformanceMetrics`.
+
+        Raises:
+            InvalidRun: the window is none.
+        """
+        asked = self._asked(time_window_minutes, since, until)
+        return self.queries.system(asked, _scope(tenant, model, agent_type))
+
+    def get_agent_metrics(
+        self,
+        agent_name: str,
+        time_window_minutes: float | None = None,
+        *,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> AgentPerformance:
+        """One agent; `status` is `unknown` for one that was never seen."""
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type)
+        return self.queries.agent(text("agent_name", agent_name), asked, scope)
+
+    def get_all_agent_metrics(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> dict[str, AgentPerformance]:
+        """Every agent by name, those without runs in the window too (`inactive`)."""
+        asked = self._asked(time_window_minutes, since, until)
+        return self.queries.agents(asked, _scope(tenant, model, agent_type))
+
+    def get_trends(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> dict[str, Trend]:
+        """Success rate, latency, cost and accuracy against the window before."""
+        asked = self._asked(time_window_minutes, since, until)
+        return self.queries.trends(asked, _scope(tenant, model, agent_type, agent_name))
+
+    def get_timeseries(
+        self,
+        metric: str,
+        step_minutes: float = 5,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> Series:
+        """A field of `PerformanceMetrics` in consecutive steps; from history in whole hours."""
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type, agent_name)
+        return self.queries.timeseries(metric, step_minutes, asked, scope)
+
+    def get_error_patterns(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Error classes, most frequent first: count, share of runs, agents with their counts."""
+        asked = self._asked(time_window_minutes, since, until)
+        return self.queries.error_patterns(asked, _scope(tenant, model, agent_type, agent_name))
+
+    def get_accuracy(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+        task_type: str | None = None,
+    ) -> AccuracySummary:
+        """How right agents were: means with intervals, coverage, sources, errors, calibration.
+
+        A measurement belongs to the time when its outcome became known, coverage to the time of
+        the prediction.
+        """
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type, agent_name, task_type)
+        return self.accuracy_queries.summary(asked, scope)
+
+    def get_calibration(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+        task_type: str | None = None,
+    ) -> Calibration:
+        """Whether agents are right as often as they say: reliability bins, errors, a verdict."""
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type, agent_name, task_type)
+        return self.accuracy_queries.calibration(asked, scope)
+
+    def get_measurements(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        agent_name: str | None = None,
+        source: str | None = None,
+        task_id: str | None = None,
+        state: str | None = None,
+        worst: bool = False,
+        limit: int = 100,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+        task_type: str | None = None,
+    ) -> list[AccuracyMeasurement]:
+        """Single measurements with both outcomes, newest first, or `worst` first.
+
+        `worst` leaves out what does not count; otherwise all states are there: of a task with
+        several outcomes the whole history.
+        """
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type, agent_name, task_type)
+        if state is not None and state not in _FOUND_STATES:
+            raise InvalidRun("state", state, f"one of {', '.join(_FOUND_STATES)}")
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InvalidRun("limit", limit, "a whole number of at least 1")
+        by = FoundBy(source=source, task_id=task_id, state=state, worst=worst, limit=limit)
+        return self.accuracy_queries.measurements(asked, scope, by)
+
+    def compare(
+        self,
+        window_minutes: float | None = None,
+        against: str | tuple[Moment, Moment] = "previous",
+        *,
+        agent_name: str | None = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> dict[str, Any]:
+        """A window beside another one: `current`, `against`, and the relative `changes`."""
+        scope = _scope(tenant, model, agent_type, agent_name)
+        minutes = self.window_size_minutes if window_minutes is None else window_minutes
+        return self.queries.compare(minutes, against, scope)
+
+    @abstractmethod
+    def get_alerts(
+        self,
+        level: AlertLevel | str | None = None,
+        agent_name: str | None = None,
+        limit: int = 50,
+        *,
+        state: str | None = None,
+        since: Moment = None,
+    ) -> list[PerformanceAlert]:
+        """Alerts, newest first."""
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The limits by name, as configured."""
+        return attrs.asdict(self.config.alerts.thresholds)
+
+    def get_health(
+        self,
+        time_window_minutes: float | None = None,
+        *,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> dict[str, Any]:
+        """`status` (healthy, degraded, unhealthy, no_data), `health_score`, `timestamp`.
+
+        The score is what the runs came to; the status also heeds what fires about them: it is
+        never `healthy` while a critical alert does. `parts` say which part of the score lost how
+        many points, `alerts` what fires, `runs` how many it is of (`few_runs`: too few to say
+        much), and `reasons` all that in sentences.
+        """
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type)
+        firing = self._firing(asked, scope)
+        metrics = self.queries.system(asked, scope)
+        health = Health.of(metrics, self.thresholds["latency_p95_max_ms"], firing)
+        return {
+            "health_score": None if health.score is None else round(health.score, 1),
+            "timestamp": from_micros(self.now_us()),
+            **health.plain(),
+        }
+
+    @abstractmethod
+    def _firing(self, asked: Asked, scope: Scope) -> list[PerformanceAlert]:
+        """What fires about the runs of a scope at the end of a range."""
+
+    def generate_report(
+        self,
+        include_agents: bool = True,
+        time_window_minutes: float | None = None,
+        *,
+        since: Moment = None,
+        until: Moment = None,
+        tenant: str | None = None,
+        model: str | None = None,
+        agent_type: str | None = None,
+    ) -> dict[str, Any]:
+        """The report as JSON values; `render_report` makes text, Markdown or HTML of it."""
+        asked = self._asked(time_window_minutes, since, until)
+        scope = _scope(tenant, model, agent_type)
+        self.accuracy_queries.settle()
+        alerts = self.get_alerts() if asked.rolling and scope.is_everything else []
+        firing = self._firing(asked, scope)
+        found = self.queries.overview(asked, scope, include_agents=include_agents)
+        report = build_report(
+            generated_at=self.now_us(),
+            window=found.window,
+            metrics=found.metrics,
+            agents=found.agents,
+            accuracy=self.accuracy_queries.of_answer(found.answer, scope),
+            trends=found.trends,
+            error_patterns=found.error_patterns,
+            thresholds=self.thresholds,
+            alerts=alerts,
+            firing=firing,
+            conflicts=self._conflicts(found.window, tenant),
+        )
+        advice = self.bus.ask_all("recommend", report=report)
+        add_recommendations(report, [item for part in advice for item in part])
+        return report
+
+    def _conflicts(self, window: tuple[int, int], tenant: str | None) -> list[dict[str, Any]]:
+        """By agent, where one came in the window; those of the same hours count, too."""
+        try:
+            found = self.intake.conflicts.since(*window)
+        except StorageError:
+            return []
+        return [plain(one) for one in found if tenant in (None, one.tenant)]
+
+    def _asked(self, minutes: float | None, since: Moment, until: Moment) -> Asked:
+        if minutes is None and since is None and until is None:
+            minutes = self.window_size_minutes
+        return self.queries.asked(minutes, since, until)
+
+
+def _scope(
+    tenant: str | None,
+    model: str | None,
+    agent_type: str | None,
+    agent_name: str | None = None,
+    task_type: str | None = None,
+) -> Scope:
+    return Scope(
+        tenant=tenant,
+        model=model,
+        agent_type=agent_type,
+        agent_name=agent_name,
+        task_type=task_type,
+    )

@@ -1,0 +1,426 @@
+"""The recording half of the monitor: runs it is told, checked and left to be stored."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from perfmon.config.config import Config
+from perfmon.errors import InvalidRun, StorageError
+from perfmon.plugins.bus import Bus
+from perfmon.plugins.hooks import Hooks
+from perfmon.recording.awaited_rows import Bulk
+from perfmon.recording.bulk_validation import json_items, quick_rows
+from perfmon.recording.counts import Counts
+from perfmon.recording.in_flight import InFlight
+from perfmon.recording.intake import Intake
+from perfmon.recording.journal_rows import Row
+from perfmon.recording.queue import Recorder
+from perfmon.recording.resources import counted
+from perfmon.recording.tracking import Home, TrackedRun
+from perfmon.recording.wrappers import Wrapped, watched
+from perfmon.recording.writer import Writer
+from perfmon.records import (
+    AgentRun,
+    Conflict,
+    Receipt,
+    Rejection,
+)
+from perfmon.records.content import CUT, OWN_STAMP, recorded_run, when
+from perfmon.records.validation import (
+    MAX_JSON,
+    RUN_FIELDS,
+    STATUS_CODES,
+    quick_json,
+    text,
+)
+from perfmon.storage.storage import Storage
+
+_MAX_KNOWN = 20_000
+_TAKE_IN_AT = 10_000
+_RETRY = 1.0  # seconds between tries of a storage that is away
+_log = logging.getLogger("perfmon")
+_time_ns = time.time_ns
+_NUMBER = frozenset((int, float))
+_ERROR = RUN_FIELDS.index("error_type")
+
+
+class Recording(ABC):
+    """What a monitor can be told."""
+
+    bus: Bus
+    hook: Hooks
+    recorder: Recorder
+    intake: Intake
+    _append_run: Callable[[Row], None]
+    _writer: Writer | None
+    _wall: bool
+    _counts: Counts
+    config: Config
+    storage: Storage
+
+    def __init__(self) -> None:
+        # Words and keys that were checked before, so that the quick way need not.
+        self._known: set[tuple[Any, ...]] = set()
+        self._known_errors: set[str] = set()
+        self.in_flight = InFlight()
+        self._flying = self.in_flight.runs
+        self._counts_lock = threading.Lock()
+
+    @abstractmethod
+    def now_us(self) -> int:
+        """The clock's time in UTC microseconds."""
+
+    @abstractmethod
+    def store_now(self) -> None:
+        """Take in and store in the caller's thread."""
+
+    def record_agent_run(
+        self,
+        run_id: str,
+        agent_name: str,
+        agent_type: str | None,
+        status: str,
+        duration_ms: float | None = None,
+        tokens_used: float | None = None,
+        cost: float | None = None,
+        memory_mb: float | None = None,
+        cpu_ms: float | None = None,
+        quality_score: float | None = None,
+        confidence: float | None = None,
+        error_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        input_tokens: float | None = None,
+        output_tokens: float | None = None,
+        cached_tokens: float | None = None,
+        model: str | None = None,
+        task_type: str | None = None,
+        api_calls: int | None = None,
+        retries: int | None = None,
+        timed_out: bool = False,
+        task_id: str | None = None,
+        tenant: str = "default",
+        timestamp: datetime | float | None = None,
+    ) -> None:
+        """Record one run; see `AgentRun` for the fields and their units.
+
+        Returns in microseconds, and never waits for storage, a sink or the network beyond a
+        bounded moment. `timestamp` is when the run ended, by default now; `task_type` goes before
+        one in the metadata. The end of too long an `agent_type`, `model`, `task_type` or
+        `error_type` is left off, metadata beyond 64 KiB of JSON is left out: the run is `cut`.
+
+        Raises:
+            InvalidRun: a field has a value that is not allowed; nothing was recorded.
+        """
+        # The quick way takes what is plainly good; the slow way converts or refuses the rest.
+        row: Row | None = None
+        try:
+            kind = task_type
+            if metadata is None:
+                details = None
+            else:
+                encoded = quick_json(metadata)
+                is_plain = len(encoded) <= MAX_JSON and type(metadata) is dict
+                details = encoded.decode() if is_plain else False
+                if kind is None:
+                    kind = metadata.get("task_type")
+            tokens = tokens_used
+            if tokens is None and (input_tokens is not None or output_tokens is not None):
+                tokens = (input_tokens or 0) + (output_tokens or 0)
+            if (
+                (tenant, agent_name, agent_type, model, kind) in self._known
+                and type(run_id) is str
+                and 0 < len(run_id) <= 512
+                and "\0" not in run_id
+                and run_id.isascii()
+                and not run_id.isspace()
+                and (
+                    duration_ms is None
+                    or (type(duration_ms) in _NUMBER and 0 <= duration_ms <= 1e15)
+                )
+                and (tokens is None or (type(tokens) in _NUMBER and 0 <= tokens <= 1e15))
+                and (
+                    input_tokens is None
+                    or (type(input_tokens) in _NUMBER and 0 <= input_tokens <= 1e15)
+                )
+                and (
+                    output_tokens is None
+                    or (type(output_tokens) in _NUMBER and 0 <= output_tokens <= 1e15)
+                )
+                and (
+                    cached_tokens is None
+                    or (type(cached_tokens) in _NUMBER and 0 <= cached_tokens <= 1e15)
+                )
+                and (cost is None or (type(cost) in _NUMBER and 0 <= cost <= 1e15))
+                and (memory_mb is None or (type(memory_mb) in _NUMBER and 0 <= memory_mb <= 1e15))
+                and (cpu_ms is None or (type(cpu_ms) in _NUMBER and 0 <= cpu_ms <= 1e15))
+                and (
+                    quality_score is None
+                    or (type(quality_score) in _NUMBER and 0 <= quality_score <= 1)
+                )
+                and (confidence is None or (type(confidence) in _NUMBER and 0 <= confidence <= 1))
+                and (api_calls is None or (type(api_calls) is int and 0 <= api_calls <= 2147483647))
+                and (retries is None or (type(retries) is int and 0 <= retries <= 2147483647))
+                and (timed_out is False or timed_out is True)
+                and (error_type is None or error_type in self._known_errors)
+                and (
+                    task_id is None
+                    or (
+                        type(task_id) is str
+                        and 0 < len(task_id) <= 512
+                        and "\0" not in task_id
+                        and task_id.isascii()
+                        and not task_id.isspace()
+                    )
+                )
+                and details is not False
+            ):
+                at, added = _time_ns() // 1_000 if self._wall else self.now_us(), OWN_STAMP
+                if timestamp is not None:
+                    at, added = when(timestamp, at)
+                row = (
+                    run_id, tenant, agent_name, agent_type, model, kind, at,
+                    STATUS_CODES[status], duration_ms, tokens, input_tokens, output_tokens,
+                    cached_tokens, cost, memory_mb, cpu_ms, quality_score, confidence,
+                    api_calls, retries, 1 if timed_out else 0, error_type, task_id, details, added,
+                )  # fmt: skip
+        except Exception:  # noqa: S110 - objects may raise anything, and the slow way says it
+            pass
+        if row is not None:
+            self._append_run(row)
+            if self._flying:
+                self._flying.pop((tenant, run_id, agent_name), None)
+            if self._writer is None:
+                self._take_in_if_many()
+            return
+        self.record_fields(
+            dict(
+                run_id=run_id, agent_name=agent_name, agent_type=agent_type, status=status,
+                duration_ms=duration_ms, tokens_used=tokens_used, cost=cost, memory_mb=memory_mb,
+                cpu_ms=cpu_ms, quality_score=quality_score, confidence=confidence,
+                error_type=error_type, metadata=metadata, input_tokens=input_tokens,
+                output_tokens=output_tokens, cached_tokens=cached_tokens, model=model,
+                task_type=task_type, api_calls=api_calls, retries=retries, timed_out=timed_out,
+                task_id=task_id, tenant=tenant, timestamp=timestamp,
+            )
+        )  # fmt: skip
+
+    def record_fields(self, fields: Mapping[str, Any]) -> None:
+        """Record a run given as a mapping of `AgentRun`'s fields."""
+        with self._counting():
+            row = self._checked(fields)
+        self._count_cut([row])
+        self._append_run(row)
+        self.in_flight.end([row])
+        if self._writer is None:
+            self._take_in_if_many()
+
+    def _checked(self, fields: Mapping[str, Any]) -> Row:
+        """The row of a run, whose words the quick way knows from now on."""
+        row = recorded_run(fields, self.now_us())
+        if len(self._known) > _MAX_KNOWN:
+            self._known.clear()
+        tenant, agent_name, agent_type, model, task_type = row[1:6]
+        self._known.add((tenant, agent_name, agent_type, model, task_type))
+        error_type = row[_ERROR]
+        if error_type is not None:
+            if len(self._known_errors) > _MAX_KNOWN:
+                self._known_errors.clear()
+            self._known_errors.add(error_type)
+        return row
+
+    def _take_in_if_many(self) -> None:
+        """Nothing runs in the background: store now and then, and never trouble the caller."""
+        try:
+            intake = self.intake
+            if intake.pending >= _TAKE_IN_AT and time.monotonic() - intake.failed_at > _RETRY:
+                self.store_now()
+        except StorageError:
+            pass  # kept, and said by get_stats()
+        except Exception:
+            _log.exception("what is pending could not be stored; it is kept")
+
+    def record_agent_runs(
+        self, runs: Iterable[Mapping[str, Any] | AgentRun] | bytes, *, wait: bool = True
+    ) -> Receipt:
+        """Record many runs, given as mappings of the fields of `AgentRun`, or as such.
+
+        The bytes of a JSON array of such objects are taken as well, and are the quickest.
+
+        Bad ones are refused one by one, with their index, and the good ones kept. With `wait`
+        it returns when they are committed, so that `accepted`, `duplicates` and `conflicts` are
+        exact; without, what is not refused or dropped is `pending`.
+        """
+        rows, places, rejected = [], [], []
+        items = runs if isinstance(runs, (list, bytes)) else list(runs)
+        quick = quick_rows(items, self._known, self._known_errors, self.now_us())
+        for index, row in enumerate(quick):
+            if row is not None:
+                rows.append(row)
+                places.append(index)
+                continue
+            if isinstance(items, bytes):
+                items = json_items(items)
+            try:
+                rows.append(self._row(items[index]))
+                places.append(index)
+            except InvalidRun as problem:
+                rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
+        receipt = self._record_rows(rows, [], rejected, wait=wait)
+        if not (rejected and receipt.conflicts):
+            return receipt
+        conflicts = [attrs.evolve(one, index=places[one.index]) for one in receipt.conflicts]
+        return attrs.evolve(receipt, conflicts=tuple(conflicts))
+
+    def _row(self, run: Mapping[str, Any] | AgentRun) -> Row:
+        fields = attrs.asdict(run, recurse=False) if isinstance(run, AgentRun) else run
+        if not isinstance(fields, Mapping):
+            raise InvalidRun("run", fields, "an object of a run's fields")
+        return self._checked(fields)
+
+    def _record_rows(
+        self, runs: list[Row], measurements: list[Row], rejected: list[Rejection], *, wait: bool
+    ) -> Receipt:
+        self.in_flight.end(runs)
+        self._count_rejected(len(rejected))
+        cut = self._count_cut(runs)
+        if not wait:
+            dropped = self.recorder.append_many(runs, measurements)
+            if self._writer is None:
+                self._take_in_if_many()
+            return Receipt(
+                rejected=tuple(rejected),
+                dropped=dropped,
+                pending=len(runs) + len(measurements) - dropped,
+                cut=cut,
+                stored=False,
+            )
+        bulk = Bulk(runs, measurements)
+        self._await(bulk)
+        if bulk.stored and self.config.monitor.durability == "power":
+            self.storage.sync()
+        return Receipt(
+            accepted=bulk.accepted,
+            duplicates=bulk.duplicates,
+            conflicts=tuple(
+                Conflict(index=place, run_id=runs[place][0], fields=fields)
+                for place, fields in sorted(bulk.conflicts)
+            ),
+            rejected=tuple(rejected),
+            dropped=bulk.dropped,
+            cut=cut,
+            stored=bulk.stored,
+        )
+
+    def _await(self, bulk: Bulk) -> None:
+        if bulk.done.is_set():
+            return
+        self.recorder.append_bulk(bulk)
+        writer = self._writer
+        if writer is not None:
+            writer.hurry()
+            bulk.done.wait(1.0)
+        while not bulk.done.is_set():
+            if writer is None or not writer.is_alive:
+                with contextlib.suppress(StorageError):
+                    self.store_now()
+            # Another caller may have taken it in, and be storing it.
+            bulk.done.wait(0.01 if writer is None else 1.0)
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[None]:
+        """What is refused is counted, too."""
+        try:
+            yield
+        except InvalidRun:
+            self._count_rejected(1)
+            raise
+
+    def _count_rejected(self, rows: int) -> None:
+        if rows:
+            with self._counts_lock:
+                self._counts.rejected += rows
+
+    def _count_cut(self, rows: Sequence[Row]) -> int:
+        """Of how many runs something was too large."""
+        count = sum(bool(row[-1] & CUT) for row in rows)
+        if count:
+            with self._counts_lock:
+                self._counts.cut += count
+        return count
+
+    def run_started(
+        self,
+        run_id: str,
+        agent_name: str,
+        agent_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        tenant: str = "default",
+    ) -> None:
+        """Say that a run begins; it is in flight until the run of this tenant, id and agent is
+        recorded.
+
+        Raises:
+            InvalidRun: as recording it would.
+        """
+        whose = text("tenant", tenant)  # not given to the hook, it would be the default
+        self.hook.run_started(
+            run_id=run_id, agent_name=agent_name, agent_type=agent_type, metadata=metadata,
+            tenant=whose,
+        )  # fmt: skip
+
+    def get_in_flight(self) -> list[dict[str, Any]]:
+        """Runs that began and did not end yet, the oldest first; on this storage, wherever."""
+        if self._writer is None:  # nobody else brings them up to date
+            with contextlib.suppress(StorageError):
+                self.in_flight.look(self.storage)
+                self.in_flight.save(self.storage)
+        return self.in_flight.plain(self.now_us())
+
+    def track(self, agent_name: str, agent_type: str | None = None, **fields: Any) -> TrackedRun:
+        """A block that is a run: `with monitor.track("planner", "react") as run: ...`.
+
+        Also `async with`. Records duration, the exception's class, and the CPU time and memory
+        that the run itself took, as far as that can be known; see `TrackedRun`. Never raises into
+        the host nor swallows its exceptions.
+        """
+        return TrackedRun(
+            self._home, {"agent_name": agent_name, "agent_type": agent_type, **fields}
+        )
+
+    @property
+    def _home(self) -> Home:
+        return Home(self.record_agent_run, self.now_us, self._flying.__len__)
+
+    def watch(
+        self, agent_name: str, agent_type: str | None = None, **fields: Any
+    ) -> Callable[[Wrapped], Wrapped]:
+        """A decorator: each call of a function, method, class or callable object is a run.
+
+        It lasts until what the call returned has ended: a coroutine, future or other awaitable, a
+        generator or stream (also as an attribute of a response, or one of several in a tuple, list
+        or dictionary), or what is only there to be entered by `with`. `TrackedRun` says how those
+        end that nobody awaited, or that were closed or dropped before their end. Files, and what
+        hands out its stream by a method, end when they are returned.
+        """
+        return lambda target: watched(lambda: self.track(agent_name, agent_type, **fields), target)
+
+    def counted(self, work: Any) -> Any:
+        """Work of the run that is under way here, for another thread or task: its CPU time counts.
+
+        Takes a function, `pool.submit(monitor.counted(function), ...)`, or a coroutine,
+        `asyncio.create_task(monitor.counted(coroutine))`, and returns the same for use in its
+        stead. Where work that was counted so has not ended with its run, the run's CPU time is
+        unknown; other threads are noticed, and leave it unknown, only while no other run is open.
+        """
+        return counted(work)

@@ -1,0 +1,296 @@
+"""What the bus keeps for each plugin: its accounts, and threads of its own for slow work."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perfmon.config.secret import redacted
+
+if TYPE_CHECKING:
+    from perfmon.plugins.async_worker import Remote
+
+log = logging.getLogger("perfmon")
+
+SLOW_SECONDS = 1.0
+_LOG_EVERY = 100
+_OVERRUNS_ALLOWED = 3
+
+Check = Callable[[Any], Any]
+
+
+class Account:
+    """How a plugin has behaved since the start; every number only grows."""
+
+    def __init__(self, plugin: str) -> None:
+        self.plugin = plugin
+        self.calls = self.failures = self.dropped = self.slow = 0
+        self.seconds = 0.0
+        self.in_service = True
+        self.last_error: str | None = None
+        # The start of each call under way in some caller's thread, by a token of the call.
+        self.under_way: dict[object, float] = {}
+        self._lock = threading.Lock()
+
+    def called(self, seconds: float) -> None:
+        # No lock: scorers come here within record_accuracy, and no other thread gets in
+        # between the parts of `+=` on an attribute, as none of them is a call or a jump.
+        self.calls += 1
+        self.seconds += seconds
+        if seconds > SLOW_SECONDS:
+            self.slow += 1
+
+    def dropped_some(self, count: int) -> None:
+        with self._lock:
+            self.dropped += count
+
+    def failed(self, hook: str, problem: BaseException) -> None:
+        """Count a failure; the first and then every hundredth is logged, without secrets."""
+        told = f"{hook}: {told_error(problem)}"
+        with self._lock:
+            self.failures += 1
+            self.last_error = told
+            count = self.failures
+        if count % _LOG_EVERY == 1:
+            log.warning("plugin %r failed (%d so far) in %s", self.plugin, count, told)
+
+    def retire(self, reason: str) -> bool:
+        """Mark the plugin as out of service; False if it was already."""
+        with self._lock:
+            if not self.in_service:
+                return False
+            self.in_service = False
+            self.last_error = reason
+        log.error("plugin %r is out of service: %s", self.plugin, reason)
+        return True
+
+    def longest_call(self, now: float) -> float:
+        """How many seconds the oldest call under way in a caller's thread has taken."""
+        return now - min(self.under_way.copy().values(), default=now)
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers, for `get_stats()` and `perfmon plugins`."""
+        names = (
+            "calls", "failures", "dropped", "slow", "in_service", "last_error", "seconds",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+
+def told_error(problem: BaseException) -> str:
+    """An error as one line with the place it comes from, without secrets."""
+    frames = traceback.extract_tb(problem.__traceback__, limit=-1)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(problem).__name__}: {redacted(problem)}{place}"
+
+
+@attrs.frozen(eq=False)
+class Implementation:
+    """One plugin's function for a hook; it is given the arguments it takes, and no more.
+
+    `positional` takes all the hook's arguments in their order. `unhurried` may take any time.
+    """
+
+    plugin: str
+    hook: str
+    function: Callable[..., Any]
+    argnames: tuple[str, ...]
+    positional: Callable[..., Any]
+    account: Account
+    worker: Worker
+    remote: Remote | None
+    unhurried: bool
+
+    def __call__(self, **arguments: Any) -> Any:
+        return self.function(*[arguments[name] for name in self.argnames])
+
+    def run(self, arguments: Mapping[str, Any]) -> Any:
+        """Call it and, on a worker only, see a coroutine through to its end."""
+        answer = self(**arguments)
+        return asyncio.run(_awaited(answer)) if inspect.isawaitable(answer) else answer
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer
+
+
+@attrs.define(eq=False)
+class Batch:
+    """One question about each of several things, on its way to a plugin and back."""
+
+    implementation: Implementation
+    items: Sequence[Mapping[str, Any]]
+    check: Check | None
+    answers: list[Any] = attrs.field(init=False)
+    done: threading.Event = attrs.Factory(threading.Event)
+    cancelled: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.answers = [None] * len(self.items)
+
+
+@attrs.frozen(eq=False)
+class _Event:
+    implementation: Implementation
+    arguments: Mapping[str, Any]
+    weight: int
+
+
+class Worker:
+    """A thread of a plugin and its bounded queue; the thread starts with the first job.
+
+    Threads cannot be killed: one whose call outlasts its deadline is abandoned where it hangs,
+    and its plugin is out of service from then on.
+
+    Args:
+        account: the plugin's account.
+        capacity: how many runs, measurements or other things may wait.
+        deadline: how many seconds a call may take.
+        retire: takes the plugin out of service, for a reason.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        capacity: int,
+        deadline: float,
+        retire: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.account = account
+        self._clock = clock
+        self._capacity = capacity
+        self._deadline = deadline
+        self._retire = retire
+        self._queue: deque[_Event | Batch] = deque()
+        self._waiting = 0
+        self._overruns = 0
+        self._since: float | None = None
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._wake = threading.Condition()
+
+    def tell(self, implementation: Implementation, arguments: Mapping[str, Any]) -> None:
+        """Queue an event, or drop and count it when too much waits already."""
+        weight = max((len(v) for v in arguments.values() if isinstance(v, list)), default=1)
+        self.retire_if_hung(self._deadline)
+        with self._wake:
+            full = self._waiting > 0 and self._waiting + weight > self._capacity
+            if full or not self.account.in_service:
+                self.account.dropped_some(weight)
+                return
+            self._waiting += weight
+            self._queue.append(_Event(implementation, arguments, weight))
+            self._start()
+
+    def ask(self, batch: Batch, deadline: float) -> list[Any]:
+        """The answers there are by the deadline; None for the rest."""
+        if threading.current_thread() is self._thread:
+            self._answer(batch)
+            return batch.answers
+        with self._wake:
+            if not self.account.in_service:
+                return batch.answers
+            self._queue.append(batch)
+            self._start()
+        in_time = batch.done.wait(deadline)
+        batch.cancelled = True
+        self._overruns = 0 if in_time else self._overruns + 1
+        if not in_time:
+            # One call that takes most of what all of them may is no slow call.
+            self.retire_if_hung(deadline / 2)
+        if self._overruns >= _OVERRUNS_ALLOWED:
+            hook = batch.implementation.hook
+            self._retire(f"{hook}: took over {deadline:g} s {self._overruns} times in a row")
+        return list(batch.answers)
+
+    def retire_if_hung(self, deadline: float | None = None) -> None:
+        """Take the plugin out of service if its call here has been going on for too long."""
+        since, limit = self._since, self._deadline if deadline is None else deadline
+        if since is not None and self._clock() - since >= limit:
+            self._retire(f"a call took longer than {limit:g} s")
+
+    def finish(self) -> None:
+        """Let the thread end once it has done what waits; returns at once."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+
+    def close(self, until: float) -> None:
+        """Finish what waits, up to a moment (monotonic seconds); the rest is dropped."""
+        with self._wake:
+            thread, self._closing = self._thread, True
+            self._wake.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))
+        self.drop_all()
+
+    def drop_all(self) -> None:
+        """Drop and count what waits."""
+        with self._wake:
+            for job in self._queue:
+                if isinstance(job, Batch):
+                    job.done.set()
+            self._queue.clear()
+            self.account.dropped_some(self._waiting)
+            self._waiting = 0
+            self._wake.notify_all()
+
+    def _start(self) -> None:
+        # A thread does not survive a fork, and one that was closed has ended.
+        if self._thread is None or not self._thread.is_alive():
+            self._closing = False
+            self._thread = threading.Thread(
+                target=self._work, name=f"perfmon-{self.account.plugin}", daemon=True
+            )
+            self._thread.start()
+        self._wake.notify()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            if isinstance(job, Batch):
+                self._answer(job)
+            else:
+                self._call(job.implementation, job.arguments, None)
+
+    def _next(self) -> _Event | Batch | None:
+        with self._wake:
+            while not self._queue:
+                if self._closing or not self.account.in_service:
+                    self._thread = None
+                    return None
+                self._wake.wait()
+            job = self._queue.popleft()
+            if isinstance(job, _Event):
+                self._waiting -= job.weight
+            return job
+
+    def _answer(self, batch: Batch) -> None:
+        for place, arguments in enumerate(batch.items):
+            if batch.cancelled or not self.account.in_service:
+                break
+            batch.answers[place] = self._call(batch.implementation, arguments, batch.check)
+        batch.done.set()
+
+    def _call(
+        self, implementation: Implementation, arguments: Mapping[str, Any], check: Check | None
+    ) -> Any:
+        self._since = started = self._clock()
+        try:
+            answer = implementation.run(arguments)
+            return answer if answer is None or check is None else check(answer)
+        except BaseException as problem:
+            self.account.failed(implementation.hook, problem)
+            return None
+        finally:
+            self._since = None
+            self.account.called(self._clock() - started)

@@ -1,0 +1,22 @@
+"""What files hold, runs to outcomes, recorded batch by batch; a repeat counts nothing twice."""
+
+from __future__ import annotations
+
+from perfmon.recording.importing.cells import moment
+from perfmon.recording.importing.columns import Columns
+from perfmon.recording.importing.encodings import known_encoding
+from perfmon.recording.importing.files import ImportFileError, Source
+from perfmon.recording.importing.importer import FileImport, Refused, Tally
+from perfmon.recording.importing.kinds import KINDS
+
+__all__ = [
+    "KINDS",
+    "Columns",
+    "FileImport",
+    "ImportFileError",
+    "Refused",
+    "Source",
+    "Tally",
+    "known_encoding",
+    "moment",
+]

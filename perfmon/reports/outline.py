@@ -1,0 +1,254 @@
+"""What a report says, in which order: sections of facts, tables and sentences, for any format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfmon.metrics import formatting as figures
+from perfmon.reports.accuracy import accuracy_section
+from perfmon.reports.parts import Outline, Section, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SHOWN = 12
+
+
+def outline(report: dict[str, Any]) -> Outline:
+    """The outline of the dictionary that `generate_report()` gives."""
+    health = report.get("health_score")
+    sections = (
+        _health(report),
+        _runs(report),
+        _errors(report),
+        _agents(report),
+        accuracy_section(report),
+        _trends(report),
+        _alerts(report),
+        _anomalies(report),
+        _recommendations(report),
+    )
+    return Outline(
+        title="perfmon report",
+        range=_range(report),
+        generated=figures.moment(report.get("generated_at")),
+        score=figures.UNKNOWN if health is None else f"{health:.1f}",
+        status=str(report.get("health_status") or "no_data").replace("_", " "),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def _health(report: dict[str, Any]) -> Section | None:
+    """What pulls the score down: alerts that fire, parts that lost points, few runs."""
+    reasons = (report.get("health") or {}).get("reasons") or []
+    return Section("Health", items=tuple(map(str, reasons))) if reasons else None
+
+
+def _range(report: dict[str, Any]) -> str:
+    metrics = report.get("system_metrics") or {}
+    since = report.get("since") or metrics.get("window_start")
+    until = report.get("until") or metrics.get("window_end")
+    if since and until:
+        return f"{figures.moment(since)} to {figures.moment(until)}"
+    return f"the last {figures.number(report.get('time_window_minutes'))} minutes"
+
+
+def _runs(report: dict[str, Any]) -> Section:
+    metrics = report.get("system_metrics") or {}
+    facts = [*_outcomes(metrics), *_latencies(metrics), *_spending(metrics), *_resources(metrics)]
+    return Section("Runs", facts=tuple(facts))
+
+
+def _outcomes(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    get = metrics.get
+    yield "Runs", figures.count(get("total_tasks")), _per_minute(get("runs_per_minute"))
+    yield "Successful", figures.count(get("successful_tasks")), ""
+    yield "Failed", figures.count(get("failed_tasks")), ""
+    if get("partial_tasks"):
+        yield "Partial", figures.count(get("partial_tasks")), ""
+    bounds = figures.interval(get("success_rate_interval"))
+    yield "Success rate", figures.percent(get("success_rate")), bounds
+    yield "Error rate", figures.percent(get("error_rate")), ""
+    yield "Timeout rate", figures.percent(get("timeout_rate")), ""
+    said = get("retries_count")
+    some = said is not None and 0 < said < (get("total_tasks") or 0)
+    yield "Retry rate", figures.percent(get("retry_rate")), _from_runs(said) if some else ""
+
+
+def _per_minute(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:.3g} a minute"
+
+
+def _latencies(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    known, total = metrics.get("latency_count"), metrics.get("total_tasks")
+    for name, field in (
+        ("Latency, mean", "avg_latency_ms"),
+        ("Latency, p50", "p50_latency_ms"),
+        ("Latency, p95", "p95_latency_ms"),
+        ("Latency, p99", "p99_latency_ms"),
+        ("Latency, longest", "max_latency_ms"),
+    ):
+        value = metrics.get(field)
+        yield name, figures.milliseconds(value), "" if value is None else figures.span(value)
+    if known is not None and known != total:
+        yield "Runs with a latency", figures.count(known), ""
+
+
+def _from_runs(count: Any) -> str:
+    return f"from {figures.count(count)} run{'' if count == 1 else 's'}"
+
+
+def _spending(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    get = metrics.get
+    if get("tokens_count"):
+        runs = _from_runs(get("tokens_count"))
+        yield "Tokens", figures.count(get("total_tokens")), runs
+        yield "Tokens a run", figures.number(get("tokens_per_task"), 1), ""
+    if get("cost_count"):
+        runs = _from_runs(get("cost_count"))
+        yield "Cost", figures.dollars(get("total_cost")), runs
+        yield "Cost a run", figures.dollars(get("cost_per_task")), ""
+    said = get("api_calls_count")
+    if said:
+        yield "API calls", figures.count(get("total_api_calls")), _from_runs(said)
+
+
+def _resources(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    get = metrics.get
+    measured = figures.sample(get("accuracy_interval"), get("accuracy_count"))
+    optional = (
+        ("Accuracy", "avg_accuracy", figures.percent, measured),
+        ("Quality, mean", "avg_quality_score", figures.number, ""),
+        ("Confidence, mean", "avg_confidence", figures.number, ""),
+        ("Memory, mean MiB", "avg_memory_mb", figures.number, ""),
+        ("Memory, largest MiB", "max_memory_mb", figures.number, ""),
+        ("CPU, mean", "avg_cpu_ms", figures.milliseconds, ""),
+    )
+    for name, field, shown, remark in optional:
+        if get(field) is not None:
+            yield name, shown(get(field)), remark
+
+
+def _errors(report: dict[str, Any]) -> Section | None:
+    patterns = report.get("error_patterns") or []
+    rows = tuple(
+        (
+            str(pattern.get("error_type")),
+            figures.count(pattern.get("count")),
+            figures.percent(pattern.get("share")),
+            figures.count(_how_many(pattern.get("agents"))),
+        )
+        for pattern in patterns
+    )
+    names = ("Error class", "Runs", "Share", "Agents")
+    return Section("Errors", table=Table(names, rows, frozenset(names[:1]))) if rows else None
+
+
+def _how_many(agents: Any) -> float | None:
+    return len(agents) if isinstance(agents, (list, dict)) else agents
+
+
+def _agents(report: dict[str, Any]) -> Section | None:
+    agents = report.get("agent_metrics") or {}
+    if not agents:
+        return None
+    rows = tuple(_agent(name, agent) for name, agent in sorted(agents.items(), key=_busiest))
+    table = Table(_AGENT, rows, frozenset(_AGENT[:1]), frozenset(_AGENT[-3:]))
+    return Section(f"Agents ({len(rows)})", table=table.without_empty(figures.UNKNOWN))
+
+
+_AGENT = (
+    "Agent", "Runs", "Success", "p95", "Tokens", "Cost", "Accuracy (of)",
+    "p50", "Efficiency", "Specialization",
+)  # fmt: skip
+
+
+def _busiest(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
+    name, agent = item
+    return -((agent.get("metrics") or {}).get("total_tasks") or 0), name
+
+
+def _agent(name: str, agent: dict[str, Any]) -> tuple[str, ...]:
+    get = (agent.get("metrics") or {}).get
+    scores = agent.get("scores") or {}
+    return (
+        name,
+        figures.count(get("total_tasks")),
+        figures.percent(get("success_rate")),
+        figures.span(get("p95_latency_ms")),
+        figures.brief_count(get("total_tokens") if get("tokens_count") else None),
+        figures.brief_dollars(get("total_cost") if get("cost_count") else None),
+        figures.sized(get("avg_accuracy"), get("accuracy_count")),
+        figures.span(get("p50_latency_ms")),
+        figures.score(scores.get("efficiency")),
+        figures.score(scores.get("specialization")),
+    )
+
+
+def _trends(report: dict[str, Any]) -> Section | None:
+    trends = report.get("trends") or {}
+    rows = tuple(
+        (
+            metric.replace("_", " "),
+            str(trend.get("direction")).replace("_", " "),
+            figures.change(trend.get("change")),
+            figures.number(trend.get("previous")),
+            figures.number(trend.get("current")),
+        )
+        for metric, trend in trends.items()
+    )
+    names = ("Metric", "Direction", "Change", "Before", "Now")
+    return Section("Trends", table=Table(names, rows, frozenset(names[:2]))) if rows else None
+
+
+def _alerts(report: dict[str, Any]) -> Section | None:
+    alerts = report.get("recent_alerts") or []
+    items = [_alert(alert) for alert in alerts[:_SHOWN]]
+    if len(alerts) > _SHOWN:
+        items.append(f"and {len(alerts) - _SHOWN} more")
+    return Section(f"Alerts ({len(alerts)})", items=tuple(items)) if items else None
+
+
+def _alert(alert: dict[str, Any]) -> str:
+    level, message = str(alert.get("level")).upper(), alert.get("message")
+    advice = f" {alert['recommendation']}" if alert.get("recommendation") else ""
+    return f"{level} {message} ({', '.join(_states(alert))}){advice}"
+
+
+def _states(alert: dict[str, Any]) -> Iterator[str]:
+    """Since when it fires, or how long it did; and who or what keeps it quiet."""
+    since = figures.moment(alert.get("started_at") or alert.get("timestamp"))
+    if alert.get("state") == "resolved":
+        yield f"{since} to {figures.moment(alert.get('resolved_at'))}"
+    else:
+        yield f"{alert.get('state')} since {since}"
+    if alert.get("acknowledged_by"):
+        yield f"acknowledged by {alert['acknowledged_by']}"
+    if alert.get("silenced_by"):
+        yield "silenced"
+    if alert.get("inhibited_by"):
+        yield "explained by another"
+
+
+def _anomalies(report: dict[str, Any]) -> Section | None:
+    found = report.get("anomalies") or []
+    return Section("Anomalies", items=tuple(_sentence(item) for item in found)) if found else None
+
+
+def _sentence(item: Any) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    return ", ".join(f"{name} {value}" for name, value in item.items() if value is not None)
+
+
+def _recommendations(report: dict[str, Any]) -> Section | None:
+    texts = [str(text) for text in report.get("recommendations") or []]
+    details = report.get("recommendation_details") or []
+    reasons = {item.get("text"): _because(item) for item in details if isinstance(item, dict)}
+    items = tuple(f"{text}{reasons.get(text, '')}" for text in texts)
+    return Section("Recommendations", items=items) if items else None
+
+
+def _because(detail: dict[str, Any]) -> str:
+    parts = [str(detail[key]) for key in ("reason", "expected_effect") if detail.get(key)]
+    return f" ({'; '.join(parts)})" if parts else ""

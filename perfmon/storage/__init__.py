@@ -1,0 +1,1 @@
+"""What a storage must do, and whose turn it is."""

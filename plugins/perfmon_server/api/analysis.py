@@ -1,0 +1,140 @@
+"""The routes that look closer: trends, one metric over time, errors, one window beside another."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import attrs
+
+from perfmon import PerformanceMetrics
+from perfmon_server.api import types as shapes
+from perfmon_server.api.metrics import PREFIX, now
+from perfmon_server.http.params import AGENT, MOMENT, SCOPE, STEP, WINDOW, Kind, Param, read_moment
+from perfmon_server.http.route import Question, Route
+
+METRICS = tuple(
+    field.name
+    for field in attrs.fields(PerformanceMetrics)
+    if str(field.type) in ("int", "float") and field.name != "sample_size"
+)
+
+
+async def trends(question: Question) -> Any:
+    found = await question.read(partial(question.monitor.get_trends, **question.query))
+    return {"trends": found, "generated_at": now(question.monitor)}
+
+
+async def timeseries(question: Question) -> Any:
+    query = dict(question.query)
+    step = query.pop("step", 5.0)
+    call = partial(question.monitor.get_timeseries, step_minutes=step, **query)
+    series = await question.read(call)
+    return {
+        "metric": series.metric,
+        "higher_is_better": series.higher_is_better,
+        # History is kept by the hour, so that its steps may be longer than asked for.
+        "step_minutes": max([step, *((point.end - point.start) / 60 for point in series.points)]),
+        "points": [
+            {
+                "start": datetime.fromtimestamp(point.start, UTC),
+                "end": datetime.fromtimestamp(point.end, UTC),
+                "value": point.value,
+                "count": point.count,
+            }
+            for point in series.points
+        ],
+        "generated_at": now(question.monitor),
+    }
+
+
+async def errors(question: Question) -> Any:
+    found = await question.read(partial(question.monitor.get_error_patterns, **question.query))
+    return {"errors": found, "generated_at": now(question.monitor)}
+
+
+async def compare(question: Question) -> Any:
+    found = await question.read(partial(question.monitor.compare, **question.query))
+    return {"comparison": found, "generated_at": now(question.monitor)}
+
+
+def _against(text: str) -> Any:
+    if text in ("previous", "same-time-yesterday"):
+        return text
+    since, _, until = text.partition("/")
+    return read_moment(since), read_moment(until)
+
+
+AGAINST = Kind(
+    _against,
+    "previous, same-time-yesterday, or two times such as 2026-01-30T00:00:00Z/2026-01-31T00:00:00Z",
+    {"type": "string"},
+)
+
+ROUTES = (
+    Route(
+        method="GET",
+        path=f"{PREFIX}/trends",
+        summary="How each metric changed from the window before",
+        answer=trends,
+        shape=shapes.TrendsAnswer,
+        params=(WINDOW, AGENT, *SCOPE),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/timeseries",
+        summary="One metric over time",
+        answer=timeseries,
+        shape=shapes.SeriesAnswer,
+        params=(
+            Param(
+                name="metric",
+                choices=METRICS,
+                required=True,
+                description="A number of PerformanceMetrics.",
+            ),
+            Param(
+                name="step",
+                kind=STEP,
+                default="5m",
+                description="The length of one point: minutes, or a duration such as 30s or 1h.",
+            ),
+            WINDOW,
+            AGENT,
+            *SCOPE,
+        ),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/errors",
+        summary="Error classes, most frequent first",
+        answer=errors,
+        shape=shapes.ErrorsAnswer,
+        params=(WINDOW, AGENT, *SCOPE),
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/compare",
+        summary="The window beside another one",
+        answer=compare,
+        shape=shapes.CompareAnswer,
+        params=(
+            Param(
+                name="window_minutes",
+                kind=WINDOW.kind,
+                least=WINDOW.least,
+                most=WINDOW.most,
+                description=WINDOW.description,
+            ),
+            Param(
+                name="against",
+                kind=AGAINST,
+                default="previous",
+                description=f"What it is compared with: {AGAINST.allowed}.",
+            ),
+            AGENT,
+            *(param for param in SCOPE if param.kind is not MOMENT),
+        ),
+    ),
+)

@@ -1,0 +1,308 @@
+"""The first page: health, firing alerts, and a table of agents; no script, all text escaped."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from aiohttp import web
+
+from perfmon import AgentPerformance, PerformanceAlert, PerformanceMetrics, StorageError
+from perfmon_server.api.metrics import PREFIX, now
+from perfmon_server.http.route import Question, Route
+from perfmon_server.pages import figures
+from perfmon_server.pages.style import STYLE
+
+if TYPE_CHECKING:
+    from perfmon import PerformanceMonitor
+
+MOST_AGENTS = 200
+MOST_ALERTS = 20
+MOST_OVER = 5
+MOST_CONFLICTS = 10
+_MARKS = {"improving": "▲ improving", "degrading": "▼ degrading", "stable": "stable"}
+_TONES = {"healthy": "good", "degraded": "fair", "unhealthy": "poor", "no_data": "soft"}
+_HEADINGS = (
+    "Agent", "Runs", "Success", "p95", "Cost", "Cost per run", "Accuracy", "Last run"
+)  # fmt: skip
+
+
+@attrs.frozen
+class Facts:
+    """What the page tells, asked for in one go."""
+
+    health: dict[str, Any]
+    metrics: PerformanceMetrics
+    agents: dict[str, AgentPerformance]
+    alerts: list[PerformanceAlert]
+    over: list[PerformanceAlert]
+    minutes: float
+    now: datetime
+    conflicts: list[dict[str, Any]]
+    decided_by: str | None
+
+
+def gather(monitor: PerformanceMonitor) -> Facts:
+    # Alerts first: what they look at anew, health must not contradict.
+    firing = monitor.get_alerts(state="firing", limit=MOST_ALERTS)
+    return Facts(
+        monitor.get_health(),
+        monitor.get_system_metrics(),
+        monitor.get_all_agent_metrics(),
+        firing,
+        _over(monitor),
+        monitor.window_size_minutes,
+        now(monitor),
+        monitor.recent_conflicts(),
+        monitor.alerting.decided_by(),
+    )
+
+
+def _over(monitor: PerformanceMonitor) -> list[PerformanceAlert]:
+    try:
+        return monitor.get_alerts(state="resolved", limit=MOST_OVER)
+    except StorageError:  # the page tells what it can without it
+        return []
+
+
+async def first_page(question: Question) -> web.Response:
+    facts = await question.read(gather, question.monitor)
+    nonce = secrets.token_urlsafe(16)
+    host = question.request.headers.get("Host", "localhost:8787")
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'"
+    )
+    return web.Response(
+        text=rendered(facts, nonce, host),
+        content_type="text/html",
+        headers={"Content-Security-Policy": policy},
+    )
+
+
+def rendered(facts: Facts, nonce: str, host: str) -> str:
+    """The page as HTML; `host` is how the server was called."""
+    made = f"{facts.now:%Y-%m-%d %H:%M:%S} UTC"
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="30">
+<link rel="icon" href="data:,">
+<title>{_title(facts)}</title>
+<style nonce="{nonce}">{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>perfmon</h1>
+<nav><a href="{PREFIX}/report">Report</a> <a href="{PREFIX}/stats">Accounts</a>
+<a href="/api/openapi.json">API</a></nav>
+</header>
+<main>
+{_tiles(facts)}
+{_conflicts(facts)}{_alerts(facts)}
+{_agents(facts, host)}
+</main>
+<footer>The last {facts.minutes:g} minutes, at {made}. Refreshes every 30 seconds.
+{_decided(facts)}</footer>
+</body>
+</html>
+"""
+
+
+def _decided(facts: Facts) -> str:
+    """Of several monitors on one storage, one decides about alerts."""
+    if facts.decided_by is None:
+        return "No monitor decides about alerts just now."
+    return f"Alerts are decided by {escape(facts.decided_by)}."
+
+
+def _title(facts: Facts) -> str:
+    firing = f"({len(facts.alerts)}) " if facts.alerts else ""
+    return f"{firing}perfmon: {escape(_words(facts.health['status']))}"
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")
+
+
+def _tiles(facts: Facts) -> str:
+    health, metrics = facts.health, facts.metrics
+    tone = _TONES.get(health["status"], "soft")
+    low, high = metrics.success_rate_interval
+    likely = f"{low * 100:.1f} to {high * 100:.1f} %" if metrics.total_tasks else ""
+    rate = metrics.runs_per_minute if metrics.total_tasks else float("nan")
+    tiles = [
+        _tile("Health", figures.score(health["health_score"]), _pulled_down(health), tone),
+        _tile("Runs", figures.count(metrics.total_tasks), f"{figures.count(rate)} a minute"),
+        _tile("Success", figures.percent(metrics.success_rate), likely,
+              trend=metrics.success_rate_trend),
+        _tile("p95 latency", figures.milliseconds(metrics.p95_latency_ms),
+              f"median {figures.milliseconds(metrics.p50_latency_ms)}",
+              trend=metrics.latency_trend, of="mean"),
+        _tile("Cost", figures.dollars(metrics.total_cost),
+              f"{figures.dollars(metrics.cost_per_task)} a run", trend=metrics.cost_trend,
+              of="cost a run"),
+        _tile("Accuracy", figures.percent(metrics.avg_accuracy),
+              _relied_on(metrics), trend=metrics.accuracy_trend),
+    ]  # fmt: skip
+    return f'<section class="tiles">{"".join(tiles)}</section>'
+
+
+def _pulled_down(health: dict[str, Any]) -> str:
+    """The status, and what it is due to in a few words."""
+    critical = sum(alert["level"] == "critical" for alert in health["alerts"])
+    due = [f"{critical} critical alert{'' if critical == 1 else 's'}"] if critical else []
+    lost = sorted(health["parts"], key=lambda part: -part["lost"])
+    due += [f"{part['part']} -{part['lost']:.0f}" for part in lost if part["lost"] >= 0.5]
+    if health["few_runs"]:
+        due.append(f"only {figures.count(health['runs'])} run{'' if health['runs'] == 1 else 's'}")
+    words = _words(health["status"])
+    return f"{words}: {', '.join(due)}" if due else words
+
+
+def _relied_on(metrics: PerformanceMetrics) -> str:
+    """How far the accuracy can be relied on: its interval, of how many outcomes, what is open."""
+    count, coverage = metrics.accuracy_count, metrics.accuracy_coverage
+    parts = [figures.between(metrics.accuracy_interval)] if count else []
+    parts.append(f"{figures.count(count)} outcome{'' if count == 1 else 's'}")
+    if coverage < 1:
+        parts.append(f"coverage {figures.percent(coverage)}")
+    return ", ".join(parts)
+
+
+def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "", of: str = "") -> str:
+    """A figure; `of` says what the trend is of, where that is another than the one shown."""
+    mark = _MARKS.get(trend, "")
+    words = f"{of}: {mark}" if of else mark
+    shown = f'<p class="trend {escape(trend)}">{escape(words)}</p>' if mark else ""
+    return (
+        f'<div class="tile"><h2>{escape(name)}</h2><p class="value {tone}">{escape(value)}</p>'
+        f'<p class="soft">{escape(remark)}</p>{shown}</div>'
+    )
+
+
+def _conflicts(facts: Facts) -> str:
+    """Runs that are in no figure of the page."""
+    if not facts.conflicts:
+        return ""
+    runs = sum(one["runs"] for one in facts.conflicts)
+    items = "".join(
+        f"<li><strong>{escape(one['agent_name'])}</strong> {one['runs']:,}"
+        f' <span class="soft">the last {figures.age(one["last_at"], facts.now)}: run'
+        f" {escape(one['run_id'])}, other {escape(', '.join(one['fields']))}</span></li>"
+        for one in facts.conflicts[:MOST_CONFLICTS]
+    )
+    return (
+        f"<section><h2>Conflicts</h2><p>{runs:,} runs of the last 24 hours came under run ids that"
+        f" are known with other content, and were not kept.</p><ul>{items}</ul></section>\n"
+    )
+
+
+def _alerts(facts: Facts) -> str:
+    firing = "".join(_alert(alert, facts.now) for alert in facts.alerts)
+    shown = f'<ul class="alerts">{firing}</ul>' if firing else _NONE_FIRING
+    over = "".join(_resolved(alert, facts.now) for alert in facts.over)
+    past = f'<h3>Lately over</h3><ul class="alerts over">{over}</ul>' if over else ""
+    return f"<section><h2>Alerts</h2>{shown}{past}</section>"
+
+
+def _alert(alert: PerformanceAlert, at: datetime) -> str:
+    level = escape(str(alert.level.value))
+    since = alert.started_at or alert.timestamp
+    when = f'<span class="soft" title="{since:%Y-%m-%d %H:%M:%S} UTC">'
+    when += f"since {figures.age(since, at).removesuffix(' ago')}</span>"
+    marks = "".join(f' <span class="mark">{escape(mark)}</span>' for mark in _marks(alert))
+    advice = f'<p class="soft">{escape(alert.recommendation)}</p>' if alert.recommendation else ""
+    text = escape(alert.message)
+    return f'<li class="{level}"><strong>{level}</strong> {when}{marks}<p>{text}</p>{advice}</li>'
+
+
+def _marks(alert: PerformanceAlert) -> list[str]:
+    marks = []
+    if alert.acknowledged_by is not None:
+        marks.append(f"acknowledged by {alert.acknowledged_by}")
+    if alert.silenced_by is not None:
+        marks.append("silenced")
+    if alert.inhibited_by is not None:
+        marks.append("explained by another")
+    return marks
+
+
+def _resolved(alert: PerformanceAlert, at: datetime) -> str:
+    level = escape(str(alert.level.value))
+    ended = figures.age(alert.resolved_at, at)
+    text = escape(alert.message)
+    return f'<li><strong>{level}</strong> <span class="soft">over {ended}</span><p>{text}</p></li>'
+
+
+def _agents(facts: Facts, host: str) -> str:
+    if not facts.agents:
+        welcome = _WELCOME.replace("HOST", escape(host))
+        return f"<section><h2>Agents</h2>{welcome}</section>"
+    ranked = sorted(facts.agents.values(), key=lambda agent: -agent.metrics.total_tasks)
+    head = "".join(f'<th scope="col">{name}</th>' for name in _HEADINGS)
+    rows = "".join(_row(agent, facts.now) for agent in ranked[:MOST_AGENTS])
+    more = len(ranked) - MOST_AGENTS
+    rest = f'<p class="soft">and {more} more with fewer runs</p>' if more > 0 else ""
+    return (
+        f'<section><h2>Agents</h2><div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{rest}</section>"
+    )
+
+
+def _row(agent: AgentPerformance, at: datetime) -> str:
+    metrics = agent.metrics
+    kind = f' <span class="soft">{escape(agent.agent_type)}</span>' if agent.agent_type else ""
+    last = figures.age(agent.last_run, at)
+    exact = f' title="{agent.last_run:%Y-%m-%d %H:%M:%S} UTC"' if agent.last_run else ""
+    cost = metrics.total_cost if metrics.cost_count else float("nan")
+    cells = (
+        figures.count(metrics.total_tasks),
+        figures.percent(metrics.success_rate),
+        figures.milliseconds(metrics.p95_latency_ms),
+        figures.dollars(cost),
+        figures.dollars(metrics.cost_per_task),
+    )
+    idle = ' class="idle"' if agent.status != "active" else ""
+    return (
+        f'<tr{idle}><th scope="row">{escape(agent.agent_name)}{kind}</th>'
+        f"{_cells(cells)}{_accuracy(metrics)}<td{exact}>{escape(last)}</td></tr>"
+    )
+
+
+def _accuracy(metrics: PerformanceMetrics) -> str:
+    count = metrics.accuracy_count
+    if not count:
+        return f"<td>{figures.NONE}</td>"
+    sample = f"{figures.between(metrics.accuracy_interval)} of {figures.count(count)}"
+    return (
+        f'<td title="{escape(_relied_on(metrics))}">{figures.percent(metrics.avg_accuracy)}'
+        f' <span class="soft">{escape(sample)}</span></td>'
+    )
+
+
+def _cells(values: Iterable[str]) -> str:
+    return "".join(f"<td>{escape(value)}</td>" for value in values)
+
+
+_NONE_FIRING = '<p class="soft">None is firing.</p>'
+_WELCOME = """<p>No run was recorded yet. Record one:</p>
+<pre><code>curl -X POST http://HOST/api/performance/runs \\
+  -d '{"run_id": "1", "agent_name": "my-agent", "status": "success", "duration_ms": 820}'
+</code></pre>"""
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/",
+        summary="The first page, for people",
+        answer=first_page,
+        contents={"text/html": "Health, firing alerts and a table of agents."},
+    ),
+)
