@@ -91,6 +91,37 @@ def test_a_folder_imports_only_from_lower_floors():
     assert up == EXCEPTIONS
 
 
+def test_no_files_import_each_other_in_a_circle():
+    """Inside the folders too, typing counted."""
+    files: dict[Path, set[Path]] = {}
+    for path, name in _edges():
+        target = _path(name)
+        assert target is not None
+        if (_room(path), name) not in EXCEPTIONS and target.name != "__init__.py":
+            files.setdefault(path, set()).add(target)
+    assert _circle(files) == []
+
+
+def _circle(graph: dict[Path, set[Path]]) -> list[str]:
+    """The names of a circle's members, or none."""
+    done: set[Path] = set()
+
+    def visit(node: Path, way: list[Path]) -> list[Path]:
+        if node in way:
+            return way[way.index(node) :]
+        if node not in done:
+            for other in sorted(graph.get(node, ())):
+                if found := visit(other, [*way, node]):
+                    return found
+            done.add(node)
+        return []
+
+    for start in sorted(graph):
+        if found := visit(start, []):
+            return [str(path.relative_to(CORE)) for path in found]
+    return []
+
+
 def test_every_room_stands_on_a_floor():
     """Nothing lies about, and `ls perfmon` can be read at a glance."""
     entries = {path for path in CORE.iterdir() if path.name != "__pycache__"}

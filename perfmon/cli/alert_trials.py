@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from perfmon.cli.opening import open_monitor, storage_option
-from perfmon.cli.root import complain, config_option, load_config
-from perfmon.cli.values import Since, given_storage
+from perfmon.cli.opening import open_monitor
+from perfmon.cli.options import Since, config_option, given_storage, load_config, storage_option
+from perfmon.cli.output import complain
 from perfmon.config.toml import text_of
 from perfmon.config.validators import did_you_mean
 from perfmon.errors import ConfigError, PerfmonError

@@ -8,11 +8,17 @@ import click
 
 from perfmon.cli.alert_list import alert_lines, as_json, delivery_lines, full_id
 from perfmon.cli.alert_trials import backtest_command, send_test_command, test_command
-from perfmon.cli.opening import open_monitor, open_to_write, storage_option
+from perfmon.cli.opening import open_monitor, open_to_write
+from perfmon.cli.options import (
+    Since,
+    config_option,
+    given_storage,
+    remember_storage,
+    storage_option,
+    user_name,
+)
 from perfmon.cli.output import json_text
-from perfmon.cli.root import config_option
 from perfmon.cli.silences import silence_command, silences_command, unsilence_command
-from perfmon.cli.values import Since, given_storage, remember_storage, user_name
 
 if TYPE_CHECKING:
     from perfmon.monitor.alerts import FoundAlerts

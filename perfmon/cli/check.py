@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from perfmon.cli.options import config_option, config_path, load_config
+from perfmon.cli.output import complain
 from perfmon.cli.plugin_commands import load_plugins
-from perfmon.cli.root import complain, config_option, config_path, load_config
 from perfmon.errors import ConfigError, PerfmonError, StorageError, StorageMissing
 from perfmon.recording.conflicts import Conflicts, sentence
 

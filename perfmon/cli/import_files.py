@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perfmon.cli.opening import open_to_write, storage_option
-from perfmon.cli.root import INTERRUPTED, complain, config_option
-from perfmon.cli.values import Since
+from perfmon.cli.opening import open_to_write
+from perfmon.cli.options import Since, config_option, storage_option
+from perfmon.cli.output import complain
+from perfmon.cli.root import INTERRUPTED
 from perfmon.errors import PerfmonError
 from perfmon.recording.importing import KINDS, Columns, FileImport, Source, Tally, known_encoding
 from perfmon.records import from_micros

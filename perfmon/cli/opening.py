@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 
-from perfmon.cli.root import complain, config_path, load_config
+from perfmon.cli.options import config_path, load_config
+from perfmon.cli.output import complain
 from perfmon.errors import StorageMissing
 
 if TYPE_CHECKING:
     from perfmon.config.config import Config
     from perfmon.monitor.monitor import PerformanceMonitor
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def storage_option(command: Command) -> Command:
-    """Adds `--storage`."""
-    return click.option(
-        "--storage", metavar="URL", help="Any SQLAlchemy URL, instead of the configured storage."
-    )(command)
 
 
 @contextmanager

@@ -1,10 +1,18 @@
-"""What a terminal is given, whichever letters it knows."""
+"""What a terminal is given, whichever letters it knows, and how a command complains."""
 
 from __future__ import annotations
 
 import json
 import sys
 from typing import Any
+
+import click
+
+
+def complain(message: str) -> None:
+    """Each line of a message on stderr, with the program's name."""
+    for line in message.splitlines() or [""]:
+        click.echo(f"perfmon: {line}", err=True)
 
 
 def print_what_can_be_printed() -> None:

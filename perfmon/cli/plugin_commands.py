@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmon.cli.root import complain, load_config
+from perfmon.cli.options import load_config
+from perfmon.cli.output import complain
 from perfmon.errors import PerfmonError
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from perfmon.cli.opening import open_monitor, storage_option
+from perfmon.cli.opening import open_monitor
+from perfmon.cli.options import Since, config_option, storage_option
 from perfmon.cli.output import html_text, json_text
-from perfmon.cli.root import config_option
-from perfmon.cli.values import Since
 from perfmon.reports import render_report
 
 _EPILOG = """\b

@@ -6,19 +6,15 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, cast
 
 import click
 
-from perfmon.cli.output import print_what_can_be_printed
+from perfmon.cli.options import config_option
+from perfmon.cli.output import complain, print_what_can_be_printed
 from perfmon.errors import PerfmonError
 
-if TYPE_CHECKING:
-    from perfmon.config.config import Config
-
 INTERRUPTED = 130
-_CONFIG = "perfmon.config"
 # A subcommand's module is imported when it is called, so that --help stays quick.
 _COMMANDS = {
     "serve": "perfmon.cli.serve",
@@ -30,8 +26,6 @@ _COMMANDS = {
     "init": "perfmon.cli.init",
     "demo": "perfmon.cli.demo.command",
 }
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Perfmon(click.Group):
@@ -77,12 +71,6 @@ class Perfmon(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def complain(message: str) -> None:
-    """Each line of a message on stderr, with the program's name."""
-    for line in message.splitlines() or [""]:
-        click.echo(f"perfmon: {line}", err=True)
-
-
 def _usage(problem: click.ClickException) -> int:
     if isinstance(problem, click.exceptions.NoArgsIsHelpError):
         problem.show()
@@ -96,44 +84,6 @@ def _usage(problem: click.ClickException) -> int:
 def _os_words(problem: OSError) -> str:
     words = problem.strerror or str(problem)
     return f"{problem.filename}: {words}" if problem.filename else words
-
-
-def _remember(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        ctx.meta[_CONFIG] = value
-
-
-def config_option(command: Command) -> Command:
-    """Adds `--config`; it may stand before the subcommand or after it."""
-    return click.option(
-        "--config",
-        "-c",
-        type=click.Path(path_type=Path, dir_okay=False),
-        expose_value=False,
-        is_eager=True,
-        callback=_remember,
-        help="The configuration; else ./monitor.toml, else the defaults.",
-    )(command)
-
-
-def config_path(ctx: click.Context) -> Path | None:
-    """The configuration asked for, or `./monitor.toml` where there is one."""
-    from perfmon.config.config import USUAL_PATH
-
-    given = cast("Path | None", ctx.meta.get(_CONFIG))
-    if given is None:
-        return USUAL_PATH if USUAL_PATH.is_file() else None
-    if not given.is_file():
-        raise PerfmonError(f"{given}: no such file (perfmon init {given} writes one)")
-    return given
-
-
-def load_config(ctx: click.Context) -> Config:
-    """The configuration this call works with."""
-    from perfmon.config.config import Config
-
-    path = config_path(ctx)
-    return Config.from_mapping({}, source="the defaults") if path is None else Config.load(path)
 
 
 _EXAMPLES = """\b

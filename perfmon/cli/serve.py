@@ -10,8 +10,8 @@ import attrs
 import click
 
 from perfmon.cli import hangups
-from perfmon.cli.opening import storage_option
-from perfmon.cli.root import complain, config_option, config_path, load_config
+from perfmon.cli.options import config_option, config_path, load_config, storage_option
+from perfmon.cli.output import complain
 from perfmon.errors import PerfmonError
 
 if TYPE_CHECKING:

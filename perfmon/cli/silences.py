@@ -7,9 +7,15 @@ import time
 import click
 
 from perfmon.cli.alert_list import only_one, silence_lines
-from perfmon.cli.opening import open_monitor, open_to_write, storage_option
-from perfmon.cli.root import config_option
-from perfmon.cli.values import Length, Moment, given_storage, user_name
+from perfmon.cli.opening import open_monitor, open_to_write
+from perfmon.cli.options import (
+    Length,
+    Moment,
+    config_option,
+    given_storage,
+    storage_option,
+    user_name,
+)
 
 _EPILOG = """\b
 Examples:

@@ -11,10 +11,11 @@ import pluggy
 
 from perfmon import hookspecs
 from perfmon.errors import PerfmonError, PluginError
+from perfmon.plugins.accounts import Account, Check
 from perfmon.plugins.async_worker import PATIENCE, Remote, Reply
 from perfmon.plugins.hookimpls import checked, positional, specs
 from perfmon.plugins.hooks import EVENTS, INPUTS, Hooks
-from perfmon.plugins.worker import Account, Batch, Check, Implementation, Worker
+from perfmon.plugins.worker import Batch, Implementation, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

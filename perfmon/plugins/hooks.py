@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 
 from perfmon.config.validators import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from perfmon.plugins.bus import Bus
 
 INPUTS = frozenset({"run_started", "run_finished", "outcome_known"})
 """The monitor's own implementation comes first, at once, and may refuse."""
@@ -20,13 +16,43 @@ EVENTS = frozenset({
 """Told to each plugin on a thread of its own; nobody waits. All other hooks are questions."""
 
 
+class Calls(Protocol):
+    """The ways in which the bus calls a hook, and what it knows of all hooks."""
+
+    @property
+    def arguments(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the arguments of each hook."""
+        ...
+
+    @property
+    def first_answer(self) -> Collection[str]:
+        """The questions of which the first answer counts."""
+        ...
+
+    def enter(self, hook: str, arguments: dict[str, Any]) -> None:
+        """An input: the monitor's own implementation first, which may refuse it."""
+        ...
+
+    def publish(self, hook: str, /, **arguments: Any) -> None:
+        """An event: nobody waits."""
+        ...
+
+    def ask(self, hook: str, /, **arguments: Any) -> Any:
+        """A question: the first answer."""
+        ...
+
+    def ask_all(self, hook: str, /, **arguments: Any) -> list[Any]:
+        """A question: every answer."""
+        ...
+
+
 class Hooks:
     """The façade over the bus: `hook.run_finished(run=...)`, by keywords only.
 
     Inputs and events return None, questions the first answer or a list of all, as hookspecs say.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Calls) -> None:
         self._bus = bus
 
     def __getattr__(self, hook: str) -> Callable[..., Any]:

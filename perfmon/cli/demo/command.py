@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from perfmon.cli.demo import Simulation
-from perfmon.cli.root import complain
+from perfmon.cli.output import complain
 from perfmon.errors import PerfmonError
 
 if TYPE_CHECKING:

@@ -1,10 +1,13 @@
-"""What options are given as: durations, times, names."""
+"""The options that commands share, and what is given as their values: durations, times, names."""
 
 from __future__ import annotations
 
 import getpass
 import math
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -12,7 +15,57 @@ from perfmon.config.validators import DURATION, seconds
 from perfmon.errors import PerfmonError
 from perfmon.records.stamps import not_seconds
 
+if TYPE_CHECKING:
+    from perfmon.config.config import Config
+
+_CONFIG = "perfmon.config"
 _STORAGE = "perfmon.storage"
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.meta[_CONFIG] = value
+
+
+def config_option(command: Command) -> Command:
+    """Adds `--config`; it may stand before the subcommand or after it."""
+    return click.option(
+        "--config",
+        "-c",
+        type=click.Path(path_type=Path, dir_okay=False),
+        expose_value=False,
+        is_eager=True,
+        callback=_remember,
+        help="The configuration; else ./monitor.toml, else the defaults.",
+    )(command)
+
+
+def config_path(ctx: click.Context) -> Path | None:
+    """The configuration asked for, or `./monitor.toml` where there is one."""
+    from perfmon.config.config import USUAL_PATH
+
+    given = cast("Path | None", ctx.meta.get(_CONFIG))
+    if given is None:
+        return USUAL_PATH if USUAL_PATH.is_file() else None
+    if not given.is_file():
+        raise PerfmonError(f"{given}: no such file (perfmon init {given} writes one)")
+    return given
+
+
+def load_config(ctx: click.Context) -> Config:
+    """The configuration this call works with."""
+    from perfmon.config.config import Config
+
+    path = config_path(ctx)
+    return Config.from_mapping({}, source="the defaults") if path is None else Config.load(path)
+
+
+def storage_option(command: Command) -> Command:
+    """Adds `--storage`."""
+    return click.option(
+        "--storage", metavar="URL", help="Any SQLAlchemy URL, instead of the configured storage."
+    )(command)
 
 
 class Length(click.ParamType[float]):
