@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmon import AgentRun, InvalidRun, PerformanceMonitor
@@ -197,6 +197,7 @@ odd_values = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(max_size=3), odd_values, max_size=3))
 def test_metadata_is_written_alike_on_every_way(value):
     """Else the same run would be a conflict where it comes again by another way."""

@@ -156,7 +156,7 @@ def make_monitor() -> Any:
 
 
 some = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
