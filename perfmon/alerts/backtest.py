@@ -207,7 +207,12 @@ class _Replay:
             for track in self._tracks
         ]
         by_key = {track.target.key: track for track in self._tracks}
-        changes = self._machine.step(now, verdicts, lambda one: by_key[one.key].describe(one))
+        changes = self._machine.step(
+            now,
+            verdicts,
+            lambda one: by_key[one.key].describe(one),
+            lambda key, begin, limit: by_key[key].count_since(begin, now, limit),
+        )
         for change in changes.changes:
             self._note(change.kind, change.alert, now, change.reason)
         for alert in (standing.alert for standing in changes.standings):
