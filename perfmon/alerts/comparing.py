@@ -66,8 +66,7 @@ class Comparing:
             if counted is None:
                 return *_estimated(whole, parts), Z_95
             runs, bad = runs - counted[0], bad - counted[1]
-        known = whole.span > 0
-        return runs, bad, strictness(min(1.0, whole.seconds / whole.span) if known else 1.0)
+        return runs, bad, _strictness(whole)
 
     def is_no_worse(self, part: Episode, whole: Episode) -> bool:
         """Whether a part is as bad as the whole, so that naming it says nothing new."""
@@ -102,6 +101,13 @@ def _began(episode: Episode) -> int | None:
     if not episode.at or math.isnan(episode.seconds):
         return None
     return episode.at + 1 - round(episode.seconds * _MICROS)
+
+
+def _strictness(whole: Episode) -> float:
+    """How far beyond its limit a stretch has to be: the whole window, or a part of it."""
+    if whole.sample_size >= whole.whole_runs or not whole.span > 0:
+        return Z_95
+    return strictness(min(1.0, whole.seconds / whole.span))
 
 
 def apart(parts: list[Episode]) -> list[Episode]:
