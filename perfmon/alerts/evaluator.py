@@ -271,7 +271,7 @@ class Alerting(AlertAnswers):
             machine = self._known.read()
             changes = Changes((), self._standings)
             if verdicts is not None:
-                changes = machine.step(now, verdicts, self._details)
+                changes = machine.step(now, verdicts, self._details, self._sampling.count)
                 self._standings = changes.standings
                 self._last_firing = [s.alert for s in self._standings if s.alert.state == "firing"]
             messages = self._known.groups.step(now, changes.standings)

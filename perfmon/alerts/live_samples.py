@@ -64,6 +64,9 @@ _LARGEST = {"max_latency_ms": Stat.LATENCY_MAX, "max_memory_mb": Stat.MEMORY_MAX
 _QUANTILES = {"p50_latency_ms": 0.50, "p95_latency_ms": 0.95, "p99_latency_ms": 0.99}
 
 
+_Counts = dict[tuple[str, int, float, int], tuple[int, int] | None]
+
+
 class _Kept(NamedTuple):
     """A verdict, the version of what it is from, when it was found, and until when it holds."""
 
@@ -100,6 +103,10 @@ class Sampling:
         self._attendance = attendance
         self._kept: dict[str, _Kept] = {}
         self._given: dict[str, Verdict] = {}
+        self._given_at = 0
+        # What alerts are compared by, since the last look and the one before.
+        self._counts: _Counts = {}
+        self._counts_before: _Counts = {}
         self._left: frozenset[str] = frozenset()  # whose turn is first the next time
         # Of the evaluation that goes on:
         self._versions: dict[Scope, int] = {}
@@ -157,6 +164,8 @@ class Sampling:
         self._under_way = None
         self._lookups = {key: old for key, old in self._lookups.items() if _is_fresh(old, now)}
         self._given = {key: _as_of(one, now) for key, one in kept.items()}
+        self._given_at = now
+        self._counts, self._counts_before = {}, self._counts
         return list(self._given.values())
 
     @property
@@ -167,6 +176,31 @@ class Sampling:
     def latest(self, key: str) -> Verdict | None:
         """The verdict that was given last about a key."""
         return self._given.get(key)
+
+    def count(self, key: str, since: int, limit: float) -> tuple[int, int] | None:
+        """The runs of a target since a time until the last look, and how many are bad by a limit.
+
+        None where its verdict is not of a share or a quantile, or memory does not reach back.
+        """
+        verdict = self._given.get(key)
+        if verdict is None or verdict.watch.kind not in (Kind.SHARE, Kind.BEYOND):
+            return None
+        scope, watch = verdict.scope, verdict.watch
+        with self._intake.lock:
+            version = self._intake.window.keys.version(scope)
+            since = max(since, self._given_at + 1 - self._intake.window.retention)
+        wanted = (key, since, limit, version)
+        if wanted not in self._counts:
+            asked = Asked(since, self._given_at + 1, rolling=True)
+            found = self._counts_before.get(wanted)
+            if found is None and self._queries.in_memory(asked):
+                alone = attrs.evolve(watch, limits=(watch.limits[0]._replace(value=limit),))
+                with self._intake.lock:
+                    answer = self._intake.window.answer(asked.since, asked.until, scope)
+                tally = self._from_answer(Target(key, alone, scope), asked, answer)
+                found = tally.runs, tally.bad[0]
+            self._counts[wanted] = found
+        return self._counts[wanted]
 
     def _sorted_out(
         self, targets: Iterable[Target], now: int
