@@ -218,7 +218,7 @@ class Recording(ABC):
         """Record a run given as a mapping of `AgentRun`'s fields."""
         with self._counting():
             row = self._checked(fields)
-        self._count_cut([row])
+        self._count_cut(_cut([row]))
         self._append_run(row)
         self.in_flight.end([row])
         if self._writer is None:
@@ -275,7 +275,7 @@ class Recording(ABC):
                 places.append(index)
             except InvalidRun as problem:
                 rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
-        receipt = self._record_rows(rows, [], rejected, wait=wait)
+        receipt = self._record_rows(rows, [], rejected, wait=wait, cut=_cut(rows))
         if not (rejected and receipt.conflicts):
             return receipt
         conflicts = [attrs.evolve(one, index=places[one.index]) for one in receipt.conflicts]
@@ -288,11 +288,17 @@ class Recording(ABC):
         return self._checked(fields)
 
     def _record_rows(
-        self, runs: list[Row], measurements: list[Row], rejected: list[Rejection], *, wait: bool
+        self,
+        runs: list[Row],
+        measurements: list[Row],
+        rejected: list[Rejection],
+        *,
+        wait: bool,
+        cut: int,
     ) -> Receipt:
         self.in_flight.end(runs)
         self._count_rejected(len(rejected))
-        cut = self._count_cut(runs)
+        self._count_cut(cut)
         if not wait:
             dropped = self.recorder.append_many(runs, measurements)
             if self._writer is None:
@@ -350,13 +356,10 @@ class Recording(ABC):
             with self._counts_lock:
                 self._counts.rejected += rows
 
-    def _count_cut(self, rows: Sequence[Row]) -> int:
-        """Of how many runs something was too large."""
-        count = sum(bool(row[-1] & CUT) for row in rows)
-        if count:
+    def _count_cut(self, rows: int) -> None:
+        if rows:
             with self._counts_lock:
-                self._counts.cut += count
-        return count
+                self._counts.cut += rows
 
     def run_started(
         self,
@@ -424,3 +427,8 @@ class Recording(ABC):
         unknown; other threads are noticed, and leave it unknown, only while no other run is open.
         """
         return counted(work)
+
+
+def _cut(rows: Sequence[Row]) -> int:
+    """Of how many runs something was too large."""
+    return sum(bool(row[-1] & CUT) for row in rows)
