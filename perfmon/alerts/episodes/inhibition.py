@@ -175,7 +175,10 @@ def _speak_up(
 
 
 def _mind_aftermath(concern: Concern, steady: int, over: Mapping[str, Over]) -> None:
-    """What is over and was about the same, of a time that its runs are of, spoke for it."""
+    """What is over and was about the same, of a time that its runs are of, spoke for it.
+
+    That may be the alert itself: what its window remembers of last time was told then.
+    """
     lead = concern.lead
     if concern.inhibited_by is not None or lead.kind not in SHARES or not lead.span > 0:
         return
@@ -185,7 +188,11 @@ def _mind_aftermath(concern: Concern, steady: int, over: Mapping[str, Over]) -> 
         if one.family == concern.family
         and steady - one.ended < lead.span * _MICROS
         and rank(one.level) >= rank(concern.level)
-        and (holds(one.labels, concern.labels) or holds(concern.labels, one.labels))
+        and (
+            key == concern.key
+            or holds(one.labels, concern.labels)
+            or holds(concern.labels, one.labels)
+        )
     ]
     if found:
         concern.fades_since, concern.inhibited_by = max(found)
@@ -193,7 +200,7 @@ def _mind_aftermath(concern: Concern, steady: int, over: Mapping[str, Over]) -> 
 
 def _is_over(concern: Concern, speaker: Concern | None) -> bool:
     """Whether what spoke for it is over, eases or is less urgent, rather than no explanation."""
-    if speaker is None or rank(speaker.level) < rank(concern.level):
+    if speaker is None or speaker is concern or rank(speaker.level) < rank(concern.level):
         return True
     return speaker.lead.evidence is not State.BREACH
 
