@@ -19,10 +19,11 @@ from benchmarks.subject import Bench, run_alone
 from benchmarks.table import Figure
 from perfmon.alerts.backtest.backtest import backtest
 from perfmon.alerts.backtest.rows import Rows
-from perfmon.alerts.grouping import Grouping, Groups, SinkTerms
+from perfmon.alerts.grouping import Grouping, Groups
 from perfmon.alerts.rules.compile import watches
 from perfmon.alerts.rules.rule import Watch
 from perfmon.config.config import Config
+from perfmon.delivery.terms import SinkTerms
 from perfmon.records import AlertLevel, to_micros
 from perfmon.records.validation import RUN_FIELDS
 

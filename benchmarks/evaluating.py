@@ -79,7 +79,7 @@ def _looks(
 
 def _look(monitor: PerformanceMonitor, clock: ManualClock, new: int = 0, agents: int = 1) -> float:
     _news(monitor, clock, new, agents)
-    return seconds(monitor.alerting.evaluate) * 1e3
+    return seconds(monitor._parts.evaluator.evaluate) * 1e3
 
 
 def _news(monitor: PerformanceMonitor, clock: ManualClock, count: int, agents: int) -> None:
@@ -99,7 +99,7 @@ def _beside(bench: Bench, monitor: PerformanceMonitor, clock: ManualClock) -> It
     during = []
     for _ in range(bench.size(12, 60)):
         _news(monitor, clock, 58, FEW)
-        thread = threading.Thread(target=monitor.alerting.evaluate)
+        thread = threading.Thread(target=monitor._parts.evaluator.evaluate)
         thread.start()
         while thread.is_alive():
             during.append(ask())

@@ -79,7 +79,7 @@ class Nowhere:
 def _window_bytes(count: int, kinds: int) -> tuple[int, int]:
     """Bytes the process grew by, and those of the window's and the id memory's objects."""
     monitor = PerformanceMonitor(storage_url="memory:")
-    monitor.intake.storage = Nowhere()  # type: ignore[assignment]
+    monitor._parts.intake.storage = Nowhere()  # type: ignore[assignment]
     since = time.time() - DAY + 600
     # What is imported and allocated once is no part of a run's bytes.
     _record(monitor, batches(_WARM, since, DAY - 1200, "warm", kinds=kinds))
@@ -87,7 +87,7 @@ def _window_bytes(count: int, kinds: int) -> tuple[int, int]:
     before = resident_bytes()
     _record(monitor, batches(count, since, DAY - 1200, "run", kinds=kinds))
     gc.collect()
-    return resident_bytes() - before, _held_bytes(monitor.intake)
+    return resident_bytes() - before, _held_bytes(monitor._parts.intake)
 
 
 def _stored(bench: Bench, count: int, walk: float) -> Iterator[Figure]:
@@ -129,7 +129,7 @@ def _record(monitor: PerformanceMonitor, pieces: Iterable[list[dict[str, Any]]])
 
 def _held_bytes(intake: Any) -> int:
     """Bytes of the arrays and containers that are reached from the window and the ids."""
-    waiting, total = [intake.window, intake._seen_runs], 0
+    waiting, total = [intake.unstored.window, intake.unstored._seen_runs], 0
     met: set[int] = set()
     while waiting:
         found = waiting.pop()

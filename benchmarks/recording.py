@@ -99,7 +99,7 @@ def _caller(monitor: PerformanceMonitor) -> Caller:
         )  # fmt: skip
 
     def make_room() -> None:
-        while monitor.intake.pending > _PENDING:
+        while monitor._parts.intake.pending > _PENDING:
             time.sleep(0.001)
 
     return Caller(record, make_room, monitor.flush)

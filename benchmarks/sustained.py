@@ -144,12 +144,12 @@ def _stretch(
             time.sleep(0.25)
             advance(0.25)
             memory.append(resident_bytes())
-            most = max(most, monitor.intake.pending)
+            most = max(most, monitor._parts.intake.pending)
         stopping.set()
         for thread in threads:
             thread.join()
         took = time.perf_counter() - began
-        stored = monitor.intake.counts.stored
+        stored = monitor._parts.intake.counts.stored
         drained = seconds(lambda: _drain(monitor))
         stats = monitor.get_stats()
     with closing(sqlite3.connect(path)) as database:
@@ -160,7 +160,7 @@ def _stretch(
 
 
 def _drain(monitor: PerformanceMonitor) -> None:
-    while monitor.intake.pending:
+    while monitor._parts.intake.pending:
         monitor.flush()
 
 

@@ -40,13 +40,6 @@ FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor.s
 EXCEPTIONS = {
     # Plugins are given the monitor: its type is named, and never imported at run time.
     ("hookspecs", "perfmon.monitor.monitor"),
-    # They read the window through what takes in.
-    ("accuracy", "perfmon.recording.counts"),
-    ("accuracy", "perfmon.recording.intake"),
-    ("alerts", "perfmon.recording.conflicts"),
-    ("alerts", "perfmon.recording.in_flight"),
-    ("alerts", "perfmon.recording.intake"),
-    ("metrics", "perfmon.recording.intake"),
 }
 MOST_ENTRIES = 24
 

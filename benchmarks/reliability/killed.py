@@ -44,12 +44,12 @@ def record(monitor: PerformanceMonitor, ids: list[str], pad: dict, *, measures: 
             {"run_id": one, "agent_name": "a", "status": "success", "metadata": pad} for one in ids
         ]
         return monitor.record_agent_runs(items).dropped == 0
-    before = monitor.recorder.dropped
+    before = monitor._parts.queue.dropped
     if measures:
         monitor.record_accuracy("a", "task", 1, 1, metadata=pad, measurement_id=ids[0])
     else:
         monitor.record_agent_run(ids[0], "a", None, "success", metadata=pad)
-    return monitor.recorder.dropped == before
+    return monitor._parts.queue.dropped == before
 
 
 def say(*words: str) -> None:

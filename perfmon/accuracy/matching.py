@@ -9,18 +9,18 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
+import attrs
 import numpy as np
 
 from perfmon.accuracy.rounds import repeats
 from perfmon.accuracy.tasks import Priority, joined, scored_again, tasks_of
 from perfmon.errors import StorageError
 from perfmon.plugins.bus import Bus
-from perfmon.recording.counts import Counts
 from perfmon.records import AccuracyMeasurement
 from perfmon.records.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, Compare, Row, State
 from perfmon.storage.storage import Storage
 from perfmon.window.batch import Batch
-from perfmon.window.window import Window
+from perfmon.window.live import LiveWindow
 
 _log = logging.getLogger("perfmon")
 _AT_ONCE = 8_000  # tasks
@@ -30,25 +30,31 @@ _SCORING = (State.SCORING, State.JOINED_SCORING)
 _TOLD = MEASURED_STATES | {State.UNMAPPED, State.JOINED_UNMAPPED}
 
 
+@attrs.define
+class MatchCounts:
+    """Since the monitor was made: measurements, and predictions superseded in their round."""
+
+    measurements: int = 0
+    superseded: int = 0
+
+
 class Matcher:
     """Brings together what belongs together; its methods but `score_some` are the writer's own.
 
     Args:
-        lock: of the window.
-        writing: of storage; held by whoever calls `join`.
+        counts: goes on with them.
+        writing: the lock of storage; held by whoever calls `join`.
     """
 
     def __init__(
         self,
         storage: Storage,
-        window: Window,
+        window: LiveWindow,
         bus: Bus,
-        now: Callable[[], int],
         *,
-        counts: Counts,
+        counts: MatchCounts,
         compare: Compare,
         priority: Priority,
-        lock: threading.RLock,
         writing: threading.Lock,
     ) -> None:
         self.unscored = threading.Event()
@@ -56,11 +62,9 @@ class Matcher:
         self._storage = storage
         self._window = window
         self._bus = bus
-        self._now = now
         self._counts = counts
         self._compare = compare
         self._priority = priority
-        self._lock = lock
         self._writing = writing
         self._tasks: dict[tuple[str, str], None] = {}
         # Storage may have it, and its answer was lost.
@@ -184,11 +188,8 @@ class Matcher:
         new, amended = batch.measurements, batch.amended
         before, after = batch.amendments
         which = np.flatnonzero(stored.amended)
-        now = self._now()
-        prepared = self._window.prepare(batch, stored.runs, stored.measurements, now)
-        with self._lock:
-            self._window.add(prepared, now)
-            self._window.amend(before.take(which), after.take(which))
+        prepared = self._window.prepare(batch, (stored.runs, stored.measurements))
+        self._window.amend(prepared, before.take(which), after.take(which))
         fresh = [row for row, is_new in zip(new, stored.measurements, strict=True) if is_new]
         fresh += [
             row

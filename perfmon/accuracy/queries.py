@@ -27,9 +27,8 @@ from perfmon.accuracy.figures import (
 from perfmon.errors import StorageError
 from perfmon.metrics.queries import Queries
 from perfmon.metrics.ranges import Asked
-from perfmon.recording.intake import Intake
 from perfmon.records import AccuracyMeasurement, Scope, from_micros
-from perfmon.storage.storage import FoundBy
+from perfmon.storage.storage import FoundBy, Storage
 from perfmon.window.cells import Stat, add_up
 from perfmon.window.slots import SCORING_COST
 from perfmon.window.window import Answer
@@ -43,13 +42,24 @@ _PATIENCE = 3.0  # seconds a report waits for another transaction
 
 
 class AccuracyQueries:
-    """Answers about accuracy: figures from cells, single measurements from storage."""
+    """Answers about accuracy: figures from cells, single measurements from storage.
+
+    Args:
+        is_away: whether storage did not answer the last time.
+        flush: stores what is pending, until a deadline (monotonic seconds).
+    """
 
     def __init__(
-        self, queries: Queries, intake: Intake, flush: Callable[[float | None], None]
+        self,
+        queries: Queries,
+        storage: Storage,
+        *,
+        is_away: Callable[[], bool],
+        flush: Callable[[float | None], None],
     ) -> None:
         self._queries = queries
-        self._intake = intake
+        self._storage = storage
+        self._is_away = is_away
         self._flush = flush
 
     def summary(self, asked: Asked, scope: Scope) -> AccuracySummary:
@@ -60,7 +70,7 @@ class AccuracyQueries:
 
     def settle(self) -> None:
         """Store what is pending, for a report, which does without where storage is away."""
-        if self._intake.storage_error is None:
+        if not self._is_away():
             with contextlib.suppress(StorageError):
                 self._flush(time.monotonic() + _PATIENCE)
 
@@ -70,7 +80,7 @@ class AccuracyQueries:
         Where storage is away, what waits is what the window has of it, and there are no examples.
         """
         summary = summary_of(answer)
-        if self._intake.storage_error is not None:
+        if self._is_away():
             return summary
         try:
             return attrs.evolve(summary, **self._stored(answer, scope))
@@ -79,7 +89,7 @@ class AccuracyQueries:
 
     def _stored(self, answer: Answer, scope: Scope) -> dict[str, Any]:
         """What only storage knows."""
-        waiting, oldest = self._intake.storage.waiting(scope)
+        waiting, oldest = self._storage.waiting(scope)
         found = self._disputed(answer, scope)
         disagreeing = disagreements(found)
         return {
@@ -100,14 +110,14 @@ class AccuracyQueries:
     def measurements(self, asked: Asked, scope: Scope, by: FoundBy) -> list[AccuracyMeasurement]:
         """Single measurements from storage, newest or worst first."""
         self._flush(None)
-        rows = self._intake.storage.find_measurements(asked.since, asked.until, scope, by)
+        rows = self._storage.find_measurements(asked.since, asked.until, scope, by)
         return [AccuracyMeasurement.from_row(row) for row in rows]
 
     def _disputed(self, answer: Answer, scope: Scope) -> list[list[AccuracyMeasurement]]:
         since, until = _newest(answer, answer.cells.stats[:, Stat.MEASUREMENTS] > 0)
         if since >= until:
             return []
-        tasks = self._intake.storage.read_disputed(since, until, scope, MOST_DISPUTED)
+        tasks = self._storage.read_disputed(since, until, scope, MOST_DISPUTED)
         return [[AccuracyMeasurement.from_row(row) for row in task] for task in tasks]
 
     def _suggestions(self, answer: Answer, scope: Scope) -> tuple[str, ...]:
@@ -119,7 +129,7 @@ class AccuracyQueries:
             own = np.zeros(len(cells), bool)
             own[rows] = [other == name for other in names]
             since, until = _newest(answer, own)
-            found = self._intake.storage.find_measurements(
+            found = self._storage.find_measurements(
                 since,
                 until,
                 attrs.evolve(scope, agent_name=name),

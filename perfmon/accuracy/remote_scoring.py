@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from perfmon.accuracy.matching import Matcher
 from perfmon.accuracy.scoring import Scoring
 from perfmon.errors import StorageError
-from perfmon.recording.intake import Intake
 from perfmon.records.measurements import Scored
 
 _log = logging.getLogger("perfmon")
@@ -19,15 +19,15 @@ _SOME = 32  # what is read and amended together
 _PAUSE = 5.0  # seconds, where storage is away or something went wrong
 
 
-class Later:
+class RemoteScoring:
     """Asks remote scorers about the measurements that wait for them, oldest first.
 
     The thread starts with the first of them. A scorer that gives no answer has had its own
     retries: the measurement is `failed` then, and its note says why.
     """
 
-    def __init__(self, intake: Intake, scoring: Scoring) -> None:
-        self._intake = intake
+    def __init__(self, matcher: Matcher, scoring: Scoring) -> None:
+        self._matcher = matcher
         self._scoring = scoring
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -35,13 +35,13 @@ class Later:
     def look(self) -> None:
         """Start if something waits."""
         alive = self._thread is not None and self._thread.is_alive()
-        if self._intake.matcher.unscored.is_set() and not alive and not self._stopping.is_set():
+        if self._matcher.unscored.is_set() and not alive and not self._stopping.is_set():
             self._thread = threading.Thread(target=self._run, name="perfmon-later", daemon=True)
             self._thread.start()
 
     def finish(self) -> None:
         """Score all that waits in the caller's thread."""
-        if self._intake.matcher.unscored.is_set():
+        if self._matcher.unscored.is_set():
             self._score_all(lambda: False)
 
     def stop(self, timeout: float) -> None:
@@ -67,12 +67,11 @@ class Later:
             _log.exception("scoring met a bug; it is tried again")
         else:
             return
-        self._intake.matcher.unscored.set()
+        self._matcher.unscored.set()
         self._stopping.wait(_PAUSE)
 
     def _score_all(self, is_over: Callable[[], bool]) -> None:
-        intake = self._intake
-        intake.matcher.unscored.clear()
+        self._matcher.unscored.clear()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="perfmon-score") as pool:
-            while not is_over() and intake.matcher.score_some(self._compare, _SOME, pool.map):
+            while not is_over() and self._matcher.score_some(self._compare, _SOME, pool.map):
                 pass

@@ -21,10 +21,10 @@ from perfmon.alerts.wording.advice import Details, Part
 from perfmon.metrics.queries import Queries
 from perfmon.metrics.ranges import Asked
 from perfmon.metrics.summary import error_counts
-from perfmon.recording.intake import Intake
 from perfmon.records import CellKey
 from perfmon.window.cells import MINUTE, Cells, Stat, add_up
 from perfmon.window.columns import NUMBERS, RETRIED, RETRIES_KNOWN, TIMED_OUT, RunColumns
+from perfmon.window.live import LiveWindow
 from perfmon.window.ragged import Floats, Ints
 
 Flags = npt.NDArray[np.bool_]
@@ -62,9 +62,9 @@ class _Part(NamedTuple):
 class DetailsOf:
     """Finds the details of a verdict: of its own runs, and of the stretch before them."""
 
-    def __init__(self, queries: Queries, intake: Intake) -> None:
+    def __init__(self, queries: Queries, window: LiveWindow) -> None:
         self._queries = queries
-        self._intake = intake
+        self._window = window
 
     def __call__(self, verdict: Verdict) -> Details:
         if verdict.watch.kind is Kind.CONFLICTS:  # it is about what is in no figure
@@ -101,8 +101,7 @@ class DetailsOf:
         )
 
     def _part(self, verdict: Verdict, since: int, until: int) -> _Part:
-        with self._intake.lock:
-            runs = self._intake.window.raw_runs(since, until, verdict.scope)
+        runs = self._window.raw_runs(since, until, verdict.scope)
         if runs is None:
             return self._of_cells(verdict, since, until)
         bad = _bad(runs, verdict)
@@ -151,16 +150,14 @@ class DetailsOf:
 
     def _floor(self, verdict: Verdict) -> int:
         """From when on the runs in memory tell."""
-        window = self._intake.window
-        return max(verdict.at - window.retention + 1, window.raw_since)
+        return max(verdict.at - self._window.retention + 1, self._window.raw_since)
 
     def _values(self, verdict: Verdict, since: int, until: int) -> tuple[Ints, Floats]:
         """What counts of each run, by time; 1 where it is bad, for what counts bad runs."""
-        watch, window = verdict.watch, self._intake.window
-        with self._intake.lock:
-            if watch.metric == "avg_accuracy":
-                return window.raw_scores(since, until, verdict.scope)
-            runs = window.raw_runs(since, until, verdict.scope)
+        watch = verdict.watch
+        if watch.metric == "avg_accuracy":
+            return self._window.raw_scores(since, until, verdict.scope)
+        runs = self._window.raw_runs(since, until, verdict.scope)
         if runs is None:
             return np.zeros(0, np.int64), np.zeros(0)
         if watch.kind is not Kind.MEAN:

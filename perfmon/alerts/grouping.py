@@ -21,30 +21,14 @@ from perfmon.alerts.episodes.step import Standing
 from perfmon.alerts.episodes.timing import micros
 from perfmon.alerts.plain import alert_of, plain_alert
 from perfmon.config import AlertsTable
-from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert, from_micros
+from perfmon.delivery.terms import SinkTerms
+from perfmon.records import AlertMessage, PerformanceAlert, from_micros
 
 VERSION = 1
-MOST = 20
 Kind = Literal["firing", "escalated", "reminder", "eased", "resolved"]
 _ALERT_FIELDS = frozenset(field.name for field in attrs.fields(PerformanceAlert))
 _KINDS: tuple[Kind, ...] = ("firing", "escalated", "reminder", "eased", "resolved")
 _ENDS = ("eased", "resolved")
-
-
-@attrs.frozen(kw_only=True)
-class SinkTerms:
-    """What a sink is sent.
-
-    Attributes:
-        name: the plugin's.
-        min_level: the lowest level it is told of.
-        most: the alerts listed in one message at most; None is no limit, for sinks whose receiver
-            keeps an account of every single alert.
-    """
-
-    name: str
-    min_level: AlertLevel = AlertLevel.INFO
-    most: int | None = MOST
 
 
 @attrs.frozen(kw_only=True)

@@ -7,24 +7,27 @@ from typing import Any
 
 from perfmon.alerts.rules.rule import Kind, Watch
 from perfmon.alerts.rules.targets import Target, targets
-from perfmon.recording.intake import Intake
+from perfmon.metrics.known_agents import KnownAgents
 from perfmon.records import CellKey
+from perfmon.window.live import LiveWindow
 
 _MICROS = 1_000_000
 _PERIODS = {"hour": 3600.0, "day": 86_400.0, "week": 7 * 86_400.0, "month": 31 * 86_400.0}
 
 
-class Aims:
+class LiveTargets:
     """Finds the targets of watches; those of the same keys are the same."""
 
     def __init__(
         self,
         watched: Iterable[Watch],
-        intake: Intake,
+        window: LiveWindow,
+        agents: KnownAgents,
         in_flight: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._watched = list(watched)
-        self._intake = intake
+        self._window = window
+        self._agents = agents
         self._in_flight = in_flight
         self._has_absences = any(watch.kind is Kind.NO_RUNS for watch in self._watched)
         # The first run of an agent may be the one that never ends.
@@ -44,18 +47,13 @@ class Aims:
         return self._known[1] + [target for target in flying if target.key not in known]
 
     def _keys(self, now: int) -> list[CellKey]:
-        window, reach = self._intake.window, max(self._reach, self._intake.window.retention)
-        with self._intake.lock:
-            keys = window.keys.since(now - reach)
-        if reach > window.retention or self._has_absences:
+        retention = self._window.retention
+        moment = now - max(self._reach, retention)
+        keys = self._window.keys_since(moment)
+        if self._reach > retention or self._has_absences:
             # What ran before the memory begins is known to storage only; so is what ran before
             # a restart, until it is loaded.
-            here = {key[:2] for key in keys}
-            keys += [
-                CellKey(agent.tenant, agent.agent_name, agent.agent_type, None, None)
-                for place, agent in self._intake.stored_agents.items()
-                if place not in here and (agent.last_run or 0) >= now - reach
-            ]
+            keys += self._agents.keys_before(keys, moment)
         return keys
 
 

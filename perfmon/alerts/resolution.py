@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from perfmon.alerts.episodes.step import Change, Changes
 from perfmon.alerts.rules.rule import Kind
-from perfmon.alerts.saved_state import Remembered
+from perfmon.alerts.saved_state import SavedState
 from perfmon.errors import InvalidRun, StorageError
-from perfmon.recording.in_flight import InFlight
 from perfmon.records import from_micros
 from perfmon.records.validation import text
 from perfmon.storage.alerts import AlertStorage
@@ -25,19 +24,20 @@ class Closing:
     Args:
         storage: has the alerts.
         known: the machine and its groups; sinks hear of the end from whoever decides next.
-        flights: the runs under way; closing an alert about some says that these are not.
+        end_runs: says that runs with these labels which began before a time (microseconds) are
+            not under way any more.
     """
 
     def __init__(
         self,
         storage: AlertStorage,
-        known: Remembered,
-        flights: InFlight | None,
+        known: SavedState,
+        end_runs: Callable[[Mapping[str, str], int], None],
         now: Callable[[], int],
     ) -> None:
         self._storage = storage
         self._known = known
-        self._flights = flights
+        self._end_runs = end_runs
         self._now = now
 
     def close(self, alert_id: str, by: str, comment: str | None) -> Changes:
@@ -79,7 +79,7 @@ class Closing:
     def _land(self, alert_id: str, now: int) -> None:
         """The runs that an alert is about are not under way any more."""
         machine = self._known.read()
-        for concern in machine.memory.in_concern() if self._flights else ():
+        for concern in machine.memory.in_concern():
             for one in concern.members if concern.is_of(alert_id) else ():
-                if one.kind is Kind.UNFINISHED and self._flights is not None:
-                    self._flights.close(one.labels, now - round(one.threshold * 1e6))
+                if one.kind is Kind.UNFINISHED:
+                    self._end_runs(one.labels, now - round(one.threshold * 1e6))

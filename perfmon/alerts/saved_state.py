@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -23,19 +24,22 @@ from perfmon.storage.storage import Storage
 _log = logging.getLogger("perfmon")
 
 
-class Remembered:
+class SavedState:
     """The machine and its groups, from storage or as they went on from there.
 
     Attributes:
         machine: None until it is read, and again where it is forgotten.
         groups: of the machine's alerts; empty ones until it is read.
+        rules: under which they go on.
+        lock: held by whoever reads the machine, or lets it go on.
     """
 
     def __init__(self, storage: Storage, rules: Ruleset, *, is_power_safe: bool) -> None:
         self.machine: Machine | None = None
         self.groups = Groups(rules.grouping, rules.sinks)
+        self.rules = rules
+        self.lock = threading.RLock()
         self._storage = storage
-        self._rules = rules
         self._is_power_safe = is_power_safe
         self._version = 0
         self._rest: dict[str, Any] = {}  # what another version of perfmon keeps beside them
@@ -45,7 +49,7 @@ class Remembered:
         if self.machine is None:
             saved = self._storage.read_alert_state()
             self._version = saved.version
-            rules = self._rules
+            rules = self.rules
             self.machine = Machine(rules.settings)
             self.groups = Groups(rules.grouping, rules.sinks)
             self._rest = {}
@@ -55,7 +59,7 @@ class Remembered:
 
     def _take_up(self, data: bytes) -> None:
         """Each part on its own: one that cannot be read does not cost the other."""
-        rules = self._rules
+        rules = self.rules
         try:
             both = object_of(data)
             self._rest = rest_of(both, ("machine", "groups"))
@@ -70,7 +74,7 @@ class Remembered:
 
     def as_saved(self) -> Machine:
         """The machine of whoever decides, to look at; an empty one where there is none."""
-        saved, settings = self._storage.read_alert_state(), self._rules.settings
+        saved, settings = self._storage.read_alert_state(), self.rules.settings
         with suppress(*UNREADABLE):
             return Machine.from_json(settings, object_of(saved.data)["machine"])
         return Machine(settings)
@@ -93,7 +97,7 @@ class Remembered:
 
     def reload(self, rules: Ruleset) -> None:
         """Go on under other rules."""
-        self._rules = rules
+        self.rules = rules
         if self.machine is not None:
             self.machine.settings = rules.settings
         self.groups = Groups.from_json(rules.grouping, rules.sinks, self.groups.to_json())

@@ -6,16 +6,15 @@ stretch holds no more bad runs, no larger sum and no larger extreme than all tha
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable
 
 from perfmon.alerts.evidence.judge import MIN_MEAN
 from perfmon.alerts.evidence.shares import allowed_share, least_bad
 from perfmon.alerts.rules.rule import Kind, Watch
 from perfmon.alerts.rules.targets import Target
-from perfmon.records import Scope
-from perfmon.window.cells import FIRST_EXTREME, Stat
+from perfmon.window.cells import Stat
+from perfmon.window.live import LiveWindow
 from perfmon.window.ragged import Floats
-from perfmon.window.window import Window
 
 _MICROS = 1_000_000
 _BAD = {
@@ -34,36 +33,24 @@ _SHARES = {
 _ROUNDING = 1 + 1e-6
 
 
-class Screening:
-    """What is in memory of each key, summed up once for many targets. Not thread-safe."""
+def harmless(targets: Iterable[Target], window: LiveWindow) -> set[str]:
+    """The keys of those that are sure not to be in breach, as far as it can be told so cheaply."""
+    screened = [target for target in targets if _is_screened(target.watch, window.retention)]
+    sums = window.sums({target.scope for target in screened})
+    return {one.key for one in screened if _is_harmless(one.watch, sums[one.scope])}
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self._totals = window.totals_by_key()
-        self._of_scope: dict[Scope, Floats] = {}
 
-    def is_harmless(self, target: Target) -> bool:
-        """Whether it is sure not to be in breach; False where that cannot be told so cheaply."""
-        watch = target.watch
-        longest = max((stretch.seconds for stretch in watch.stretches), default=0.0)
-        if longest * _MICROS > self._window.retention or any(s.period for s in watch.stretches):
-            return False
-        stats = self._of(target.scope)
-        if watch.kind is Kind.SHARE:
-            return _share(watch, stats)
-        if watch.kind in (Kind.BEYOND, Kind.ANY, Kind.SINGLE):
-            return _beyond(watch, stats)
-        return watch.kind is Kind.MEAN and _mean(watch, stats)
+def _is_screened(watch: Watch, retention: int) -> bool:
+    longest = max((stretch.seconds for stretch in watch.stretches), default=0.0)
+    if longest * _MICROS > retention or any(one.period for one in watch.stretches):
+        return False
+    return watch.kind in (Kind.SHARE, Kind.BEYOND, Kind.ANY, Kind.SINGLE, Kind.MEAN)
 
-    def _of(self, scope: Scope) -> Floats:
-        found = self._of_scope.get(scope)
-        if found is None:
-            own = self._totals[self._window.keys.of(scope)]
-            found = np.zeros(own.shape[1])
-            own[:, :FIRST_EXTREME].sum(axis=0, out=found[:FIRST_EXTREME])
-            own[:, FIRST_EXTREME:].max(axis=0, out=found[FIRST_EXTREME:], initial=-np.inf)
-            self._of_scope[scope] = found
-        return found
+
+def _is_harmless(watch: Watch, stats: Floats) -> bool:
+    if watch.kind is Kind.SHARE:
+        return _share(watch, stats)
+    return _mean(watch, stats) if watch.kind is Kind.MEAN else _beyond(watch, stats)
 
 
 def _share(watch: Watch, stats: Floats) -> bool:

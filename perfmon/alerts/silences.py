@@ -14,7 +14,7 @@ from perfmon.storage.storage import Storage
 _LONGEST_COMMENT = 1_000
 
 
-class Silencing:
+class Silences:
     """The silences of a storage, which all monitors on it heed."""
 
     def __init__(self, storage: Storage, now: Callable[[], int]) -> None:

@@ -21,7 +21,7 @@ from perfmon.cli.output import json_text
 from perfmon.cli.silences import silence_command, silences_command, unsilence_command
 
 if TYPE_CHECKING:
-    from perfmon.monitor.alerts import FoundAlerts
+    from perfmon.alerts.listing import FoundAlerts
 
 _FORMATS = click.Choice(["text", "json"])
 _EPILOG = """\b

@@ -14,7 +14,7 @@ from perfmon.cli.options import config_option, config_path, load_config
 from perfmon.cli.output import complain
 from perfmon.cli.plugin_commands import load_plugins
 from perfmon.errors import ConfigError, PerfmonError, StorageError, StorageMissing
-from perfmon.recording.conflicts import Conflicts, sentence
+from perfmon.storage.conflicts import conflicts_since, sentence
 
 if TYPE_CHECKING:
     from perfmon.config.config import Config
@@ -126,7 +126,7 @@ def _look_at_storage(bus: Bus, config: Config) -> tuple[str, list[str]]:
         storage.check()
         found = storage.describe()
         left = left_in_journal(config.monitor, storage)
-        conflicts = Conflicts(storage, _now_us).since(_now_us() - _DAY_US)
+        conflicts = conflicts_since(storage, _now_us() - _DAY_US)
     finally:
         storage.close()
     told = (f"{name} {value}" for name, value in found.items() if value is not None)

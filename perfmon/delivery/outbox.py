@@ -92,11 +92,6 @@ class Outbox:
         """The names of the sinks."""
         return [sink.plugin for sink in self._bus.chain(_HOOK)]
 
-    @property
-    def tell_every(self) -> set[str]:
-        """The sinks that tell each alert apart, by their attribute `every_alert`."""
-        return {name for name in self.sinks if self._bus.attribute(name, "every_alert") is True}
-
     def start(self) -> None:
         """Send from now on; what is disabled is tried again. Starting twice is once."""
         if self._thread is not None and self._thread.is_alive():

@@ -33,6 +33,10 @@ class History:
         self._storage = storage
         self._vocabulary = vocabulary
 
+    def oldest(self) -> int | None:
+        """When what is stored begins; None where nothing is."""
+        return self._storage.oldest()
+
     def answer(self, since: int, until: int, scope: Scope) -> Answer:
         """Cells of `[since, until)`, each with its key; wider where an edge cannot be cut."""
         inside, edges = self._cells(since, until, scope, MAX_CUT)

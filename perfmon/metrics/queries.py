@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ import numpy as np
 
 from perfmon.config.config import Config
 from perfmon.errors import InvalidRun, StorageError
+from perfmon.metrics.agents import AgentFigures, absent
 from perfmon.metrics.directions import higher_is_better
-from perfmon.metrics.health import Targets, efficiency, reliability, specialization
 from perfmon.metrics.history import History
+from perfmon.metrics.known_agents import KnownAgents
 from perfmon.metrics.ranges import Asked, Moment, minutes_of
 from perfmon.metrics.summary import (
     AgentCells,
@@ -22,25 +23,21 @@ from perfmon.metrics.summary import (
     agents_of,
     error_counts,
     metrics_of,
-    quality_spread,
 )
 from perfmon.metrics.trends import LOOKED_AT, UNKNOWN, Trends
 from perfmon.plugins.bus import Bus
-from perfmon.recording.intake import Intake
 from perfmon.records import (
     AgentPerformance,
-    CellKey,
     PerformanceMetrics,
     Point,
     Scope,
     Series,
     Trend,
-    from_micros,
 )
-from perfmon.records.measurements import ANY_AGENT
 from perfmon.records.validation import stamp
-from perfmon.storage.storage import KnownAgent
+from perfmon.storage.storage import Watcher
 from perfmon.window.cells import HOUR, MINUTE, Stat, add_up
+from perfmon.window.live import LiveWindow
 from perfmon.window.window import Answer
 
 MAX_POINTS = 2_000
@@ -52,13 +49,6 @@ NUMERIC_METRICS = tuple(
     for field in attrs.fields(PerformanceMetrics)
     if str(field.type) in ("int", "float") and field.name != "sample_size"
 )
-
-
-class Known(NamedTuple):
-    """An agent's newest type, and when its last run ended (microseconds)."""
-
-    agent_type: str | None
-    last_run: int | None
 
 
 class Overview(NamedTuple):
@@ -73,35 +63,43 @@ class Overview(NamedTuple):
 
 
 class Queries:
-    """Answers from the window, or from storage for older times, in the same terms."""
+    """Answers from the window, or from storage for older times, in the same terms.
+
+    Args:
+        take_in: brings what was recorded into the window.
+        others: brings in what other processes store.
+        flush: stores what is pending, for an answer from storage.
+    """
 
     def __init__(
         self,
-        intake: Intake,
+        window: LiveWindow,
         history: History,
+        known: KnownAgents,
         bus: Bus,
         config: Config,
         now: Callable[[], int],
         *,
+        take_in: Callable[[], None],
+        others: Watcher,
         flush: Callable[[], None],
         with_trends: bool,
     ) -> None:
+        self._take_in = take_in
+        self._others = others
         self._flush = flush
-        self._targets = Targets(**attrs.asdict(config.scores))
-        self._intake = intake
+        self._window = window
         self._history = history
-        self._config = config
+        self._known = known
         self._now = now
-        # The agents that storage knows, by name, and what they are made from.
-        self._by_name: tuple[Any, dict[str, list[KnownAgent]]] = None, {}
+        self._figures = AgentFigures(config)
         self.trending = (
-            Trends(intake, history, bus, now, self.in_memory, flush) if with_trends else None
+            Trends(window, history, bus, now, self.in_memory, flush) if with_trends else None
         )
 
     def reload(self, config: Config) -> None:
         """Go on under a changed configuration."""
-        self._config = config
-        self._targets = Targets(**attrs.asdict(config.scores))
+        self._figures = AgentFigures(config)
 
     def asked(
         self, time_window_minutes: float | None, since: Moment = None, until: Moment = None
@@ -109,11 +107,7 @@ class Queries:
         """The range a caller means; `InvalidRun` where it is none."""
         now = self._now()
         if since is None and until is None:
-            minutes = minutes_of(
-                self._config.monitor.window_size_minutes
-                if time_window_minutes is None
-                else time_window_minutes
-            )
+            minutes = minutes_of(time_window_minutes)
             # (now - w, now] in whole microseconds.
             return Asked(now - round(minutes * MINUTE) + 1, now + 1, True)
         if time_window_minutes is not None:
@@ -121,7 +115,7 @@ class Queries:
                 "time_window_minutes", time_window_minutes, "left out where since or until is given"
             )
         end = now + 1 if until is None else stamp("until", until, None)
-        first = self._intake.storage.oldest() if since is None else stamp("since", since, None)
+        first = self._history.oldest() if since is None else stamp("since", since, None)
         start = end if first is None else min(first, end) if since is None else first
         if start > end:
             raise InvalidRun("since", since, "before until")
@@ -129,26 +123,21 @@ class Queries:
 
     def in_memory(self, asked: Asked) -> bool:
         """Whether a range is answered from memory."""
-        window = self._intake.window
-        complete = window.complete_from
+        window, complete = self._window, self._window.complete_from
         if asked.rolling:
             return asked.width <= window.retention and (complete is None or asked.since >= complete)
-        if complete is None or not self._intake.others.is_current:
+        if complete is None or not self._others.is_current:
             return False
         # What is too old by now is forgotten before the answer.
         return asked.since >= max(complete, window.floor, self._now() - window.retention)
 
     def answer(self, asked: Asked, scope: Scope, *, by_key: bool = False) -> Answer:
         """The cells of a range: the window's, or storage's for older times."""
-        self._intake.take_in(with_bulks=False)
+        self._take_in()
         with suppress(StorageError):  # what is in memory is told all the same
-            self._intake.others.look(_SELDOM, _PATIENCE)
+            self._others.look(_SELDOM, _PATIENCE)
         if self.in_memory(asked):
-            with self._intake.lock:
-                window = self._intake.window
-                window.expire(self._now())
-                ask = window.by_key if by_key else window.answer
-                return ask(asked.since, asked.until, scope)
+            return self._window.answer(asked.since, asked.until, scope, by_key=by_key)
         self._flush()
         return self._history.answer(asked.since, asked.until, scope)
 
@@ -175,9 +164,9 @@ class Queries:
         found = dict(agents_of(answer.cells, _span(asked, answer))).get(name)
         if found is None or not found.metrics.total_tasks:
             # Asked for by name it was seen before, though perhaps not with this type.
-            known = self._known_agents(Scope(tenant=scope.tenant)).get(name)
-            return self._absent(name, found, known, asked, answer)
-        performance = self._performance(name, found)
+            known = self._known.newest(Scope(tenant=scope.tenant)).get(name)
+            return absent(name, found, known, _nothing(asked, answer))
+        performance = self._figures.performance(name, found)
         metrics = self._with_trends(found.metrics, asked, scope, answer)
         return attrs.evolve(performance, metrics=metrics)
 
@@ -187,107 +176,28 @@ class Queries:
         found = dict(agents_of(answer.cells, _span(asked, answer)))
         return self._performances(found, asked, answer, scope)
 
+    def last_run(self, scope: Scope) -> int | None:
+        """When the last run of a scope ended (microseconds), of any age; None for none."""
+        self._take_in()
+        return self._known.last_run(scope)
+
     def _performances(
         self, found: dict[str, AgentCells], asked: Asked, answer: Answer, scope: Scope
     ) -> dict[str, AgentPerformance]:
         trends = {}
         if self.trending is not None:
             trends = self.trending.by_agent(asked, scope, {n: a.stats for n, a in found.items()})
+        known, empty = self._known.newest(scope), _nothing(asked, answer)
         result = {}
-        known = self._known_agents(scope)
         for name in sorted({*found, *known}):
             cells = found.get(name)
             if cells is None or not cells.metrics.total_tasks:
-                result[name] = self._absent(name, cells, known.get(name), asked, answer)
+                result[name] = absent(name, cells, known.get(name), empty)
             else:
                 metrics = _trended(cells.metrics, trends.get(name, {}))
-                result[name] = attrs.evolve(self._performance(name, cells), metrics=metrics)
+                performance = self._figures.performance(name, cells)
+                result[name] = attrs.evolve(performance, metrics=metrics)
         return result
-
-    def _performance(self, name: str, found: AgentCells) -> AgentPerformance:
-        return AgentPerformance(
-            agent_name=name,
-            agent_type=found.agent_type,
-            status="active",
-            last_run=None if found.last_run is None else from_micros(found.last_run),
-            metrics=found.metrics,
-            reliability_score=reliability(found.metrics),
-            efficiency_score=efficiency(found.metrics, self._targets),
-            specialization_score=self._specialization(name, found),
-        )
-
-    def _specialization(self, name: str, found: AgentCells) -> float:
-        types = found.by_task_type
-        wanted = types.keys() & set(self._config.specialties.get(name, ()))
-        if not wanted:
-            named = {kind: row for kind, row in types.items() if kind is not None}
-            most = max(named, key=lambda kind: named[kind][Stat.RUNS], default=None)
-            wanted = set(types) if most is None else {most}
-        stats = add_up(np.stack([types[kind] for kind in wanted]))
-        rate = stats[Stat.SUCCESS] / stats[Stat.RUNS] if stats[Stat.RUNS] else math.nan
-        return specialization(float(rate), *quality_spread(stats))
-
-    @staticmethod
-    def _absent(
-        name: str, found: AgentCells | None, known: Known | None, asked: Asked, answer: Answer
-    ) -> AgentPerformance:
-        """An agent without runs in this window: seen before, or never."""
-        empty = metrics_of(answer.cells.take(np.zeros(0, np.int64)), _span(asked, answer))
-        return AgentPerformance(
-            agent_name=name,
-            agent_type=known.agent_type if known else None,
-            status="inactive" if known else "unknown",
-            last_run=from_micros(known.last_run) if known and known.last_run else None,
-            metrics=empty if found is None else found.metrics,
-        )
-
-    def _known_agents(self, scope: Scope) -> dict[str, Known]:
-        """What is known of the agents of a scope's tenant and type, here and in storage."""
-        self._intake.take_in(with_bulks=False)
-        window = self._intake.window
-        with self._intake.lock:
-            last_runs = window.keys.last_runs()
-        known = [
-            (CellKey(agent.tenant, agent.agent_name, agent.agent_type, None, None), agent.last_run)
-            for agent in self._intake.stored_agents.values()
-        ]
-        known += list(zip(list(window.vocabulary.keys.values), last_runs, strict=False))
-        newest: dict[str, Known] = {}
-        for key, last in known:
-            if key.agent_name == ANY_AGENT:
-                continue
-            if scope.tenant in (None, key.tenant) and scope.agent_type in (None, key.agent_type):
-                before = newest.get(key.agent_name)
-                if before is None or (last or 0) > (before[1] or 0):
-                    newest[key.agent_name] = Known(key.agent_type, last)
-        return newest
-
-    def last_run(self, scope: Scope) -> int | None:
-        """When the last run of a scope ended (microseconds), of any age; None for none."""
-        self._intake.take_in(with_bulks=False)
-        with self._intake.lock:
-            last = self._intake.window.keys.last_run(scope)
-            floor = self._intake.window.floor
-        if last is not None and last >= floor:
-            return last  # storage knew of none after it
-        found = [] if last is None else [last]
-        for agent in self._stored(scope.agent_name):
-            key = CellKey(agent.tenant, agent.agent_name, agent.agent_type, None, None)
-            if agent.last_run and scope.model is None and scope.matches(key):
-                found.append(agent.last_run)
-        return max(found, default=None)
-
-    def _stored(self, agent_name: str | None) -> Iterable[KnownAgent]:
-        """The agents of a name that storage knows; None is all."""
-        stored = self._intake.stored_agents
-        if agent_name is None:
-            return stored.values()
-        if self._by_name[0] is not stored:
-            by_name: dict[str, list[KnownAgent]] = {}
-            for agent in stored.values():
-                by_name.setdefault(agent.agent_name, []).append(agent)
-            self._by_name = stored, by_name
-        return self._by_name[1].get(agent_name, ())
 
     def overview(self, asked: Asked, scope: Scope, *, include_agents: bool) -> Overview:
         """Metrics, agents, trends and error patterns of one window."""
@@ -354,11 +264,8 @@ class Queries:
 
     def _pieces(self, asked: Asked, scope: Scope, step: int) -> list[Answer]:
         if self.in_memory(asked):
-            self._intake.take_in(with_bulks=False)
-            starts = range(asked.since, asked.until, step)
-            with self._intake.lock:
-                window = self._intake.window
-                return [window.answer(at, min(at + step, asked.until), scope) for at in starts]
+            self._take_in()
+            return self._window.pieces(asked.since, asked.until, step, scope)
         cells, since, until = self.answer(asked, scope, by_key=True)
         cells = cells.take(np.argsort(cells.slices, kind="stable"))
         starts = range(since // HOUR * HOUR, until, step) if since < until else range(0)
@@ -409,6 +316,11 @@ def _error_patterns(answer: Answer, found: dict[str, AgentCells]) -> list[dict[s
         }
         for error, count in error_counts(answer.cells).items()
     ]
+
+
+def _nothing(asked: Asked, answer: Answer) -> PerformanceMetrics:
+    """The metrics of an agent without runs in a window."""
+    return metrics_of(answer.cells.take(np.zeros(0, np.int64)), _span(asked, answer))
 
 
 def _span(asked: Asked, answer: Answer) -> Span:

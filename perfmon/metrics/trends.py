@@ -15,9 +15,9 @@ from perfmon.metrics.history import MAX_CUT, History
 from perfmon.metrics.ranges import Asked
 from perfmon.metrics.summary import agent_groups
 from perfmon.plugins.bus import Bus
-from perfmon.recording.intake import Intake
 from perfmon.records import Point, Scope, Series, Trend
 from perfmon.window.cells import HOUR, Stat, add_up
+from perfmon.window.live import LiveWindow
 from perfmon.window.ragged import Floats, Ints
 
 UNKNOWN = "insufficient_data"
@@ -50,14 +50,14 @@ class Trends:
 
     def __init__(
         self,
-        intake: Intake,
+        window: LiveWindow,
         history: History,
         bus: Bus,
         now: Callable[[], int],
         in_memory: Callable[[Asked], bool],
         flush: Callable[[], None],
     ) -> None:
-        self._intake = intake
+        self._window = window
         self._history = history
         self._bus = bus
         self._now = now
@@ -99,26 +99,24 @@ class Trends:
         )
 
     def _is_held(self, asked: Asked) -> bool:
-        """Whether memory has the window before."""
-        before = asked.before
-        if before.since < self._intake.window.floor:
-            return False
-        return self._in_memory(before._replace(rolling=asked.rolling))
+        """Whether memory has the window before, unless it was forgotten since."""
+        return self._in_memory(asked.before._replace(rolling=asked.rolling))
 
     def _before(self, asked: Asked, scope: Scope) -> Floats | None:
         before = asked.before
-        with self._intake.lock:
-            if self._is_held(asked):
-                return self._intake.window.stats(before.since, before.until, scope)
+        if self._is_held(asked):
+            held = self._window.held_stats(before.since, before.until, scope)
+            if held is not None:
+                return held
         by_agent = self._stored(asked, scope)
         return None if by_agent is None else add_up(_stacked(by_agent))
 
     def _before_by_agent(self, asked: Asked, scope: Scope) -> ByAgent | None:
         before = asked.before
-        with self._intake.lock:
-            if self._is_held(asked):
-                found = self._intake.window.by_key(before.since, before.until, scope)
-                return self._by_agent(found.cells.keys, found.cells.stats)
+        if self._is_held(asked):
+            held = self._window.held_by_key(before.since, before.until, scope)
+            if held is not None:
+                return self._by_agent(held.cells.keys, held.cells.stats)
         return self._stored(asked, scope)
 
     def _stored(self, asked: Asked, scope: Scope) -> ByAgent | None:
@@ -158,7 +156,7 @@ class Trends:
         return self._by_agent(cells.keys, cells.stats)
 
     def _by_agent(self, keys: Ints, stats: Floats) -> ByAgent:
-        names, group = agent_groups(keys, self._intake.window.vocabulary)
+        names, group = agent_groups(keys, self._window.vocabulary)
         order = np.argsort(group, kind="stable")
         bounds = np.searchsorted(group[order], np.arange(len(names) + 1)).tolist()
         return {

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
-import attrs
-
-from perfmon.alerts.evaluator import Alerting
-from perfmon.errors import InvalidRun, StorageError
-from perfmon.metrics.ranges import Asked, Moment
-from perfmon.monitor.queries import Reading
-from perfmon.records import AlertLevel, PerformanceAlert, Scope, Silence, to_micros
-from perfmon.records.validation import count, stamp
+from perfmon.alerts.listing import FoundAlerts
+from perfmon.metrics.ranges import Moment
+from perfmon.monitor.page import Page
+from perfmon.records import AlertLevel, PerformanceAlert, Silence
+from perfmon.records.validation import stamp
 from perfmon.storage.alerts import Delivery, FoundAlert
-from perfmon.storage.storage import Storage
-
-ALERT_STATES = ("pending", "firing", "resolved")
 
 
-class FoundAlerts(NamedTuple):
-    """Episodes with their deliveries, and how many there are beyond the limit too."""
-
-    alerts: list[FoundAlert]
-    total: int
-
-
-class Watching(Reading):
+class AlertPage(Page):
     """What a monitor can be asked and told about alerts."""
-
-    alerting: Alerting
-    storage: Storage
 
     def get_alerts(
         self,
@@ -75,58 +58,17 @@ class Watching(Reading):
         Raises:
             InvalidRun: as `get_alerts`.
         """
-        for name, one in (("level", level), ("min_level", min_level)):
-            if one is not None and one not in tuple(AlertLevel):
-                raise InvalidRun(name, one, "info, warning or critical")
-        if state is not None and state not in ALERT_STATES:
-            raise InvalidRun("state", state, f"one of {', '.join(ALERT_STATES)}")
         wanted: dict[str, Any] = {
-            "level": level, "min_level": min_level, "agent_name": agent_name, "tenant": tenant,
-            "model": model, "agent_type": agent_type,
+            "level": level,
+            "min_level": min_level,
+            "agent_name": agent_name,
+            "tenant": tenant,
+            "model": model,
+            "agent_type": agent_type,
             "since": None if since is None else stamp("since", since, None),
             "until": None if until is None else stamp("until", until, None),
-        }  # fmt: skip
-        most = count("limit", limit)
-        with suppress(StorageError):  # what is known without it is told
-            self.alerting.look_now()
-        if state == "pending":
-            return self._standing(state, wanted, most)
-        try:
-            found = self.storage.find_alerts(**wanted, state=state, limit=most)
-            total = self.storage.count_alerts(**wanted, state=state)
-        except StorageError:
-            if state == "resolved":
-                raise
-            return self._standing("firing", wanted, most)
-        return FoundAlerts(self._as_they_are(found), total)
-
-    def _standing(self, state: str, wanted: Mapping[str, Any], most: int) -> FoundAlerts:
-        """What is pending, which is not in storage; or what fires, while storage is away."""
-        found = [
-            FoundAlert(alert, ())
-            for alert in self.alerting.standing()
-            if alert.state == state and _fits(alert, **wanted)
-        ]  # fmt: skip
-        return FoundAlerts(found[:most], len(found))
-
-    def _as_they_are(self, found: list[FoundAlert]) -> list[FoundAlert]:
-        """What fires, with its newest figures and marks; storage has those of its last change."""
-        if all(one.alert.state == "resolved" for one in found):
-            return found
-        standing = {alert.alert_id: alert for alert in self.alerting.standing()}
-        told = []
-        for one in found:
-            newest = standing.get(one.alert.alert_id, one.alert)
-            if one.alert.state == "firing":
-                newest = attrs.evolve(newest, acknowledged_by=one.alert.acknowledged_by)
-            told.append(one._replace(alert=newest))
-        return told
-
-    def _firing(self, asked: Asked, scope: Scope) -> list[PerformanceAlert]:
-        if asked.rolling:
-            return self.alerting.firing_about(scope)
-        found = self.storage.find_alerts(since=asked.until, until=asked.until, limit=None)
-        return self.alerting.about(scope, [one.alert for one in found])
+        }
+        return self._parts.listing.find(state, wanted, limit)
 
     def get_alert(self, alert_id: str) -> FoundAlert:
         """One episode, with what became of its messages.
@@ -134,15 +76,11 @@ class Watching(Reading):
         Raises:
             InvalidRun: there is no such episode.
         """
-        found = self.storage.find_alerts(alert_id=alert_id)
-        if not found:
-            raise InvalidRun("alert_id", alert_id, "the id of an alert")
-        return self._as_they_are(found)[0]
+        return self._parts.listing.one(alert_id)
 
     def get_deliveries(self, alert_id: str) -> list[Delivery]:
         """What became of the messages about an episode, in the order they were decided."""
-        found = self.storage.find_alerts(alert_id=alert_id)
-        return [delivery for one in found for delivery in one.deliveries]
+        return self._parts.listing.deliveries(alert_id)
 
     def acknowledge(self, alert_id: str, by: str) -> PerformanceAlert:
         """Say who takes care of an episode: no reminders any more, unless it gets worse.
@@ -150,7 +88,7 @@ class Watching(Reading):
         Raises:
             InvalidRun: there is no such episode, or no name.
         """
-        return self.alerting.acknowledge(alert_id, by)
+        return self._parts.alerts.acknowledge(alert_id, by)
 
     def resolve(self, alert_id: str, by: str, comment: str | None = None) -> PerformanceAlert:
         """Close an alert that fires: an absence that will not end, or what nobody will mend.
@@ -163,7 +101,7 @@ class Watching(Reading):
             InvalidRun: no alert of this id fires, or there is no name.
             StorageError: it could not be saved.
         """
-        return self.alerting.resolve(alert_id, by, comment)
+        return self._parts.alerts.resolve(alert_id, by, comment)
 
     def silence(
         self,
@@ -182,7 +120,7 @@ class Watching(Reading):
         Raises:
             InvalidRun: no matchers, an unknown one, an end that is past, or no author.
         """
-        return self.alerting.silence(matchers, until, by, comment, starts_at)
+        return self._parts.alerts.silence(matchers, until, by, comment, starts_at)
 
     def unsilence(self, silence_id: str) -> None:
         """End a silence before its time.
@@ -190,35 +128,8 @@ class Watching(Reading):
         Raises:
             InvalidRun: there is none of this id, or it is over.
         """
-        self.alerting.unsilence(silence_id)
+        self._parts.alerts.unsilence(silence_id)
 
     def get_silences(self) -> list[Silence]:
         """Silences that are not over, the latest beginning first."""
-        return self.alerting.silences()
-
-
-def _fits(
-    alert: PerformanceAlert,
-    *,
-    level: str | None,
-    min_level: str | None,
-    agent_name: str | None,
-    tenant: str | None,
-    model: str | None,
-    agent_type: str | None,
-    since: int | None,
-    until: int | None,
-) -> bool:
-    """As storage finds episodes, for what is pending or fires."""
-    del since  # what is pending or fires is not over
-    order = list(AlertLevel)
-    least = 0 if min_level is None else order.index(AlertLevel(min_level))
-    return (
-        level in (None, alert.level)
-        and order.index(alert.level) >= least
-        and agent_name in (None, alert.agent_name)
-        and tenant in (None, alert.tenant)
-        and model in (None, alert.model)
-        and agent_type in (None, alert.agent_type)
-        and (until is None or to_micros(alert.started_at or alert.timestamp) < until)
-    )
+        return self._parts.alerts.silences()

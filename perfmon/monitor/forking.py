@@ -6,167 +6,171 @@ its own at its first call; one that does not pays nothing.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 import weakref
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, cast
 
-from perfmon.config.config import Config
-from perfmon.errors import StorageError
-from perfmon.monitor.opening import open_journal
+from perfmon.errors import PerfmonError, StorageError
+from perfmon.monitor.parts import Parts
+from perfmon.plugins.bus import Bus
 from perfmon.recording.counts import Counts
-from perfmon.recording.intake import Intake
 from perfmon.recording.journal_rows import Row
-from perfmon.recording.queue import Recorder
-from perfmon.recording.writer import Writer
-from perfmon.storage.storage import Storage
+from perfmon.recording.queue import RecordQueue
 
 _log = logging.getLogger("perfmon")
 
-# What belongs to one process, and sleeps in its children.
-_PARTS = ("storage", "intake", "queries", "accuracy_queries", "outbox", "alerting")
+
+class Sleeping:
+    """Stands for parts that are not open; whoever needs one of them wakes them.
+
+    Attributes:
+        queue: keeps what is recorded meanwhile.
+        counts: of this process.
+    """
+
+    def __init__(self, bus: Bus, wake: Callable[[], Parts]) -> None:
+        self.queue = RecordQueue(None)
+        self.counts = Counts()
+        self._bus = bus
+        self._wake = wake
+
+    @classmethod
+    def parts(cls, bus: Bus, wake: Callable[[], Parts]) -> Parts:
+        """To whoever uses them they are parts like any."""
+        return cast("Parts", cls(bus, wake))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wake(), name)
+
+    def pause(self) -> bool:
+        """Nothing is open that a fork could disturb."""
+        return False
+
+    @property
+    def unstored_rows(self) -> tuple[list[Row], list[Row]]:
+        """All that is here is in the queue."""
+        return [], []
+
+    def wake_if_recorded(self) -> None:
+        """Something is to be stored."""
+        if len(self.queue):
+            with contextlib.suppress(PerfmonError):
+                self._wake()
+
+    def close(self, timeout: float, stop_writer: Callable[[float], None]) -> None:
+        """What was recorded and cannot be stored is in the journal, if there is one."""
+        stop_writer(timeout)
+        self.queue.shut()
+        self._bus.close(min(timeout, 2.0))
+        self.queue.close(keep=len(self.queue) > 0)
 
 
-class Forking(ABC):
-    """A monitor's life over forks."""
+class Forks:
+    """A monitor's life over forks.
 
-    recorder: Recorder
-    intake: Intake
-    storage: Storage
-    _writer: Writer | None
-    _counts: Counts
-    _append_run: Callable[[Row], None]
-    _closed: bool
-    config: Config
+    Args:
+        current: the monitor's parts; None where it is stopped.
+        doze: puts others in their place, and says whether it worked in the background.
+        reopen: opens parts anew; where that fails, leaves nothing open and loses nothing recorded.
+        start: has it work in the background again.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._paused: list[Any] = []
-        self._inherited: list[Any] = []
+    Attributes:
+        wake_not_before: after a failure it is not tried again at once (monotonic seconds).
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        current: Callable[[], Parts | None],
+        doze: Callable[[Parts], bool],
+        reopen: Callable[[], Parts],
+        start: Callable[[], object],
+    ) -> None:
+        self.wake_not_before = 0.0
+        self._bus = bus
+        self._current = current
+        self._doze = doze
+        self._reopen = reopen
+        self._start = start
+        self._paused: Parts | None = None
+        self._asleep: Parts | None = None
+        self._awake: Parts | None = None
         self._was_started = False
-        self._owner: str | None = None  # of the journal
         self._waking = threading.RLock()
-        self._wake_not_before = 0.0
-
-    @abstractmethod
-    def _open(self) -> None:
-        """Open storage and journal, and make what stands on them."""
-
-    @abstractmethod
-    def start(self) -> Self:
-        """Work in the background from now on."""
-
-    def before_fork(self) -> None:
-        """Wait until no transaction and no reading of the window is under way."""
-        if self._closed or isinstance(self.intake, Sleeping):
-            return
-        intake = self.intake
-        self._paused = [intake.writing, intake.taking, intake.lock, self.recorder.lock]
-        for lock in self._paused:
-            lock.acquire()
-        self.storage.pause()
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """The parent goes on. In the child all that is the parent's is left alone."""
-        paused, self._paused = self._paused, []
-        if not paused:
-            return
-        self.storage.resume()
-        for lock in reversed(paused):
-            lock.release()
-        if in_child:
-            self._sleep()
-
-    def _sleep(self) -> None:
-        if self.recorder.journal is not None:
-            self.recorder.journal.abandon()
         # Kept, so that no destructor closes what is the parent's.
-        self._inherited.append([getattr(self, part) for part in _PARTS])
-        self._was_started, self._writer = self._writer is not None, None
-        self._counts = Counts()
-        self._doze(Recorder(None))
+        self._inherited: list[Parts] = []
+        _watched.add(self)
 
-    def _doze(self, recorder: Recorder) -> None:
-        """All parts sleep, but for a recorder that keeps what comes until they wake."""
-        for part in _PARTS:
-            setattr(self, part, Sleeping(self, part))
-        self.recorder, self._append_run = recorder, recorder.append_run
+    def before(self) -> None:
+        """Wait until no transaction and no reading of the window is under way."""
+        parts = self._current()
+        if parts is not None and parts.pause():
+            self._paused = parts
 
-    def wake_after_fork(self) -> None:
+    def after(self, *, in_child: bool) -> None:
+        """The parent goes on. In the child all that is the parent's is left alone."""
+        parts, self._paused = self._paused, None
+        if parts is None:
+            return
+        parts.resume()
+        if in_child:
+            parts.leave_to_parent()
+            self._inherited.append(parts)
+            self._asleep = Sleeping.parts(self._bus, self.wake)
+            self._was_started = self._doze(self._asleep)
+
+    def wake(self) -> Parts:
         """Open what this process needs of its own; not again within a second of a failure."""
         with self._waking:
-            if isinstance(self.intake, Sleeping):
-                if time.monotonic() < self._wake_not_before:
+            if self._asleep is not None:
+                if time.monotonic() < self.wake_not_before:
                     raise StorageError("the monitor cannot be opened in this process")
-                self._wake_not_before = time.monotonic() + 1.0
-                self._open_or_doze()
-                if self._was_started:
-                    self.start()
+                self.wake_not_before = time.monotonic() + 1.0
+                self._open(self._asleep.queue)
+            assert self._awake is not None
+            return self._awake
 
-    def _open_or_doze(self) -> None:
-        """Open all or, where that fails, leave nothing open and lose nothing recorded."""
-        before = self.recorder
+    def _open(self, queue: RecordQueue) -> None:
         try:
-            self._open()
+            self._awake = self._reopen()
         except BaseException:
-            opened, storage = self.recorder, self.storage
-            self._doze(before)
-            if opened is not before:
-                before.take_over(opened)
-                opened.close(keep=False)
-            if not isinstance(storage, Sleeping):
-                storage.close()
-            self._journal_alone()
+            self._keep_on_disk(queue)
             raise
+        self._asleep = None
+        if self._was_started:
+            self._start()
 
-    def _journal_alone(self) -> None:
+    def _keep_on_disk(self, queue: RecordQueue) -> None:
         """What is recorded while nothing can be opened outlives this process all the same."""
-        if self.recorder.journal is None and self._owner is not None:
+        if queue.journal is None:
             try:
-                journal = open_journal(self.config.monitor, self._owner)
+                journal = self._inherited[-1].open_journal()
             except StorageError as problem:
                 _log.warning("what is recorded is in memory only: %s", problem)
             else:
-                self.recorder.begin(journal)
+                queue.begin(journal)
 
 
-class Sleeping:
-    """Stands for a part of its owner, and wakes the owner when it is used."""
-
-    def __init__(self, owner: Any, part: str) -> None:
-        self._owner = owner
-        self._part = part
-
-    def __getattr__(self, name: str) -> Any:
-        self._owner.wake_after_fork()
-        return getattr(getattr(self._owner, self._part), name)
-
-
-_watched: weakref.WeakSet[Forking] = weakref.WeakSet()
-
-
-def watch_forks(monitor: Forking) -> None:
-    """Tell it of every fork of this process, as long as it lives."""
-    _watched.add(monitor)
-
-
+_watched: weakref.WeakSet[Forks] = weakref.WeakSet()
 _forking = threading.RLock()
 
 
 def _before() -> None:
     # One fork at a time: two would take each other's locks for their own.
     _forking.acquire()
-    for monitor in list(_watched):
-        monitor.before_fork()
+    for forks in list(_watched):
+        forks.before()
 
 
 def _after(*, in_child: bool) -> None:
-    for monitor in list(_watched):
-        monitor.after_fork(in_child=in_child)
+    for forks in list(_watched):
+        forks.after(in_child=in_child)
     _forking.release()
 
 

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
 from perfmon.errors import PerfmonError
 from perfmon.hookspecs import hookimpl
-from perfmon.monitor.outcomes import Measuring
+from perfmon.recording.in_flight import InFlight
 from perfmon.records import AccuracyMeasurement, AgentRun
 
 
-class Inputs:
+class Recording(Protocol):
+    """A monitor, as far as it is told things."""
+
+    in_flight: InFlight
+
+    def now_us(self) -> int: ...
+    def record_fields(self, fields: Mapping[str, Any]) -> None: ...
+    def record_measurement(self, measurement: AccuracyMeasurement) -> None: ...
+
+
+class RecordingHooks:
     """Registered on the bus under the monitor's name; what it refuses reaches the caller."""
 
-    def __init__(self, monitor: Measuring) -> None:
+    def __init__(self, monitor: Recording) -> None:
         self._monitor = weakref.ref(monitor)
 
-    def _get(self) -> Measuring:
+    def _get(self) -> Recording:
         monitor = self._monitor()
         if monitor is None:
             raise PerfmonError("the monitor of this hook is gone")

@@ -1,4 +1,4 @@
-"""The one place that wires things together."""
+"""The object you hold: how its life goes, and what it knows of itself."""
 
 from __future__ import annotations
 
@@ -14,50 +14,40 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from perfmon.accuracy.queries import AccuracyQueries
-from perfmon.accuracy.remote_scoring import Later
 from perfmon.accuracy.scoring import Scoring
-from perfmon.alerts.evaluator import Alerting
+from perfmon.alerts.evaluator import Evaluator
 from perfmon.config import MonitorTable
 from perfmon.config.config import Config
 from perfmon.delivery.outbox import Outbox
-from perfmon.errors import ConfigError, PerfmonError, StorageError
-from perfmon.metrics.history import History
-from perfmon.metrics.queries import Queries
+from perfmon.errors import ConfigError, StorageError
 from perfmon.metrics.ranges import minutes_of
-from perfmon.monitor.alerts import Watching
-from perfmon.monitor.forking import Forking, Sleeping, watch_forks
-from perfmon.monitor.inputs import Inputs
+from perfmon.monitor.alerts import AlertPage
+from perfmon.monitor.forking import Forks, Sleeping
+from perfmon.monitor.inputs import RecordingHooks
 from perfmon.monitor.instances import instance_of
 from perfmon.monitor.logs import close_log, open_log
-from perfmon.monitor.opening import journal_folder, journal_owner, open_journal, open_storage
-from perfmon.monitor.outcomes import Measuring
+from perfmon.monitor.outcomes import OutcomePage
+from perfmon.monitor.parts import Parts, Setup
+from perfmon.monitor.queries import QueryPage
+from perfmon.monitor.recording import RecordingPage
 from perfmon.monitor.reload import greet_plugins, prepared, replace_plugins
 from perfmon.plugins.bus import MONITOR, Bus
 from perfmon.plugins.discovery import Plugins
-from perfmon.recording.conflicts import plain
-from perfmon.recording.counts import Counts
 from perfmon.recording.intake import Intake
-from perfmon.recording.journal_rows import Row
-from perfmon.recording.loading import load_lately
-from perfmon.recording.other_processes import Others
-from perfmon.recording.queue import Recorder
+from perfmon.recording.queue import RecordQueue
 from perfmon.recording.tracking import record_left
 from perfmon.recording.writer import Writer
-from perfmon.records import to_micros
-from perfmon.storage.storage import Clock
+from perfmon.storage.conflicts import conflicts_since, plain
+from perfmon.storage.storage import Clock, Storage
 from perfmon.window.cells import HOUR
-from perfmon.window.recent import CHUNK
 from perfmon.window.vocabulary import Vocabulary
-from perfmon.window.window import Window
 
 _log = logging.getLogger("perfmon")
-_time_ns = time.time_ns
 _PURGED_AT_ONCE = 10_000
 _COMPACT_SECONDS = 0.1  # of every second, after a purge
 
 
-class PerformanceMonitor(Forking, Measuring, Watching):
+class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage):
     """Records runs and outcomes, and answers for them.
 
     Works for recording and reading without being started; nothing runs in the background then.
@@ -115,91 +105,75 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self.hook = self.bus.hook
         self.plugins = Plugins(self.config)
         self.plugins.register_all(self.bus)
-        self.bus.register(Inputs(self), MONITOR)
+        self.bus.register(RecordingHooks(self), MONITOR)
         self.scoring = Scoring(self.bus, self.config)
         self.vocabulary = Vocabulary()
-        self.recorder = Recorder(None)
-        self._counts = Counts()
-        self._writer: Writer | None = None
+        self._writer = None
         self._log_file: logging.Handler | None = None
         self._shown_at: str | None = None
         self._closed = False
         self._next_purge = 0.0
         self._has_free_pages = False
+        self._forks = Forks(
+            self.bus,
+            current=self._open_parts,
+            doze=self._doze,
+            reopen=self._open,
+            start=self.start,
+        )
+        self._use(Sleeping.parts(self.bus, self._forks.wake))
         self._open()
-        watch_forks(self)
         _open_ones.add(self)
 
-    def _open(self) -> None:
-        """Open storage and journal, and make what stands on them."""
-        settings = self.config.monitor
-        self.storage = open_storage(self.bus, settings.storage, read_only=self._reads_only)
-        self._owner = journal_owner(settings.storage, self.storage)
-        before = self.recorder
+    def _open(self) -> Parts:
+        """Open parts and go on with what those before have; or leave all as it was, and raise."""
+        before = self._parts
+        parts = Parts.open(self._setup(), before.counts)
+        self._use(parts)
         try:
-            journal = open_journal(settings, self._owner)
-        except StorageError:
-            journal = None  # what fills the disk may be stored in a moment
-        self.recorder = Recorder(journal, synced=settings.durability == "power")
-        self._append_run = self.recorder.append_run
-        window = Window(
-            self.vocabulary, settings.retention_hours * HOUR, settings.max_runs_in_memory
-        )
-        self.intake = Intake(
-            self.recorder,
-            window,
-            self.storage,
-            self.bus,
-            self.now_us,
-            remember=settings.max_runs_in_memory + 2 * CHUNK,
-            counts=self._counts,
-            compare=self.scoring.score,
-            priority=self._source_priority_of,
-        )
-        self.intake.others = Others(self.intake, self.now_us, settings)
-        history = History(self.storage, self.vocabulary)
-        self.queries = Queries(
-            self.intake, history, self.bus, self.config, self.now_us,
-            flush=self.store_now, with_trends=self.enable_trend_analysis,
-        )  # fmt: skip
-        self.later = Later(self.intake, self.scoring)
-        self.accuracy_queries = AccuracyQueries(self.queries, self.intake, self.store_now)
-        self.outbox = Outbox(
-            self.storage,
-            self.bus,
-            self.now_us,
+            parts.begin(before.queue)
+        except BaseException:
+            self._use(before)
+            before.queue.take_over(parts.queue)
+            parts.abandon()
+            raise
+        return parts
+
+    def _setup(self) -> Setup:
+        return Setup(
+            config=self.config,
+            bus=self.bus,
+            scoring=self.scoring,
+            vocabulary=self.vocabulary,
+            now=self.now_us,
             # A clock of one's own is all the time there is, for waiting too.
             steady=time.monotonic if self.clock is None else self._seconds,
-            firing=lambda: self.alerting.firing,
-            # Made only after the outbox that it is given.
-            accepts=lambda sink, alert: self.alerting.accepts(sink, alert),  # noqa: PLW0108
+            in_flight=self.in_flight,
+            runs_in_flight=self.get_in_flight,
+            priority=self._source_priority_of,
+            is_alerting=self.enable_auto_alerts,
+            is_trending=self.enable_trend_analysis,
+            link=self._shown_at,
+            is_read_only=self._reads_only,
         )
-        self.alerting = Alerting(
-            self.config, self.storage, self.intake, self.queries, self.bus, self.outbox,
-            self.now_us, in_flight=self.get_in_flight, is_on=self.enable_auto_alerts,
-            link=self._shown_at, flights=self.in_flight,
-        )  # fmt: skip
-        self.intake.learn_agents()
-        self.intake.recover(journal_folder(settings), self._owner)
-        if journal is None:
-            self.recorder.begin(open_journal(settings, self._owner))
-        self.recorder.take_over(before)
-        before.close(keep=False)
-        self.in_flight.forget_saved()
-        with contextlib.suppress(StorageError):  # they are looked at again
-            self.in_flight.look(self.storage, at_once=True)
+
+    def _use(self, parts: Parts) -> None:
+        self._parts, self._append_run = parts, parts.queue.append_run
+
+    def _doze(self, parts: Parts) -> bool:
+        """These sleep in the place of what is the parent's; whether it was started there."""
+        was_started, self._writer = self._writer is not None, None
+        self._use(parts)
+        return was_started
+
+    def _open_parts(self) -> Parts | None:
+        return None if self._closed else self._parts
 
     def _source_priority_of(self, agent_name: str) -> list[str]:
         return self.config.source_priority_of(agent_name)  # of today's, after a reload too
 
     def _seconds(self) -> float:
         return self.now_us() / 1e6
-
-    def now_us(self) -> int:
-        """The clock's time in UTC microseconds."""
-        if self.clock is None:
-            return _time_ns() // 1_000
-        return to_micros(self.clock())
 
     # Life
 
@@ -211,12 +185,13 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             return self
         if self.config.monitor.log_file is not None and self._log_file is None:
             self._log_file = open_log(self.config.monitor.log_file)
-        loaded = self._load(self.config.monitor.retention_hours)
+        parts = self._parts
+        loaded = parts.load(self.config.monitor.retention_hours)
         _log.info("perfmon started: %d runs and measurements of history in memory", loaded)
-        self.intake.matcher.join_the_rest()
-        self._writer = Writer(self.intake, self._chores)
+        parts.intake.matcher.join_the_rest()
+        self._writer = Writer(parts.intake, self._chores)
         self._writer.start()
-        self.alerting.start()
+        parts.evaluator.start()
         self.bus.publish("monitor_started", monitor=self)
         return self
 
@@ -229,60 +204,23 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         if self._closed:
             return
         record_left()
+        self._parts.wake_if_recorded()
         self._closed = True
-        if isinstance(self.intake, Sleeping):
-            self._wake_if_recorded()
-        deadline = time.monotonic() + timeout
         self.bus.publish("monitor_stopping", monitor=self)
-        if not isinstance(self.alerting, Sleeping):
-            self.alerting.stop(min(timeout, 2.0))
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.stop(timeout)
-        self.later.stop(min(timeout, 2.0))
-        self.recorder.shut()
-        if not isinstance(self.intake, Sleeping):
-            self._store_the_rest(deadline)
-        self.bus.close(min(timeout, 2.0))
-        self.later.stop(min(timeout, 2.0))  # what was cut off now
-        self.recorder.close(keep=self._is_waiting)
-        if not isinstance(self.intake, Sleeping):
-            self.intake.conflicts.look(is_last=True)
-        if not isinstance(self.storage, Sleeping):
-            with contextlib.suppress(StorageError):
-                self.in_flight.save(self.storage, is_last=True)
-            self.storage.close()
+        self._parts.close(timeout, self._stop_writer)
         if self._log_file is not None:
             close_log(self._log_file)
             self._log_file = None
 
-    def _wake_if_recorded(self) -> None:
-        if len(self.recorder):
-            with contextlib.suppress(PerfmonError):
-                self.wake_after_fork()
-
-    def _store_the_rest(self, deadline: float) -> None:
-        try:
-            self.store_now(deadline)
-            if self.config.monitor.durability == "power":
-                self.storage.sync()
-        except StorageError as problem:
-            _log.warning("stopped with runs that are not stored yet: %s", problem)
-        self.recorder.refuse_bulks()
-
-    @property
-    def _is_waiting(self) -> bool:
-        if isinstance(self.intake, Sleeping):
-            return len(self.recorder) > 0
-        return self.intake.pending > 0
+    def _stop_writer(self, timeout: float) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop(timeout)
 
     def _reopen(self) -> None:
+        unstored = self._parts.unstored_rows
+        self._open().queue.take_back(unstored)
         self._closed = False
-        waiting: tuple[list[Row], list[Row]] = ([], [])
-        if not isinstance(self.intake, Sleeping):
-            waiting = self.intake.unstored_rows()
-        self._open()
-        self.recorder.take_back(waiting)
 
     def reload(self, config: str | os.PathLike[str] | Config | None = None) -> list[str]:
         """Take up a changed configuration while it runs: all of it, or nothing.
@@ -311,17 +249,16 @@ class PerformanceMonitor(Forking, Measuring, Watching):
             self.window_size_minutes = self.config.monitor.window_size_minutes
             self.enable_auto_alerts = self._may_alert and self.config.alerts.enabled
             self.scoring.reload(self.config)
-            self.queries.reload(self.config)
-            self.alerting.reload(self.config, is_on=self.enable_auto_alerts)
+            self._parts.reload(self.config, is_alerting=self.enable_auto_alerts)
             if running is not None:
-                self.alerting.start()
+                self._parts.evaluator.start()
             greet_plugins(self.bus, change, running)
         return list(change.later)
 
     def show_at(self, url: str) -> None:
         """The dashboard is at this address, for messages without `[alerts] link`."""
         self._shown_at = url
-        self.alerting.show_at(url)
+        self._parts.evaluator.show_at(url)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -335,20 +272,14 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         self.stop()
 
     def _chores(self) -> None:
-        self.intake.look_at_storage()
-        self.intake.conflicts.look()
-        self.later.look()
-        self.in_flight.save(self.storage)
-        self.in_flight.look(self.storage)
-        if self.queries.trending is not None:
-            self.queries.trending.look_back()
+        self._parts.look_after()
         if time.monotonic() >= self._next_purge:
             # In parts, so that storing goes on in between.
             rest = self.purge(_PURGED_AT_ONCE) >= _PURGED_AT_ONCE
             self._next_purge = time.monotonic() + (0.0 if rest else 3600.0)
             self._has_free_pages = True
         elif self._has_free_pages:
-            self._has_free_pages = self.storage.compact(_COMPACT_SECONDS)
+            self._has_free_pages = self._parts.storage.compact(_COMPACT_SECONDS)
 
     def purge(self, limit: int | None = None) -> int:
         """Forget stored runs and cells beyond their retention; returns rows removed.
@@ -358,8 +289,9 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         """
         settings, now = self.config.monitor, self.now_us()
         runs, cells = (round(days * 24 * HOUR) for days in _kept_days(settings))
-        removed = self.storage.purge(now - runs, now - cells, limit=limit)
-        while limit is None and self.storage.compact(_COMPACT_SECONDS):
+        storage = self._parts.storage
+        removed = storage.purge(now - runs, now - cells, limit=limit)
+        while limit is None and storage.compact(_COMPACT_SECONDS):
             pass
         return removed
 
@@ -373,25 +305,18 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         record_left()
-        writer = self._writer
+        writer, parts = self._writer, self._parts
         if writer is None or not writer.is_alive:
-            self.store_now(deadline)
-            self.later.finish()
+            parts.intake.store_now(deadline)
+            parts.remote_scoring.finish()
         else:
-            target = self.recorder.entered + self._counts.recovered
+            target = parts.queue.entered + parts.counts.recovered
             writer.hurry()
-            if not self.intake.wait_settled(target, deadline, lambda: self._writer is not writer):
-                reason = self.intake.storage_error or "storage is slow"
+            if not parts.intake.wait_settled(target, deadline, lambda: self._writer is not writer):
+                reason = parts.intake.storage_error or "storage is slow"
                 raise StorageError(f"not everything is stored yet: {reason}")
         if self.config.monitor.durability == "power":
-            self.storage.sync()
-
-    def store_now(self, deadline: float | None = None) -> None:
-        """Take in and store in the caller's thread."""
-        self.intake.take_in()
-        while self.intake.unstored:
-            self.intake.store_all(deadline)
-            self.intake.take_in()
+            parts.storage.sync()
 
     def sync_with_database(self, lookback_hours: float = 24) -> int:
         """Load history into the window; returns how many runs and measurements were new to it.
@@ -404,12 +329,7 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         """
         hours = minutes_of(lookback_hours, "lookback_hours")
         self.flush()
-        return self._load(hours)
-
-    def _load(self, hours: float) -> int:
-        self.intake.others.begin()
-        loaded = load_lately(self.intake, hours, self.now_us(), self.config.monitor)
-        return loaded + self.intake.others.brought()
+        return self._parts.load(hours)
 
     def get_stats(self) -> dict[str, Any]:
         """The monitor's own accounts; what was recorded before is seen.
@@ -419,42 +339,34 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         measurements.
         """
         self._catch_up()
-        alerts = self.alerting.stats()
-        intake, counts = self.intake, self.intake.counts
-        with intake.taking, intake.lock:
-            pending = intake.pending
-            dropped = self.recorder.dropped + counts.dropped
-            # Counted where they come in, so that the sum of what became of them can be checked.
-            recorded = (
-                self.recorder.entered + self.recorder.dropped + counts.rejected + counts.recovered
-            )
-            window_runs = len(intake.window)
-        described = self._described()
+        parts = self._parts
+        alerts, counts = parts.alerts.stats(), parts.counts
+        account, described = parts.intake.account(), self._described()
         return {
-            "events_buffered": window_runs,
+            "events_buffered": account.in_window,
             "agents_tracked": len({key[:2] for key in self.vocabulary.agents()}),
-            "accuracy_measurements": counts.measurements,
+            "accuracy_measurements": counts.matched.measurements,
             "active_alerts": alerts["firing"],
             "monitoring_active": self._writer is not None and self._writer.is_alive,
-            "recorded": recorded,
+            "recorded": account.recorded,
             "stored": counts.stored,
             "duplicate": counts.duplicate,
             "conflict": counts.conflict,
-            "superseded_predictions": counts.superseded,
+            "superseded_predictions": counts.matched.superseded,
             "rejected": counts.rejected,
-            "dropped": dropped,
-            "pending": pending,
+            "dropped": account.dropped,
+            "pending": account.pending,
             "cut": counts.cut,
             "recovered": counts.recovered,
             "damaged": counts.damaged,
             "in_flight": len(self.in_flight.runs),
             "in_flight_dropped": self.in_flight.dropped,
             "conflicts": self.recent_conflicts(),
-            "runs_in_memory": window_runs,
+            "runs_in_memory": account.in_window,
             "folded_keys": self.vocabulary.folded,
             "instance": self._instance,
             "storage": described,
-            "storage_error": intake.storage_error or described.get("error"),
+            "storage_error": parts.intake.storage_error or described.get("error"),
             "alerts": alerts,
             "plugins": self.bus.accounts(),
         }
@@ -462,7 +374,8 @@ class PerformanceMonitor(Forking, Measuring, Watching):
     def recent_conflicts(self) -> list[dict[str, Any]]:
         """Those of the last 24 hours by agent, of every process on this storage."""
         try:
-            return [plain(one) for one in self.intake.conflicts.since(self.now_us() - 24 * HOUR)]
+            since = self.now_us() - 24 * HOUR
+            return [plain(one) for one in conflicts_since(self._parts.storage, since)]
         except StorageError:
             return []
 
@@ -470,18 +383,43 @@ class PerformanceMonitor(Forking, Measuring, Watching):
         """See what was recorded before, as every question does; alerts where nobody else looks."""
         if self._closed:
             return
-        self.intake.take_in(with_bulks=False)
+        parts = self._parts
+        parts.intake.catch_up()
         if self._writer is None:
             with contextlib.suppress(StorageError):  # what is known without it is told
-                self.alerting.look_now()
-            if self.intake.has_open_measurements:
-                self.accuracy_queries.settle()
+                parts.evaluator.look_now()
+            if parts.intake.unstored.has_measurements:
+                parts.accuracy.settle()
 
     def _described(self) -> dict[str, Any]:
         try:
-            return self.storage.describe()
+            return self._parts.storage.describe()
         except StorageError as problem:
             return {"error": str(problem)}
+
+    @property
+    def storage(self) -> Storage:
+        """Where runs, outcomes and alerts are kept."""
+        return self._parts.storage
+
+    @property
+    def outbox(self) -> Outbox:
+        """Sends what was decided about alerts to the sinks."""
+        return self._parts.outbox
+
+    # Until the server asks by public names.
+
+    @property
+    def intake(self) -> Intake:
+        return self._parts.intake
+
+    @property
+    def recorder(self) -> RecordQueue:
+        return self._parts.queue
+
+    @property
+    def alerting(self) -> Evaluator:
+        return self._parts.evaluator
 
     def plugin(self, name: str) -> Any:
         """A loaded plugin by name; `PluginError` where it is not loaded."""

@@ -12,7 +12,7 @@ import attrs
 from perfmon.accuracy.receipts import outcome_receipts, prediction_receipts, unknown_outcomes
 from perfmon.accuracy.scoring import Scoring
 from perfmon.errors import InvalidRun, StorageError
-from perfmon.monitor.recording import Recording
+from perfmon.monitor.rows import RowPage
 from perfmon.records import (
     AccuracyMeasurement,
     OutcomeReceipt,
@@ -42,8 +42,8 @@ Made = Callable[[dict[str, Any]], Row]
 Task = tuple[str | None, str]
 
 
-class Measuring(Recording):
-    """What a monitor can be told, outcomes included."""
+class OutcomePage(RowPage):
+    """What a monitor can be told of predictions and outcomes."""
 
     scoring: Scoring
 
@@ -220,7 +220,7 @@ class Measuring(Recording):
         return row
 
     def _append_measurement(self, row: Row) -> None:
-        self.recorder.append_measurement(row)
+        self._parts.queue.append_measurement(row)
         if self._writer is None:
             self._take_in_if_many()
 
@@ -275,7 +275,7 @@ class Measuring(Recording):
         """What storage has of these tasks, or None where it does not answer."""
         if receipt.stored:
             with contextlib.suppress(StorageError):
-                return self.storage.read_tasks(list(tasks))
+                return self._parts.storage.read_tasks(list(tasks))
         return None
 
 

@@ -1,28 +1,20 @@
-"""The reading half of the monitor: metrics, agents, trends, alerts, reports."""
+"""What a monitor answers: metrics, agents, trends, accuracy, health, reports."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import attrs
 
 from perfmon.accuracy.calibration import Calibration
 from perfmon.accuracy.figures import AccuracySummary
-from perfmon.accuracy.queries import AccuracyQueries
-from perfmon.config.config import Config
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.metrics.health_words import Health
-from perfmon.metrics.queries import Queries
 from perfmon.metrics.ranges import Asked, Moment
-from perfmon.plugins.bus import Bus
-from perfmon.recording.conflicts import plain
-from perfmon.recording.intake import Intake
+from perfmon.monitor.page import Page
 from perfmon.records import (
     AccuracyMeasurement,
     AgentPerformance,
-    AlertLevel,
-    PerformanceAlert,
     PerformanceMetrics,
     Scope,
     Series,
@@ -32,6 +24,7 @@ from perfmon.records import (
 from perfmon.records.measurements import MEASUREMENT_STATES
 from perfmon.records.validation import text
 from perfmon.reports.report import add_recommendations, build_report
+from perfmon.storage.conflicts import conflicts_since, plain
 from perfmon.storage.storage import FoundBy
 
 _FOUND_STATES = tuple(
@@ -41,20 +34,8 @@ _FOUND_STATES = tuple(
 )
 
 
-class Reading(ABC):
+class QueryPage(Page):
     """What a monitor can be asked."""
-
-    bus: Bus
-    config: Config
-    intake: Intake
-    queries: Queries
-    accuracy_queries: AccuracyQueries
-    window_size_minutes: int
-    enable_auto_alerts: bool
-
-    @abstractmethod
-    def now_us(self) -> int:
-        """The clock's time in UTC microseconds."""
 
     def get_system_metrics(
         self,
@@ -72,7 +53,7 @@ class Reading(ABC):
             InvalidRun: the window is none.
         """
         asked = self._asked(time_window_minutes, since, until)
-        return self.queries.system(asked, _scope(tenant, model, agent_type))
+        return self._parts.queries.system(asked, _scope(tenant, model, agent_type))
 
     def get_agent_metrics(
         self,
@@ -88,7 +69,7 @@ class Reading(ABC):
         """One agent; `status` is `unknown` for one that was never seen."""
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type)
-        return self.queries.agent(text("agent_name", agent_name), asked, scope)
+        return self._parts.queries.agent(text("agent_name", agent_name), asked, scope)
 
     def get_all_agent_metrics(
         self,
@@ -102,7 +83,7 @@ class Reading(ABC):
     ) -> dict[str, AgentPerformance]:
         """Every agent by name, those without runs in the window too (`inactive`)."""
         asked = self._asked(time_window_minutes, since, until)
-        return self.queries.agents(asked, _scope(tenant, model, agent_type))
+        return self._parts.queries.agents(asked, _scope(tenant, model, agent_type))
 
     def get_trends(
         self,
@@ -117,7 +98,7 @@ class Reading(ABC):
     ) -> dict[str, Trend]:
         """Success rate, latency, cost and accuracy against the window before."""
         asked = self._asked(time_window_minutes, since, until)
-        return self.queries.trends(asked, _scope(tenant, model, agent_type, agent_name))
+        return self._parts.queries.trends(asked, _scope(tenant, model, agent_type, agent_name))
 
     def get_timeseries(
         self,
@@ -135,7 +116,7 @@ class Reading(ABC):
         """A field of `PerformanceMetrics` in consecutive steps; from history in whole hours."""
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type, agent_name)
-        return self.queries.timeseries(metric, step_minutes, asked, scope)
+        return self._parts.queries.timeseries(metric, step_minutes, asked, scope)
 
     def get_error_patterns(
         self,
@@ -150,7 +131,9 @@ class Reading(ABC):
     ) -> list[dict[str, Any]]:
         """Error classes, most frequent first: count, share of runs, agents with their counts."""
         asked = self._asked(time_window_minutes, since, until)
-        return self.queries.error_patterns(asked, _scope(tenant, model, agent_type, agent_name))
+        return self._parts.queries.error_patterns(
+            asked, _scope(tenant, model, agent_type, agent_name)
+        )
 
     def get_accuracy(
         self,
@@ -171,7 +154,7 @@ class Reading(ABC):
         """
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type, agent_name, task_type)
-        return self.accuracy_queries.summary(asked, scope)
+        return self._parts.accuracy.summary(asked, scope)
 
     def get_calibration(
         self,
@@ -188,7 +171,7 @@ class Reading(ABC):
         """Whether agents are right as often as they say: reliability bins, errors, a verdict."""
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type, agent_name, task_type)
-        return self.accuracy_queries.calibration(asked, scope)
+        return self._parts.accuracy.calibration(asked, scope)
 
     def get_measurements(
         self,
@@ -219,7 +202,7 @@ class Reading(ABC):
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             raise InvalidRun("limit", limit, "a whole number of at least 1")
         by = FoundBy(source=source, task_id=task_id, state=state, worst=worst, limit=limit)
-        return self.accuracy_queries.measurements(asked, scope, by)
+        return self._parts.accuracy.measurements(asked, scope, by)
 
     def compare(
         self,
@@ -234,19 +217,7 @@ class Reading(ABC):
         """A window beside another one: `current`, `against`, and the relative `changes`."""
         scope = _scope(tenant, model, agent_type, agent_name)
         minutes = self.window_size_minutes if window_minutes is None else window_minutes
-        return self.queries.compare(minutes, against, scope)
-
-    @abstractmethod
-    def get_alerts(
-        self,
-        level: AlertLevel | str | None = None,
-        agent_name: str | None = None,
-        limit: int = 50,
-        *,
-        state: str | None = None,
-        since: Moment = None,
-    ) -> list[PerformanceAlert]:
-        """Alerts, newest first."""
+        return self._parts.queries.compare(minutes, against, scope)
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -272,18 +243,14 @@ class Reading(ABC):
         """
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type)
-        firing = self._firing(asked, scope)
-        metrics = self.queries.system(asked, scope)
+        firing = self._parts.listing.firing_in(asked, scope)
+        metrics = self._parts.queries.system(asked, scope)
         health = Health.of(metrics, self.thresholds["latency_p95_max_ms"], firing)
         return {
             "health_score": None if health.score is None else round(health.score, 1),
             "timestamp": from_micros(self.now_us()),
             **health.plain(),
         }
-
-    @abstractmethod
-    def _firing(self, asked: Asked, scope: Scope) -> list[PerformanceAlert]:
-        """What fires about the runs of a scope at the end of a range."""
 
     def generate_report(
         self,
@@ -299,16 +266,16 @@ class Reading(ABC):
         """The report as JSON values; `render_report` makes text, Markdown or HTML of it."""
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type)
-        self.accuracy_queries.settle()
-        alerts = self.get_alerts() if asked.rolling and scope.is_everything else []
-        firing = self._firing(asked, scope)
-        found = self.queries.overview(asked, scope, include_agents=include_agents)
+        self._parts.accuracy.settle()
+        alerts = self._parts.listing.latest() if asked.rolling and scope.is_everything else []
+        firing = self._parts.listing.firing_in(asked, scope)
+        found = self._parts.queries.overview(asked, scope, include_agents=include_agents)
         report = build_report(
             generated_at=self.now_us(),
             window=found.window,
             metrics=found.metrics,
             agents=found.agents,
-            accuracy=self.accuracy_queries.of_answer(found.answer, scope),
+            accuracy=self._parts.accuracy.of_answer(found.answer, scope),
             trends=found.trends,
             error_patterns=found.error_patterns,
             thresholds=self.thresholds,
@@ -323,7 +290,7 @@ class Reading(ABC):
     def _conflicts(self, window: tuple[int, int], tenant: str | None) -> list[dict[str, Any]]:
         """By agent, where one came in the window; those of the same hours count, too."""
         try:
-            found = self.intake.conflicts.since(*window)
+            found = conflicts_since(self._parts.storage, *window)
         except StorageError:
             return []
         return [plain(one) for one in found if tenant in (None, one.tenant)]
@@ -331,7 +298,7 @@ class Reading(ABC):
     def _asked(self, minutes: float | None, since: Moment, until: Moment) -> Asked:
         if minutes is None and since is None and until is None:
             minutes = self.window_size_minutes
-        return self.queries.asked(minutes, since, until)
+        return self._parts.queries.asked(minutes, since, until)
 
 
 def _scope(

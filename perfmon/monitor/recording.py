@@ -1,39 +1,24 @@
-"""The recording half of the monitor: runs it is told, checked and left to be stored."""
+"""What a monitor is told of runs, checked and left to be stored."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-from perfmon.config.config import Config
 from perfmon.errors import InvalidRun, StorageError
-from perfmon.plugins.bus import Bus
-from perfmon.plugins.hooks import Hooks
-from perfmon.recording.awaited_rows import Bulk
+from perfmon.monitor.rows import RowPage
 from perfmon.recording.bulk_validation import json_items, quick_rows
-from perfmon.recording.counts import Counts
 from perfmon.recording.in_flight import InFlight
-from perfmon.recording.intake import Intake
 from perfmon.recording.journal_rows import Row
-from perfmon.recording.queue import Recorder
 from perfmon.recording.resources import counted
 from perfmon.recording.tracking import Home, TrackedRun
 from perfmon.recording.wrappers import Wrapped, watched
-from perfmon.recording.writer import Writer
-from perfmon.records import (
-    AgentRun,
-    Conflict,
-    Receipt,
-    Rejection,
-)
+from perfmon.records import AgentRun, Receipt, Rejection
 from perfmon.records.content import CUT, OWN_STAMP, recorded_run, when
 from perfmon.records.validation import (
     MAX_JSON,
@@ -42,46 +27,26 @@ from perfmon.records.validation import (
     quick_json,
     text,
 )
-from perfmon.storage.storage import Storage
 
 _MAX_KNOWN = 20_000
-_TAKE_IN_AT = 10_000
-_RETRY = 1.0  # seconds between tries of a storage that is away
-_log = logging.getLogger("perfmon")
 _time_ns = time.time_ns
 _NUMBER = frozenset((int, float))
 _ERROR = RUN_FIELDS.index("error_type")
 
 
-class Recording(ABC):
-    """What a monitor can be told."""
+class RecordingPage(RowPage):
+    """What a monitor can be told of runs."""
 
-    bus: Bus
-    hook: Hooks
-    recorder: Recorder
-    intake: Intake
     _append_run: Callable[[Row], None]
-    _writer: Writer | None
     _wall: bool
-    _counts: Counts
-    config: Config
-    storage: Storage
 
     def __init__(self) -> None:
+        super().__init__()
         # Words and keys that were checked before, so that the quick way need not.
         self._known: set[tuple[Any, ...]] = set()
         self._known_errors: set[str] = set()
         self.in_flight = InFlight()
         self._flying = self.in_flight.runs
-        self._counts_lock = threading.Lock()
-
-    @abstractmethod
-    def now_us(self) -> int:
-        """The clock's time in UTC microseconds."""
-
-    @abstractmethod
-    def store_now(self) -> None:
-        """Take in and store in the caller's thread."""
 
     def record_agent_run(
         self,
@@ -238,17 +203,6 @@ class Recording(ABC):
             self._known_errors.add(error_type)
         return row
 
-    def _take_in_if_many(self) -> None:
-        """Nothing runs in the background: store now and then, and never trouble the caller."""
-        try:
-            intake = self.intake
-            if intake.pending >= _TAKE_IN_AT and time.monotonic() - intake.failed_at > _RETRY:
-                self.store_now()
-        except StorageError:
-            pass  # kept, and said by get_stats()
-        except Exception:
-            _log.exception("what is pending could not be stored; it is kept")
-
     def record_agent_runs(
         self, runs: Iterable[Mapping[str, Any] | AgentRun] | bytes, *, wait: bool = True
     ) -> Receipt:
@@ -287,80 +241,6 @@ class Recording(ABC):
             raise InvalidRun("run", fields, "an object of a run's fields")
         return self._checked(fields)
 
-    def _record_rows(
-        self,
-        runs: list[Row],
-        measurements: list[Row],
-        rejected: list[Rejection],
-        *,
-        wait: bool,
-        cut: int,
-    ) -> Receipt:
-        self.in_flight.end(runs)
-        self._count_rejected(len(rejected))
-        self._count_cut(cut)
-        if not wait:
-            dropped = self.recorder.append_many(runs, measurements)
-            if self._writer is None:
-                self._take_in_if_many()
-            return Receipt(
-                rejected=tuple(rejected),
-                dropped=dropped,
-                pending=len(runs) + len(measurements) - dropped,
-                cut=cut,
-                stored=False,
-            )
-        bulk = Bulk(runs, measurements)
-        self._await(bulk)
-        if bulk.stored and self.config.monitor.durability == "power":
-            self.storage.sync()
-        return Receipt(
-            accepted=bulk.accepted,
-            duplicates=bulk.duplicates,
-            conflicts=tuple(
-                Conflict(index=place, run_id=runs[place][0], fields=fields)
-                for place, fields in sorted(bulk.conflicts)
-            ),
-            rejected=tuple(rejected),
-            dropped=bulk.dropped,
-            cut=cut,
-            stored=bulk.stored,
-        )
-
-    def _await(self, bulk: Bulk) -> None:
-        if bulk.done.is_set():
-            return
-        self.recorder.append_bulk(bulk)
-        writer = self._writer
-        if writer is not None:
-            writer.hurry()
-            bulk.done.wait(1.0)
-        while not bulk.done.is_set():
-            if writer is None or not writer.is_alive:
-                with contextlib.suppress(StorageError):
-                    self.store_now()
-            # Another caller may have taken it in, and be storing it.
-            bulk.done.wait(0.01 if writer is None else 1.0)
-
-    @contextlib.contextmanager
-    def _counting(self) -> Iterator[None]:
-        """What is refused is counted, too."""
-        try:
-            yield
-        except InvalidRun:
-            self._count_rejected(1)
-            raise
-
-    def _count_rejected(self, rows: int) -> None:
-        if rows:
-            with self._counts_lock:
-                self._counts.rejected += rows
-
-    def _count_cut(self, rows: int) -> None:
-        if rows:
-            with self._counts_lock:
-                self._counts.cut += rows
-
     def run_started(
         self,
         run_id: str,
@@ -386,8 +266,9 @@ class Recording(ABC):
         """Runs that began and did not end yet, the oldest first; on this storage, wherever."""
         if self._writer is None:  # nobody else brings them up to date
             with contextlib.suppress(StorageError):
-                self.in_flight.look(self.storage)
-                self.in_flight.save(self.storage)
+                storage = self._parts.storage
+                self.in_flight.look(storage)
+                self.in_flight.save(storage)
         return self.in_flight.plain(self.now_us())
 
     def track(self, agent_name: str, agent_type: str | None = None, **fields: Any) -> TrackedRun:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from perfmon.accuracy.matching import MatchCounts
+
 
 @attrs.define
 class Counts:
@@ -18,10 +20,9 @@ class Counts:
     rejected: int = 0
     dropped: int = 0
     cut: int = 0
-    measurements: int = 0
-    superseded: int = 0  # predictions, by others of their round
     recovered: int = 0
     damaged: int = 0
+    matched: MatchCounts = attrs.field(factory=MatchCounts)
 
     @property
     def settled(self) -> int:

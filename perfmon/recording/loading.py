@@ -24,15 +24,11 @@ class Loaded(NamedTuple):
 
 def load_lately(intake: Intake, hours: float, now: int, settings: MonitorTable) -> int:
     """Bring the last hours into the window; returns how many rows were new to it."""
-    window, until = intake.window, now + 1
+    until = now + 1
     since = until - round(min(hours, settings.retention_hours) * HOUR)
     since = since // MINUTE * MINUTE  # a minute is brought up to date as a whole
     loaded = load_history(intake, since, until, settings.max_runs_in_memory)
-    known = window.complete_from
-    window.complete_from = (
-        loaded.complete_from if known is None else min(known, loaded.complete_from)
-    )
-    intake.learn_agents()
+    intake.note_loaded(loaded.complete_from)
     return loaded.rows
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from perfmon.config import MonitorTable
+from perfmon.errors import StorageError
 from perfmon.recording.intake import Intake
 from perfmon.recording.loading import load_history, load_lately
 from perfmon.storage.storage import News
@@ -27,6 +28,7 @@ class Others:
 
     def __init__(self, intake: Intake, now: Callable[[], int], settings: MonitorTable) -> None:
         self._intake = intake
+        self._window = intake.unstored.window
         self._now = now
         self._settings = settings
         self._lock = threading.Lock()
@@ -62,7 +64,7 @@ class Others:
         if self._place is None and self._intake.storage.shared:
             self.begin()
             now = self._now()
-            since = max(self._made_at - _LATE, now - self._intake.window.retention)
+            since = max(self._made_at - _LATE, now - self._window.retention)
             load_history(self._intake, since, now + 1, self._settings.max_runs_in_memory)
         self.look(every)
 
@@ -84,16 +86,26 @@ class Others:
         finally:
             self._lock.release()
 
+    def check(self) -> None:
+        """See what others stored; and that storage is away, though nothing is to be stored."""
+        try:
+            if not self.look():
+                self._intake.storage.check()
+        except StorageError as problem:
+            self._intake.note_storage(problem)
+        else:
+            self._intake.note_storage(None)
+
     def _look(self, patience: float) -> bool:
         began = time.monotonic()
         # Else a measurement that is read could be amended before it is in the window.
         if not self._intake.writing.acquire(timeout=patience):
             return False
         try:
-            since = self._now() - self._intake.window.retention
+            since = self._now() - self._window.retention
             news = self._intake.storage.news(self._place, since)
             self._brought += self._intake.take_others(news.runs, news.measurements)
-            doubted = self._intake.doubted_minutes()
+            doubted = self._intake.unstored.doubted_minutes()
         finally:
             self._intake.writing.release()
         self._bring_up_to_date(news, doubted)
@@ -109,7 +121,7 @@ class Others:
             hours = self._settings.retention_hours
             self._brought += load_lately(self._intake, hours, now, self._settings)
             return
-        floor = now - self._intake.window.retention
+        floor = now - self._window.retention
         minutes = {one for one in news.minutes | doubted if one > floor}
         while minutes:
             end = since = min(minutes)

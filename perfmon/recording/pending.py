@@ -49,7 +49,7 @@ class Share:
 
 
 @attrs.define(eq=False)
-class Waiting:
+class PendingBatch:
     """A batch on its way to storage."""
 
     batch: Batch

@@ -50,7 +50,7 @@ class Drained(NamedTuple):
     position: tuple[int, int] | None
 
 
-class Recorder:
+class RecordQueue:
     """Takes from any thread, gives to one.
 
     With a journal a row is recorded when it is there, and not before: where the journal has no
@@ -355,7 +355,7 @@ class Recorder:
         if not self.hold(list(self._runs), list(self._measurements)):
             _log.warning("the journal has no room for what was recorded before: it is in memory")
 
-    def take_over(self, before: Recorder) -> None:
+    def take_over(self, before: RecordQueue) -> None:
         """Go on with the accounts of the recorder before, and with what it still holds."""
         self.dropped += before.dropped
         self.drained += before.drained

@@ -26,7 +26,7 @@ class Writer:
     def __init__(self, intake: Intake, chores: Callable[[], None]) -> None:
         self._intake = intake
         self._chores = chores
-        self._dropped = intake.recorder.dropped + intake.counts.dropped
+        self._dropped = intake.queue.dropped + intake.counts.dropped
         self._log_dropped_from = 0.0
         self._urgent = threading.Event()
         self._stopping = threading.Event()
@@ -42,7 +42,7 @@ class Writer:
     def hurry(self) -> None:
         """Store now rather than when the linger is over."""
         self._urgent.set()
-        self._intake.recorder.wake.set()
+        self._intake.queue.wake.set()
 
     def stop(self, timeout: float) -> None:
         """Store what is there, as far as storage answers, and end."""
@@ -51,7 +51,7 @@ class Writer:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        wake = self._intake.recorder.wake
+        wake = self._intake.queue.wake
         wait, next_chores = 0.0, time.monotonic() + _IDLE
         while not self._stopping.is_set():
             if wait:
@@ -59,12 +59,12 @@ class Writer:
             elif wake.wait(_IDLE):
                 self._linger()
             self._urgent.clear()
-            if not len(self._intake.recorder):
+            if not len(self._intake.queue):
                 # While runs keep coming nobody who records has to wake this thread, which costs
                 # several times a recording.
                 wake.clear()
             wait = self._round(wait)
-            if len(self._intake.recorder):
+            if len(self._intake.queue):
                 wake.set()
             self._log_dropped()
             if time.monotonic() >= next_chores:
@@ -75,7 +75,7 @@ class Writer:
     def _linger(self) -> None:
         """Wait for company, but not beyond a full batch."""
         for _ in range(2):
-            if len(self._intake.recorder) >= BATCH or self._urgent.wait(_LINGER / 2):
+            if len(self._intake.queue) >= BATCH or self._urgent.wait(_LINGER / 2):
                 return
 
     def _round(self, waited: float) -> float:
@@ -95,19 +95,19 @@ class Writer:
         return 0.0
 
     def _look_after_journal(self) -> None:
-        if self._intake.recorder.journal is not None:
-            self._intake.recorder.look_after_journal()
-            self._intake.recorder.journal.prepare()
+        if self._intake.queue.journal is not None:
+            self._intake.queue.look_after_journal()
+            self._intake.queue.journal.prepare()
 
     def _log_dropped(self) -> None:
         """Once a minute at most, since overload comes in thousands."""
-        new = self._intake.recorder.dropped + self._intake.counts.dropped - self._dropped
+        new = self._intake.queue.dropped + self._intake.counts.dropped - self._dropped
         if new > 0 and time.monotonic() >= self._log_dropped_from:
             self._dropped += new
             self._log_dropped_from = time.monotonic() + _LOG_DROPPED_EVERY
             _log.warning(
                 "%d runs and measurements were dropped: there is no room for them in %s", new,
-                "memory" if self._intake.recorder.journal is None else "the journal",
+                "memory" if self._intake.queue.journal is None else "the journal",
             )  # fmt: skip
 
     @staticmethod

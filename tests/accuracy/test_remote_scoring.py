@@ -125,7 +125,7 @@ def test_what_went_wrong_is_tried_again(config, monkeypatch):
     """Without anything new that would set it going."""
     monkeypatch.setattr("perfmon.accuracy.remote_scoring._PAUSE", 0.0)
     with PerformanceMonitor(config) as monitor:
-        matcher, problems = monitor.intake.matcher, [KeyError("a bug"), StorageError("away")]
+        matcher, problems = monitor._parts.intake.matcher, [KeyError("a bug"), StorageError("away")]
         score_some = matcher.score_some
 
         def broken(*arguments):

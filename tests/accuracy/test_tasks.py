@@ -485,13 +485,13 @@ def test_what_waits_for_storage_stays_where_history_is_loaded(two_monitors):
     for number in range(5):
         other.record_agent_run(f"r{number}", "planner", "react", "success")
     other.flush()
-    with one.intake.writing:
+    with one._parts.intake.writing:
         one.record_agent_run("mine", "planner", "react", "success")
         one.record_accuracy("planner", "t", 1, 1)
-        one.intake.take_in()
-        held = one.intake.unstored_rows()
+        one._parts.intake.take_in()
+        held = one._parts.intake.unstored.contents()
         loaded = [row for chunk in one.storage.read_runs(0, 2**60, Scope()) for row in chunk]
-        assert one.intake.reconcile(0, 2**60, loaded, []) == 5
+        assert one._parts.intake.reconcile(0, 2**60, loaded, []) == 5
     assert [len(rows) for rows in held] == [1, 1]
     for _ in range(2):
         metrics = one.get_system_metrics()
@@ -549,10 +549,10 @@ def test_an_outcome_that_is_told_after_the_end(monitor):
 
 def test_what_is_asked_next_sees_what_was_compared(monitor, monkeypatch):
     """Also where the background thread has stored the prediction, and is still comparing."""
-    join, comparing = monitor.intake.matcher.join, threading.Event()
+    join, comparing = monitor._parts.intake.matcher.join, threading.Event()
 
     def slow():
-        if monitor.intake.matcher.is_behind:
+        if monitor._parts.intake.matcher.is_behind:
             comparing.set()
             time.sleep(0.2)
         join()
@@ -560,12 +560,12 @@ def test_what_is_asked_next_sees_what_was_compared(monitor, monkeypatch):
     for ask in (monitor.flush, monitor.get_accuracy):
         task = ask.__name__
         monitor.record_outcome(task, 1)
-        monkeypatch.setattr(monitor.intake.matcher, "join", slow)
+        monkeypatch.setattr(monitor._parts.intake.matcher, "join", slow)
         monitor.record_prediction("planner", task, 1)
         assert comparing.wait(60)
         ask()
         assert len(monitor.storage.find_measurements(0, 2**60, Scope(), FoundBy(task_id=task))) == 1
-        monkeypatch.setattr(monitor.intake.matcher, "join", join)
+        monkeypatch.setattr(monitor._parts.intake.matcher, "join", join)
         comparing.clear()
 
 
@@ -592,14 +592,14 @@ def test_without_a_background_a_flush_compares_what_was_left(tmp_path, monkeypat
 
 def test_a_task_that_cannot_be_compared_holds_up_no_other(monitor, monkeypatch):
     """A bug with one is logged, and whoever waits gets an answer."""
-    compare = monitor.intake.matcher._compare
+    compare = monitor._parts.intake.matcher._compare
 
     def broken(agent, predicted, *rest):
         if predicted == "bad":
             raise KeyError("a bug")
         return compare(agent, predicted, *rest)
 
-    monkeypatch.setattr(monitor.intake.matcher, "_compare", broken)
+    monkeypatch.setattr(monitor._parts.intake.matcher, "_compare", broken)
     for task in ("good", "bad", "fine"):
         monitor.record_prediction("planner", task, task)
     items = [dict(task_id=task, actual_outcome=1) for task in ("good", "bad", "fine")]

@@ -206,7 +206,7 @@ def test_the_command_line_closes_what_a_running_monitor_decides(place, tmp_path)
         arguments += [alert.alert_id[:8], "--by", "ann", "--comment", "gone for good"]
         told = CliRunner().invoke(cli, arguments)
         assert (told.exit_code, told.stdout) == (0, f"{alert.alert_id}: resolved by ann\n")
-        monitor.alerting._heard_at = -1e9
+        monitor._parts.evaluator._heard_at = -1e9
         assert place.lasting(monitor, HOUR, 600) == {}
         (over,) = of(monitor, "resolved")
         assert over.details["comment"] == "gone for good"

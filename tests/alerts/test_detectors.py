@@ -78,7 +78,7 @@ def opened():
 
 
 def fired(monitor):
-    monitor.alerting.evaluate()
+    monitor._parts.evaluator.evaluate()
     return {alert.rule: alert for alert in monitor.get_alerts(limit=100, state="firing")}
 
 

@@ -186,7 +186,7 @@ def test_a_restart_changes_nothing(place):
         wait_until_sent(monitor)
         before = {alert.alert_id for alert in monitor.get_alerts()}
     with place.open(QUIET, clock=None) as monitor:
-        wait_for(lambda: monitor.alerting.evaluated_at)
+        wait_for(lambda: monitor._parts.evaluator.evaluated_at)
         record(monitor, 5)
         assert {alert.alert_id for alert in monitor.get_alerts()} == before
         time.sleep(3)
@@ -197,7 +197,7 @@ def test_a_restart_changes_nothing(place):
 def test_the_first_message_leaves_within_seconds(place):
     """With default settings it takes 5 s and 2 s more at most; a busy machine gets much more."""
     with place.open(clock=None) as monitor:
-        wait_for(lambda: monitor.alerting.evaluated_at)
+        wait_for(lambda: monitor._parts.evaluator.evaluated_at)
         began = time.time()
         record(monitor, 30)
         wait_for(lambda: monitor.observed.raised)
@@ -212,8 +212,8 @@ def test_two_monitors_on_one_database_fire_once(place, postgres_url):
         place.open(quick, postgres_url, None) as one,
         place.open(quick, postgres_url, None) as other,
     ):
-        wait_for(lambda: one.alerting.evaluated_at or other.alerting.evaluated_at)
-        decides = one if one.alerting.evaluated_at else other
+        wait_for(lambda: one._parts.evaluator.evaluated_at or other._parts.evaluator.evaluated_at)
+        decides = one if one._parts.evaluator.evaluated_at else other
         rests = other if decides is one else one
         record(rests, 30)
         rests.flush()
@@ -225,7 +225,7 @@ def test_two_monitors_on_one_database_fire_once(place, postgres_url):
         assert rules_of(rests.get_alerts()) == rules_of(decides.get_alerts())
         decides.stop()
         place.clock.advance(1)
-        wait_for(lambda: rests.alerting.evaluated_at)
+        wait_for(lambda: rests._parts.evaluator.evaluated_at)
         record(rests, 1)
         time.sleep(1.5)
         assert rests.observed.raised == []
@@ -254,9 +254,9 @@ def test_what_storage_could_not_keep_is_decided_again(place, monkeypatch):
 
     with monitor:
         with monkeypatch.context() as patched:
-            patched.setattr(monitor.alerting._storage, "save_alerts", away)
+            patched.setattr(monitor._parts.evaluator._storage, "save_alerts", away)
             record(monitor, 30)
-            wait_for(lambda: monitor.alerting.error)
+            wait_for(lambda: monitor._parts.evaluator.error)
             time.sleep(0.5)
             assert monitor.observed.raised == []
             assert monitor.get_alerts() == []
@@ -272,11 +272,11 @@ def test_a_failed_save_ends_nothing(place, monkeypatch):
     monitor = place.open(QUIET + "[alerts]\ngroup_wait = '0s'\n")
     record(monitor, 30)
     assert monitor.get_alerts()
-    monitor.alerting._forget()
-    monitor.alerting._next_look = time.monotonic() + 60
+    monitor._parts.evaluator.forget()
+    monitor._parts.evaluator._next_look = time.monotonic() + 60
     place.clock.advance(60)
-    monitor.alerting.look()
-    monitor.alerting.look()
+    monitor._parts.evaluator.look()
+    monitor._parts.evaluator.look()
     kinds = {
         d.kind for alert in monitor.get_alerts() for d in monitor.get_deliveries(alert.alert_id)
     }
@@ -296,7 +296,7 @@ def test_alerts_are_told_while_storage_is_away(place, monkeypatch):
         monkeypatch.setattr(monitor.storage, name, away)
     record(monitor, 1, "another")
     assert rules_of(monitor.get_alerts()) == known
-    monitor.alerting._forget()
+    monitor._parts.evaluator.forget()
     assert rules_of(monitor.get_alerts()) == known
     assert monitor.get_stats()["active_alerts"] == len(known)
 
@@ -489,8 +489,8 @@ def test_a_clock_set_back_stops_nothing(place):
         record(monitor, 30)
         monitor.get_alerts()
         place.clock.advance(-7200)
-        before = monitor.alerting.evaluated_at
-        wait_for(lambda: monitor.alerting.evaluated_at != before)
+        before = monitor._parts.evaluator.evaluated_at
+        wait_for(lambda: monitor._parts.evaluator.evaluated_at != before)
         assert {alert.state for alert in monitor.get_alerts()} == {"firing"}
 
 
@@ -499,11 +499,13 @@ def test_an_idle_monitor_hardly_evaluates(place, monkeypatch):
     with place.open("[alerts]\nevaluation_interval = '50ms'\n", clock=None) as monitor:
         record(monitor, 30, status="success")
         monitor.flush()
-        wait_for(lambda: monitor.alerting.evaluated_at)
+        wait_for(lambda: monitor._parts.evaluator.evaluated_at)
         monitor.get_alerts()
         evaluated = []
-        evaluate = monitor.alerting.evaluate
-        monkeypatch.setattr(monitor.alerting, "evaluate", lambda: evaluated.append(1) or evaluate())
+        evaluate = monitor._parts.evaluator.evaluate
+        monkeypatch.setattr(
+            monitor._parts.evaluator, "evaluate", lambda: evaluated.append(1) or evaluate()
+        )
         time.sleep(1)
         assert len(evaluated) <= 1
 
@@ -524,7 +526,7 @@ def test_a_reload_ends_what_its_rules_do_not_know(place):
     record(monitor, 30)
     before = monitor.get_alerts()
     assert {"failing", "success_rate_min"} <= {alert.rule for alert in before}
-    monitor.alerting.reload(Config(), is_on=True)
+    monitor._parts.evaluator.reload(Config(), is_on=True)
     after = {alert.alert_id: alert for alert in monitor.get_alerts()}
     for alert in before:
         state = "resolved" if alert.rule == "failing" else "firing"
@@ -626,7 +628,7 @@ def test_a_thousand_alerts_are_kept_in_little(place):
         record(monitor, 20, f"agent-{number}")
     assert len(monitor.get_alerts(limit=10_000)) > 250
     state = monitor.storage.read_alert_state()
-    assert len(state.data) < 4_500 * len(monitor.alerting.firing)
+    assert len(state.data) < 4_500 * len(monitor._parts.alerts.firing)
 
 
 def test_another_handle_reads_what_was_saved(place):
@@ -647,7 +649,7 @@ def test_an_acknowledgement_that_was_not_asked_for_keeps_the_monitor_awake():
     try:
         runs = [dict(run_id=f"r{n}", agent_name="a", status="failure") for n in range(50)]
         monitor.record_agent_runs(runs)
-        alerting, (alert, *_) = monitor.alerting, monitor.get_alerts()
+        alerting, (alert, *_) = monitor._parts.evaluator, monitor.get_alerts()
         monitor.storage.acknowledge_alert(alert.alert_id, "ann", monitor.now_us())
         alerting._heard_at = time.monotonic() + 100  # asked just now
         alerting.evaluate()

@@ -7,8 +7,9 @@ import pytest
 from shapes import SECOND, T0, Life, over, target, verdict
 
 from perfmon import AlertLevel
-from perfmon.alerts.grouping import Grouping, Groups, SinkTerms
+from perfmon.alerts.grouping import Grouping, Groups
 from perfmon.alerts.rules.targets import Target, alert_key
+from perfmon.delivery.terms import SinkTerms
 from perfmon.records import Scope
 
 SLACK = SinkTerms(name="slack")

@@ -12,10 +12,11 @@ from perfmon import AlertLevel
 from perfmon.alerts.episodes.machine import Machine
 from perfmon.alerts.evidence.judge import judge
 from perfmon.alerts.evidence.verdicts import Sample, State, Tally
-from perfmon.alerts.grouping import Grouping, Groups, SinkTerms
+from perfmon.alerts.grouping import Grouping, Groups
 from perfmon.alerts.rules.compile import watches
 from perfmon.delivery.messages import alert_labels
 from perfmon.delivery.sinks import SinkTable
+from perfmon.delivery.terms import SinkTerms
 
 ERRORS = target("error_rate_max", agent="a")
 SUCCESS = target("success_rate_min", agent="a")

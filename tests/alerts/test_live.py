@@ -40,7 +40,7 @@ def test_a_backtest_gives_what_live_evaluation_gave(rate, seed):
     for now[0] in range(START, end, 60):
         come = [run for run in runs if now[0] - 60 < run["timestamp"] <= now[0]]
         monitor.record_agent_runs(come, wait=True)
-        monitor.alerting.evaluate()
+        monitor._parts.evaluator.evaluate()
     live = {
         (a.key, a.details.get("eased_from", a.level), a.started_at, a.resolved_at)
         for a, _ in monitor.storage.find_alerts(limit=None)

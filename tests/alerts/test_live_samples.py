@@ -15,8 +15,9 @@ from perfmon import PerformanceMonitor
 from perfmon.alerts.backtest.rows import Rows
 from perfmon.alerts.evidence.judge import evaluate
 from perfmon.alerts.evidence.verdicts import Verdict
-from perfmon.alerts.live_samples import Sampling
-from perfmon.alerts.live_targets import Aims
+from perfmon.alerts.live_samples import LiveSamples
+from perfmon.alerts.live_targets import LiveTargets
+from perfmon.alerts.live_verdicts import LiveVerdicts
 from perfmon.alerts.rules.compile import watches
 from perfmon.alerts.rules.rule import Kind
 from perfmon.config import AlertsTable, Burn, Rule
@@ -85,9 +86,20 @@ def row_of(run, begin):
 
 
 def sampling_of(monitor):
-    return Sampling(
-        monitor.queries, monitor.intake, monitor.bus, in_flight=monitor.get_in_flight, since=0
+    parts = monitor._parts
+    samples = LiveSamples(
+        parts.queries,
+        parts.window,
+        parts.storage,
+        monitor.bus,
+        in_flight=monitor.get_in_flight,
+        since=0,
     )
+    return LiveVerdicts(samples, parts.window)
+
+
+def targets_of(config, monitor):
+    return LiveTargets(watches(config), monitor._parts.window, monitor._parts.agents)
 
 
 def figures(verdict):
@@ -117,7 +129,7 @@ def paired(found, expected):
 def looked_at(monitor):
     return [
         target
-        for target in Aims(watches(CONFIG), monitor.intake).targets(monitor.now_us())
+        for target in targets_of(CONFIG, monitor).targets(monitor.now_us())
         if target.watch.kind in KINDS and target.watch.metric != "avg_accuracy"
     ]
 
@@ -172,18 +184,18 @@ def record(monitor, count=1, agent="a", **fields):
     for _ in range(count):
         given = {"agent_type": "react", "status": "success", **fields}
         monitor.record_agent_run(f"run-{next(NUMBERS)}", agent, **given)
-    monitor.intake.take_in()
+    monitor._parts.intake.take_in()
 
 
 def test_a_verdict_is_looked_for_again_when_something_came(monitor, clock, monkeypatch):
     """Only targets whose runs changed are looked at again."""
     sampling = sampling_of(monitor)
-    aims = Aims(watches(Config()), monitor.intake)
+    aims = targets_of(Config(), monitor)
     for agent in "abc":
         record(monitor, 30, agent)
     sampling.verdicts(aims.targets(monitor.now_us()), monitor.now_us())
     asked = []
-    monkeypatch.setattr(Sampling, "__call__", spied(Sampling.__call__, asked))
+    monkeypatch.setattr(LiveSamples, "__call__", spied(LiveSamples.__call__, asked))
     sampling.verdicts(aims.targets(monitor.now_us()), monitor.now_us())
     assert asked == []
     record(monitor, 1, "b")
@@ -204,7 +216,7 @@ def test_a_verdict_is_looked_for_again_when_its_oldest_minute_leaves(monitor, cl
     """What is kept is what a look without any memory finds, at every moment."""
     chance = random.Random(5)
     sampling = sampling_of(monitor)
-    aims = Aims(watches(Config()), monitor.intake)
+    aims = targets_of(Config(), monitor)
     for _ in range(400):
         if chance.random() < 0.3:
             record(monitor, chance.randrange(1, 4), chance.choice("ab"),
@@ -234,8 +246,8 @@ def test_a_longer_tail_holds_the_newest_minutes(seed):
             f"r{number}", chance.choice("ab"), None, "success", cost=cost,
             timestamp=begin + minute * 60 + 30,
         )  # fmt: skip
-    monitor.intake.take_in()
-    window, now = monitor.intake.window, monitor.now_us()
+    monitor._parts.intake.take_in()
+    window, now = monitor._parts.window, monitor.now_us()
     for scope in (Scope(), Scope(agent_name="a")):
         day = window.tail(now - 24 * 60 * MINUTE, now, scope)
         short = window.tail(now - chance.choice((5, 60, 300)) * MINUTE, now, scope)

@@ -91,7 +91,7 @@ class World:
             self.runs.append({**run, "at": round(run["timestamp"] * 1e6), "came": self.came})
 
     def look(self, *, ask):
-        self.monitor.alerting.evaluate()
+        self.monitor._parts.evaluator.evaluate()
         now = self.now()
         self.looks[now] = self.came
         self.came += 1
@@ -102,7 +102,7 @@ class World:
         if ask:
             found += [one for state in ("firing", "resolved", "pending")
                       for one in self.monitor.get_alerts(state=state, limit=500)]  # fmt: skip
-            found += self.monitor.alerting.firing
+            found += self.monitor._parts.alerts.firing
         for alert in found:
             self.check(alert)
 

@@ -12,8 +12,9 @@ from perfmon import AlertLevel
 from perfmon.alerts.episodes.machine import Machine
 from perfmon.alerts.episodes.timing import Settings
 from perfmon.alerts.evidence.verdicts import State, Verdict
-from perfmon.alerts.grouping import Grouping, Groups, SinkTerms
+from perfmon.alerts.grouping import Grouping, Groups
 from perfmon.alerts.rules.targets import alert_key
+from perfmon.delivery.terms import SinkTerms
 
 RULES = (
     {"name": "mine", "metric": "error_rate", "above": 0.5, "level": "critical", "family": "success"},

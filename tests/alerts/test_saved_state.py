@@ -106,7 +106,7 @@ class World:
         url = f"sqlite:///{self.path}"
         self.monitor = PerformanceMonitor(config, storage_url=url, clock=self.clock)
         self.monitor.bus.register(self.sink, "receiver")
-        self.monitor.alerting.reload(config, is_on=True)
+        self.monitor._parts.evaluator.reload(config, is_on=True)
         self.monitor.sync_with_database()
         self.monitor.outbox.start()
 
@@ -118,7 +118,7 @@ class World:
     def look(self, minutes=1):
         for _ in range(minutes):
             self.clock.advance(60)
-            self.monitor.alerting.evaluate()
+            self.monitor._parts.evaluator.evaluate()
             self.monitor.outbox.wake()
         deadline = time.monotonic() + 60
         while self.monitor.get_stats()["alerts"]["outbox"]["waiting"]:

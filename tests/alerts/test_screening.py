@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from perfmon import Config, PerformanceMonitor, Scope
 from perfmon.alerts.evidence.verdicts import State
-from perfmon.alerts.live_samples import Sampling
-from perfmon.alerts.screening import Screening
+from perfmon.alerts.live_samples import LiveSamples
+from perfmon.alerts.live_verdicts import LiveVerdicts
+from perfmon.alerts.screening import harmless
 from perfmon.testing import ManualClock
 from perfmon.window.keys import Keys
 from perfmon.window.vocabulary import Vocabulary
@@ -61,9 +62,11 @@ def opened():
 
 
 def sampling_of(monitor):
-    return Sampling(
-        monitor.queries, monitor.intake, monitor.bus, in_flight=list, since=monitor.now_us()
+    parts, now = monitor._parts, monitor.now_us()
+    samples = LiveSamples(
+        parts.queries, parts.window, parts.storage, monitor.bus, in_flight=list, since=now
     )
+    return LiveVerdicts(samples, parts.window)
 
 
 @settings(max_examples=8)
@@ -71,7 +74,7 @@ def sampling_of(monitor):
 def test_many_at_once_are_judged_as_few_are(opened, seed):
     """The same breaches, with the same figures, whether targets are screened or not."""
     monitor = opened(runs_of(random.Random(seed), 70))
-    now, targets = monitor.now_us(), monitor.alerting._aims.targets(monitor.now_us())
+    now, targets = monitor.now_us(), monitor._parts.evaluator._targets.targets(monitor.now_us())
     assert len(targets) > 500
     whole, apart = sampling_of(monitor).verdicts(targets, now), []
     for place in range(0, len(targets), 100):
@@ -91,19 +94,18 @@ def test_agents_that_are_well_are_harmless(opened):
              "cost": 0.01, "tokens_used": 10, "memory_mb": 10}
             for a in range(100) for n in range(5)]  # fmt: skip
     monitor = opened(runs)
-    screening = Screening(monitor.intake.window)
     targets = [
-        target for target in monitor.alerting._aims.targets(monitor.now_us())
+        target for target in monitor._parts.evaluator._targets.targets(monitor.now_us())
         if target.watch.is_default and target.scope.agent_name
     ]  # fmt: skip
     assert len(targets) >= 700
-    assert all(screening.is_harmless(target) for target in targets)
+    assert harmless(targets, monitor._parts.window) == {target.key for target in targets}
 
 
 def test_what_there_is_no_time_for_is_looked_at_next(opened):
     """What fires has its verdict every time; the others have had theirs after a few looks."""
     monitor = opened(runs_of(random.Random(5), 150))
-    now, targets = monitor.now_us(), monitor.alerting._aims.targets(monitor.now_us())
+    now, targets = monitor.now_us(), monitor._parts.evaluator._targets.targets(monitor.now_us())
     sampling, first = sampling_of(monitor), {target.key for target in targets[-40:]}
     everything, seen = {v.key for v in sampling_of(monitor).verdicts(targets, now)}, set()
     for _look in range(10_000):

@@ -127,7 +127,7 @@ def test_acknowledging_and_silencing_are_heard_by_a_running_monitor(here):
         assert silence.ends_at - silence.starts_at == pytest.approx(
             timedelta(hours=2), abs=timedelta(seconds=5)
         )
-        machine = monitor.alerting._known.machine
+        machine = monitor._parts.evaluator._state.machine
         monitor.record_agent_runs([run | {"run_id": f"s{n}"} for n in range(5)], wait=True)
         end = time.monotonic() + 60
         while True:

@@ -95,11 +95,11 @@ def test_it_stays_away_where_evaluation_fails(outside, tmp_path):
             failed.append(1)
             raise StorageError("away")
 
-        monitor.alerting.evaluate = fail
-        monitor.alerting._is_quiet = lambda: False
+        monitor._parts.evaluator.evaluate = fail
+        monitor._parts.evaluator._is_quiet = lambda: False
         until(lambda: monitor.get_stats()["alerts"]["error"] == "away")
         beats, count = [], len(failed)
-        monitor.alerting._heartbeat.beat = lambda: beats.append(1)
+        monitor._parts.evaluator._heartbeat.beat = lambda: beats.append(1)
         until(lambda: len(failed) >= count + 3)
         assert beats == []
 

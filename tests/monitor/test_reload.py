@@ -167,7 +167,7 @@ def test_outcomes_compare_by_the_new_rules(written):
             written(BASE + '[agents.a.outcomes]\nscorer = "exact"\nsource_priority = ["user"]\n')
         )
         assert monitor.record_accuracy("a", "2", 90, 100).accuracy_score == 0
-        assert monitor.intake.matcher._priority("a") == ["user"]
+        assert monitor._parts.intake.matcher._priority("a") == ["user"]
         monitor.reload(written(BASE))
         assert monitor.record_accuracy("a", "3", 90, 100).accuracy_score == pytest.approx(0.9)
 
@@ -284,11 +284,11 @@ def test_messages_link_to_the_dashboard(written, caplog):
     """To the configured one, else to where the server is."""
     caplog.set_level(logging.INFO)
     with PerformanceMonitor(written(BASE)) as monitor:
-        assert monitor.alerting._known.groups.grouping.link is None
+        assert monitor._parts.evaluator._state.groups.grouping.link is None
         monitor.show_at("http://127.0.0.1:8787")
-        assert monitor.alerting._known.groups.grouping.link == "http://127.0.0.1:8787"
+        assert monitor._parts.evaluator._state.groups.grouping.link == "http://127.0.0.1:8787"
         monitor.reload(written(BASE + '[alerts]\nlink = "https://perfmon.example.org"\n'))
-        assert monitor.alerting._known.groups.grouping.link == "https://perfmon.example.org"
+        assert monitor._parts.evaluator._state.groups.grouping.link == "https://perfmon.example.org"
         record(monitor, status="failure")
         assert monitor.get_alerts()
         until(lambda: any(d.state == "delivered" for a in monitor.get_alerts()

@@ -460,7 +460,7 @@ async def test_too_many_posts_are_told_to_come_back(serve, monitor, run_of):
 async def test_readiness_is_about_storage_and_dropped_runs(client, monitor):
     """Ready while storage answers and nothing was dropped lately; alive in any case."""
     assert (await client.get("/readyz")).status == 200
-    monitor.recorder.dropped = 3
+    monitor._parts.queue.dropped = 3
     answer = await client.get("/readyz")
     assert answer.status == 503
     assert "dropped" in (await answer.json())["problems"][0]

@@ -29,7 +29,7 @@ OUTCOME = {"task_id": "t", "actual_outcome": 1}
 )
 async def test_a_2xx_means_that_the_journal_has_it(client, monitor, path, body, has_room):
     """503 with a Retry-After where it has no room, and what was refused comes back only if sent."""
-    store, journal = monitor.storage.store, monitor.recorder.journal
+    store, journal = monitor.storage.store, monitor._parts.queue.journal
     monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))
     room = journal._max_segments
     if not has_room:
@@ -71,7 +71,7 @@ async def test_a_beginning_without_room_is_not_acknowledged(client, monitor):
 
 async def test_a_batch_that_was_dropped_shows_in_the_readiness(client, monitor):
     """For a minute, as runs do that were dropped one by one."""
-    store, journal = monitor.storage.store, monitor.recorder.journal
+    store, journal = monitor.storage.store, monitor._parts.queue.journal
     monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))
     room, journal._max_segments = journal._max_segments, 0
     assert (await client.post(f"{API}/runs", json=RUN)).status == 503

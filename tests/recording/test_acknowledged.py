@@ -22,7 +22,7 @@ from perfmon import Config, PerformanceMonitor, StorageError
 from perfmon.recording.awaited_rows import Bulk
 from perfmon.recording.journal import Journal, Orphan
 from perfmon.recording.journal_rows import MEASUREMENT_KINDS, RUN_KINDS, recovered
-from perfmon.recording.queue import Recorder
+from perfmon.recording.queue import RecordQueue
 from perfmon.records.measurements import MEASUREMENT_FIELDS
 from perfmon.testing import make_measurements, make_rows
 from perfmon.testing.stored import runs_of
@@ -38,7 +38,7 @@ def small_files(monkeypatch):
 
 @pytest.fixture
 def recorder(tmp_path):
-    made = Recorder(Journal(tmp_path / "journal", 8 * SMALL))
+    made = RecordQueue(Journal(tmp_path / "journal", 8 * SMALL))
     yield made
     made.close(keep=False)
 
@@ -90,7 +90,7 @@ def test_a_measurement_is_recorded_where_the_journal_has_it(recorder, monkeypatc
 def test_many_callers_at_a_full_journal(tmp_path, monkeypatch, seed):
     """Those who are in the middle of recording when it becomes full have the reserve."""
     monkeypatch.setattr("perfmon.recording.queue._PATIENCE", 0.0)
-    recorder = Recorder(Journal(tmp_path / "journal", 16 * SMALL))
+    recorder = RecordQueue(Journal(tmp_path / "journal", 16 * SMALL))
     rows = make_rows(4_000, seed=seed)
     before, sys_interval = sys.getswitchinterval(), 1e-6
     sys.setswitchinterval(sys_interval)
@@ -119,7 +119,7 @@ def test_many_callers_at_a_full_journal(tmp_path, monkeypatch, seed):
 def test_who_is_dropped_was_waited_with(tmp_path, kind):
     """A caller waits a bounded moment for room, and its run is taken where there is some."""
     most = 5 if kind == "spilled" else 100_000
-    recorder = Recorder(Journal(tmp_path / "journal", 4 * SMALL), max_pending=most)
+    recorder = RecordQueue(Journal(tmp_path / "journal", 4 * SMALL), max_pending=most)
     append = recorder.append_measurement if kind == "measurements" else recorder.append_run
     rows = iter((make_measurements if kind == "measurements" else make_rows)(2_000, seed=1))
     while not recorder.dropped:
@@ -220,7 +220,7 @@ def outcomes(monitor: PerformanceMonitor, prefix: str) -> Any:
 def test_a_batch_is_accepted_where_the_journal_has_it(tmp_path, record):
     """While storage is away: receipts, accounts, window and files say the same of every batch."""
     monitor = monitor_on(tmp_path, journal_max_mb=1).start()
-    monitor.recorder.journal._max_segments = 4
+    monitor._parts.queue.journal._max_segments = 4
     back, taken, refused = away(monitor), 0, 0
     for number in range(20):
         receipt = record(monitor, f"b{number}")
@@ -247,7 +247,7 @@ def test_a_batch_is_accepted_where_the_journal_has_it(tmp_path, record):
 def test_a_batch_that_storage_may_have_is_not_taken_back(tmp_path, lost):
     """Its caller is told to send it again; what became of it shows when storage answers."""
     monitor = monitor_on(tmp_path)
-    journal = monitor.recorder.journal
+    journal = monitor._parts.queue.journal
     journal._max_segments = 0
     if lost:
         back = contextlib.nullcontext
@@ -255,7 +255,7 @@ def test_a_batch_that_storage_may_have_is_not_taken_back(tmp_path, lost):
     else:
         back = away(monitor)
     bulk = Bulk(make_rows(20, seed=1), [])
-    monitor.recorder.append_bulk(bulk)
+    monitor._parts.queue.append_bulk(bulk)
     with pytest.raises(StorageError):
         monitor.flush()
     assert (bulk.accepted, bulk.dropped, bulk.stored) == (0, 20, False)
@@ -280,7 +280,7 @@ def test_with_power_the_journal_is_written_before_it_is_acknowledged(tmp_path, m
         if not synced:
             raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(monitor.recorder.journal, "sync", sync)
+    monkeypatch.setattr(monitor._parts.queue.journal, "sync", sync)
     receipt = runs(monitor, "b")
     assert calls == [20]
     assert (receipt.accepted, receipt.dropped) == ((20, 0) if synced else (0, 20))
@@ -349,7 +349,7 @@ def restored(folder: Path) -> None:
 def test_a_journal_that_is_taken_away_is_made_again(tmp_path, take_away, most):
     """Within a second all that waits for storage is where the next start looks, and stored once."""
     monitor = monitor_on(tmp_path)
-    monitor.recorder._max_pending = most
+    monitor._parts.queue._max_pending = most
     back = away(monitor)
     monitor.start()
     folder = tmp_path / "perfmon.db.journal"
@@ -357,7 +357,7 @@ def test_a_journal_that_is_taken_away_is_made_again(tmp_path, take_away, most):
         monitor.record_agent_run(f"r{n}", "planner", "react", "success")
     take_away(folder)
     deadline = time.monotonic() + 60
-    journal = monitor.recorder.journal
+    journal = monitor._parts.queue.journal
     while journal.is_gone or len({row[0] for row in in_files(folder)[0]}) < 100:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -375,7 +375,7 @@ def test_a_journal_that_is_taken_away_is_made_again(tmp_path, take_away, most):
 def test_a_journal_that_cannot_be_made_again_takes_nothing(tmp_path, monkeypatch):
     """Until it can, what is recorded is dropped and counted."""
     monkeypatch.setattr("perfmon.recording.queue._PATIENCE", 0.0)
-    recorder = Recorder(Journal(tmp_path / "journal", 16 * SMALL))
+    recorder = RecordQueue(Journal(tmp_path / "journal", 16 * SMALL))
     rows = make_rows(30, seed=1)
     for row in rows[:10]:
         recorder.append_run(row)
@@ -397,7 +397,7 @@ def test_what_is_dropped_is_in_the_log(tmp_path, monkeypatch, caplog):
     """Once a minute, with its number."""
     monkeypatch.setattr("perfmon.recording.queue._PATIENCE", 0.0)
     monitor = monitor_on(tmp_path)
-    monitor.recorder.journal._max_segments = 1
+    monitor._parts.queue.journal._max_segments = 1
     away(monitor)
     monitor.start()
     for n in range(200):

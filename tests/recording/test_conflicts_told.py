@@ -90,11 +90,11 @@ def test_the_alert_of_a_running_monitor_needs_nobody_to_ask(tmp_path):
     with PerformanceMonitor(config) as monitor:
         monitor.record_agent_runs([RUN])
         deadline = time.monotonic() + 60
-        while monitor.alerting.evaluated_at is None:
+        while monitor._parts.evaluator.evaluated_at is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         monitor.record_agent_runs([RUN | {"cost": n} for n in range(5)])
-        while not [a for a in monitor.alerting.firing if a.rule == CONFLICTS_RULE]:
+        while not [a for a in monitor._parts.alerts.firing if a.rule == CONFLICTS_RULE]:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
@@ -183,7 +183,7 @@ def test_what_could_not_be_noted_is_noted_later(opened):
     from perfmon import StorageError
 
     monitor = opened()
-    noted, storage = [], monitor.intake.conflicts._storage
+    noted, storage = [], monitor._parts.conflicts._storage
 
     class Away:
         def note_conflicts(self, counts):
@@ -192,7 +192,7 @@ def test_what_could_not_be_noted_is_noted_later(opened):
                 raise StorageError("away")
             storage.note_conflicts(counts)
 
-    monitor.intake.conflicts._storage = Away()
+    monitor._parts.conflicts._storage = Away()
     conflict(monitor, 2)
     assert noted == [1]
     conflict(monitor, 1, agent_name="writer")

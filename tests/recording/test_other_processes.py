@@ -244,8 +244,11 @@ def test_nobody_reads_its_own_rows(opened, monkeypatch):
     """What this process stored is never brought back to it, however much that is."""
     one = opened()
     brought = []
-    take = one.intake.take_others
-    one.intake.take_others = lambda *rows: (brought.append(sum(map(len, rows))), take(*rows))[1]
+    take = one._parts.intake.take_others
+    one._parts.intake.take_others = lambda *rows: (
+        brought.append(sum(map(len, rows))),
+        take(*rows),
+    )[1]
     for n in range(3_000):
         one.record_agent_run(f"r{n}", "a", "t", "success")
     one.flush(60)
@@ -262,7 +265,7 @@ def test_an_idle_look_costs_next_to_nothing(opened):
     took = []
     for _ in range(200):
         began = time.thread_time()
-        assert one.intake.others.look(every=-10.0)
+        assert one._parts.others.look(every=-10.0)
         took.append(time.thread_time() - began)
     assert sorted(took)[100] < 0.001 * (3 if "postgresql" in one.storage.describe()["url"] else 1)
 

@@ -19,7 +19,7 @@ from perfmon import Config, InvalidRun, PerformanceMonitor, StorageError, hookim
 from perfmon.recording.awaited_rows import Bulk
 from perfmon.recording.journal import Journal, Orphan
 from perfmon.recording.journal_rows import RUN_KINDS, recovered
-from perfmon.recording.queue import Recorder
+from perfmon.recording.queue import RecordQueue
 from perfmon.testing import make_rows
 
 
@@ -68,7 +68,7 @@ def test_many_threads_lose_nothing(tmp_path, durability):
 
 def test_a_full_queue_without_journal_drops_and_counts():
     """Nobody takes: the caller waits a moment, then its run is dropped and counted."""
-    recorder = Recorder(None, max_pending=5)
+    recorder = RecordQueue(None, max_pending=5)
     rows = make_rows(7, seed=1)
     for row in rows:
         recorder.append_run(row)
@@ -79,7 +79,7 @@ def test_a_full_queue_without_journal_drops_and_counts():
 
 def test_a_full_queue_spills_to_the_journal_in_order(tmp_path):
     """Beyond the queue's bound runs stay on disk, and come back in order."""
-    recorder = Recorder(Journal(tmp_path / "journal", 64 * 2**20), max_pending=5)
+    recorder = RecordQueue(Journal(tmp_path / "journal", 64 * 2**20), max_pending=5)
     rows = make_rows(12, seed=1)
     for row in rows:
         recorder.append_run(row)
@@ -283,25 +283,25 @@ def test_a_forked_child_that_cannot_open_its_storage_loses_nothing(
 ):
     """It sleeps on, nothing half open, and stores all of it as soon as it can."""
     monitor = monitor_on(tmp_path, durability=durability)
-    parents = [monitor.storage, monitor.recorder]
-    monitor.before_fork()
-    monitor.after_fork(in_child=True)
+    parents = [monitor.storage, monitor._parts.queue]
+    monitor._forks.before()
+    monitor._forks.after(in_child=True)
     with monkeypatch.context() as patch:
         tried = []
 
-        def fail(intake: Any) -> None:
-            tried.append(intake.storage)
+        def fail(agents: Any) -> None:
+            tried.append(agents._storage)
             raise StorageError("away")
 
-        patch.setattr("perfmon.recording.intake.Intake.learn_agents", fail)
+        patch.setattr("perfmon.metrics.known_agents.KnownAgents.learn", fail)
         for n in range(5):
             record(monitor, f"r{n}")
-            monitor._wake_not_before = 0.0
+            monitor._forks.wake_not_before = 0.0
         with pytest.raises(StorageError, match="away"):
             monitor.flush()
         with pytest.raises(StorageError, match="closed"):
             tried[0].check()
-    monitor._wake_not_before = 0.0
+    monitor._forks.wake_not_before = 0.0
     monitor.flush()
     stats = monitor.get_stats()
     assert (stats["recorded"], stats["stored"], stats["dropped"]) == (5, 5, 0)
@@ -373,7 +373,7 @@ def test_stop_returns_in_time_while_storage_hangs(tmp_path):
     hanging = threading.Event()
     monitor.storage.store = lambda batch: hanging.wait(20) and None
     record(monitor, "one")
-    wait_for(lambda: monitor.intake.unstored)
+    wait_for(lambda: monitor._parts.intake.is_behind)
     started = time.monotonic()
     monitor.stop(timeout=0.5)
     assert time.monotonic() - started < 10
@@ -416,25 +416,25 @@ def test_bulks_are_refused_when_there_is_no_room(tmp_path, monkeypatch):
 def test_a_bulk_that_another_caller_is_storing_is_waited_for(monkeypatch):
     """Nothing runs in the background, and another thread took it in: the receipt is exact."""
     monitor = PerformanceMonitor(storage_url="memory:")
-    store_now = monitor.store_now
+    intake, store_now = monitor._parts.intake, monitor._parts.intake.store_now
 
     def store_soon():
-        wait_for(lambda: len(monitor.recorder))
+        wait_for(lambda: len(monitor._parts.queue))
         store_now()
 
     others = threading.Thread(target=store_soon)
-    monkeypatch.setattr(monitor, "store_now", lambda: None)
+    monkeypatch.setattr(intake, "store_now", lambda: None)
     others.start()
     run = dict(run_id="a", agent_name="planner", agent_type="react", status="success")
     assert monitor.record_agent_runs([run]).accepted == 1
-    monkeypatch.setattr(monitor, "store_now", store_now)
+    monkeypatch.setattr(intake, "store_now", store_now)
     others.join()
     monitor.stop()
 
 
 def test_spilled_rows_and_held_bulks_keep_apart(tmp_path):
     """Rows of a bulk in the journal are not read as what was spilled there."""
-    recorder = Recorder(Journal(tmp_path / "journal", 64 * 2**20), max_pending=5)
+    recorder = RecordQueue(Journal(tmp_path / "journal", 64 * 2**20), max_pending=5)
     rows = make_rows(12, seed=1)
     for row in rows[:8]:
         recorder.append_run(row)
@@ -452,7 +452,7 @@ def test_what_was_given_away_under_load_leaves_the_journal(tmp_path, monkeypatch
     """Also while the queue is never empty; what is still to be given away stays in its files."""
     monkeypatch.setattr("perfmon.recording.queue._AT_ONCE", 30)
     monkeypatch.setattr("perfmon.recording.journal.SEGMENT", 8_192)
-    recorder = Recorder(Journal(tmp_path, 64 * 2**20), max_pending=200)
+    recorder = RecordQueue(Journal(tmp_path, 64 * 2**20), max_pending=200)
     rows, given, most = make_rows(2_000, seed=1), 0, 0
     for start in range(0, len(rows), 32):
         for row in rows[start : start + 32]:
@@ -471,7 +471,7 @@ def test_what_was_given_away_under_load_leaves_the_journal(tmp_path, monkeypatch
 def test_a_new_recorder_takes_over_all_that_waits(monkeypatch):
     """Also more than is given away at once."""
     monkeypatch.setattr("perfmon.recording.queue._AT_ONCE", 10)
-    before, after = Recorder(None, max_pending=35), Recorder(None)
+    before, after = RecordQueue(None, max_pending=35), RecordQueue(None)
     monkeypatch.setattr("perfmon.recording.queue._PATIENCE", 0.0)
     before.append_many(make_rows(40, seed=1), [])
     after.take_over(before)
@@ -480,7 +480,7 @@ def test_a_new_recorder_takes_over_all_that_waits(monkeypatch):
 
 def test_a_full_journal_is_no_dead_end(tmp_path):
     """When room is made again, recording goes on."""
-    recorder = Recorder(Journal(tmp_path / "journal", 16 * 2**20), max_pending=1)
+    recorder = RecordQueue(Journal(tmp_path / "journal", 16 * 2**20), max_pending=1)
     journal, row = recorder.journal, make_rows(1, seed=1)[0]
     big = (*row[:-1], "x" * 3_000_000)
     for _ in range(8):

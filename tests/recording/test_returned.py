@@ -667,7 +667,8 @@ async def test_objects_and_classes_stay_what_they_are(monitor):
 
 def test_a_destructor_may_leave_a_run_while_locks_are_held(monitor):
     """A stream that the collector drops in the midst of recording holds up nothing."""
-    with monitor.recorder.lock, monitor.intake.lock:
+    parts = monitor._parts
+    with parts.queue.lock, parts.intake.unstored.lock, parts.window._lock:
         items = monitor.watch("teller")(gen)()
         next(items)
         items.close()

@@ -15,12 +15,13 @@ from perfmon.recording.awaited_rows import Bulk
 
 
 class EagerWriter:
-    """The window's lock; whenever a taker lets it go, another thread stores all there is."""
+    """The lock of what is unstored; whenever a taker lets it go, another thread stores all of it."""
 
     def __init__(self, monitor: PerformanceMonitor) -> None:
-        self._intake, self._lock = monitor.intake, monitor.intake.lock
+        self._intake = monitor._parts.intake
+        self._lock = self._intake.unstored.lock
         self._taker, self._depth = threading.current_thread(), 0
-        monitor.intake.lock = self
+        self._intake.unstored.lock = self
 
     def acquire(self, *arguments: Any) -> bool:
         taken = self._lock.acquire(*arguments)
@@ -105,14 +106,14 @@ def test_rows_that_cannot_be_taken_in_are_counted_and_hold_up_nobody(tmp_path, m
     monitor = monitor_on(tmp_path)
     runs(monitor)
     bulk = Bulk([("b", "default", "a", *[None] * 21)], [])
-    monitor.recorder.append_bulk(bulk)
+    monitor._parts.queue.append_bulk(bulk)
 
     def fail(*_: Any) -> None:
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
         patch.setattr(where, fail)
-        monitor.intake.take_in()
+        monitor._parts.intake.take_in()
     assert bulk.done.is_set()
     assert (bulk.dropped, bulk.stored) == (1, False)
     stats = monitor.get_stats()

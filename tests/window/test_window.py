@@ -295,7 +295,7 @@ def test_raw_runs_are_bounded_and_cells_stay():
     metrics = monitor.get_system_metrics(45)
     assert metrics.window_start.timestamp() == NOW - 45 * 60
     assert metrics.total_tasks == sum(at >= NOW - 45 * 60 for at in ended)
-    assert len(monitor.intake.window) < 1000 + 16_384
+    assert len(monitor._parts.window) < 1000 + 16_384
     monitor.stop()
 
 
