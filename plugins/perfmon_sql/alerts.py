@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         Silence,
         SinkState,
     )
-    from perfmon_sql.databases import Database
+    from perfmon_sql.database import Database
 
 T = TypeVar("T")
 
