@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from perfmon.records.text_forms import alike, one_form, words_of
     from perfmon.records.validation import RUN_FIELDS
     from perfmon.reports import render_report
+    from perfmon.reports.report import agent_fields
     from perfmon.storage.alerts import (
         AlertState,
         AlertStorage,
@@ -102,6 +103,7 @@ _HOMES = {
     "AccuracySummary": "perfmon.accuracy.figures",
     "AgentPerformance": "perfmon.records",
     "AgentRun": "perfmon.records",
+    "agent_fields": "perfmon.reports.report",
     "alert_annotations": "perfmon.delivery.messages",
     "alert_facts": "perfmon.delivery.messages",
     "alert_labels": "perfmon.delivery.messages",
@@ -258,6 +260,7 @@ __all__ = [
     "Stored",
     "Trend",
     "ValueNumbers",
+    "agent_fields",
     "alert_annotations",
     "alert_facts",
     "alert_labels",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,6 +145,52 @@ def test_a_plugin_imports_only_public_names(path):
                 strangers = {alias.name for alias in node.names} - set(perfmon.__all__)
                 assert not strangers, f"{path.name} imports {strangers}"
             assert not top.startswith("perfmon_") or top == own
+
+
+@pytest.mark.parametrize("path", sorted(PLUGINS.rglob("*.py")), ids=lambda p: p.name)
+def test_a_plugin_uses_documented_members_of_the_monitor_only(path):
+    """What our own plugins do, others copy: they need nothing that has no docstring."""
+    asked = set(_asked_of_monitors(ast.parse(path.read_text())))
+    assert asked - _documented_members() == set()
+
+
+def test_the_server_asks_the_monitor():
+    """The test above finds what is asked, however the monitor is reached."""
+    asked = {
+        member
+        for path in (PLUGINS / "perfmon_server").rglob("*.py")
+        for member in _asked_of_monitors(ast.parse(path.read_text()))
+    }
+    assert {"check", "dropped", "hook", "config", "get_health", "run_started"} <= asked
+
+
+def _asked_of_monitors(tree: ast.AST) -> Iterator[str]:
+    """The members named behind `monitor.`, or behind another parameter that is a monitor."""
+    names = {"monitor", "_monitor"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            if "PerformanceMonitor" in ast.unparse(node.annotation):
+                names.add(node.arg)
+        elif isinstance(node, ast.Attribute):
+            owner = node.value
+            last = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", None)
+            is_table = isinstance(owner, ast.Attribute) and ast.unparse(owner).endswith(
+                "config.monitor"
+            )
+            if last in names and not is_table:
+                yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr"):
+            owner, member = map(ast.unparse, node.args[:2])
+            if owner.rpartition(".")[2] in names:
+                yield member
+
+
+def _documented_members() -> set[str]:
+    monitor = perfmon.PerformanceMonitor
+    members = {name for name in dir(monitor) if not name.startswith("_")}
+    attributes = (monitor.__doc__ or "").partition("Attributes:")[2].partition("Raises:")[0]
+    listed = set(re.findall(r"^ +(\w+):", attributes, re.MULTILINE))
+    return {n for n in members if inspect.getdoc(inspect.getattr_static(monitor, n))} | listed
 
 
 def test_every_public_name_is_there():

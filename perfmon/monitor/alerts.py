@@ -192,6 +192,10 @@ class Watching(Reading):
         """
         self.alerting.unsilence(silence_id)
 
+    def alerts_decided_by(self) -> str | None:
+        """Which of the monitors on this storage decides about alerts; None where none does."""
+        return self.alerting.decided_by()
+
     def get_silences(self) -> list[Silence]:
         """Silences that are not over, the latest beginning first."""
         return self.alerting.silences()

@@ -10,9 +10,8 @@ import attrs
 
 from perfmon import PerformanceMetrics
 from perfmon_server.api import types as shapes
-from perfmon_server.api.metrics import PREFIX, now
 from perfmon_server.http.params import AGENT, MOMENT, SCOPE, STEP, WINDOW, Kind, Param, read_moment
-from perfmon_server.http.route import Question, Route
+from perfmon_server.http.route import PREFIX, Question, Route, now
 
 METRICS = tuple(
     field.name

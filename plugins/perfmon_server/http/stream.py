@@ -130,3 +130,6 @@ async def _send(response: web.StreamResponse, queue: asyncio.Queue[bytes | None]
         while (event := await queue.get()) is not None:
             async with asyncio.timeout(_SEND_SECONDS):
                 await response.write(event)
+
+
+STREAM = web.AppKey("STREAM", Stream)

@@ -12,8 +12,7 @@ import attrs
 from aiohttp import web
 
 from perfmon import AgentPerformance, PerformanceAlert, PerformanceMetrics, StorageError
-from perfmon_server.api.metrics import PREFIX, now
-from perfmon_server.http.route import Question, Route
+from perfmon_server.http.route import PREFIX, Question, Route, now
 from perfmon_server.pages import figures
 from perfmon_server.pages.style import STYLE
 
@@ -58,7 +57,7 @@ def gather(monitor: PerformanceMonitor) -> Facts:
         monitor.window_size_minutes,
         now(monitor),
         monitor.recent_conflicts(),
-        monitor.alerting.decided_by(),
+        monitor.alerts_decided_by(),
     )
 
 
