@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from perfmon.agents.orchestrator import MonitoredOrchestrator
     from perfmon.config.config import Config, Duration, Secret
     from perfmon.config.secret import redacted
-    from perfmon.config.validators import SecretText
-    from perfmon.delivery.http import Answer, encoded, http_url, post
+    from perfmon.config.validators import SecretText, duration_seconds
+    from perfmon.delivery.http import Answer, encoded, http_url, post, retry_after
     from perfmon.delivery.messages import (
         alert_annotations,
         alert_facts,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from perfmon.monitor.current import get_performance_monitor, init_performance_monitor
     from perfmon.monitor.monitor import PerformanceMonitor
     from perfmon.plugins.discovery import install_hint
+    from perfmon.plugins.threads import in_thread
     from perfmon.records import (
         AccuracyMeasurement,
         AgentPerformance,
@@ -129,6 +130,7 @@ _HOMES = {
     "Disagreement": "perfmon.accuracy.figures",
     "DueMessage": "perfmon.storage.alerts",
     "Duration": "perfmon.config.config",
+    "duration_seconds": "perfmon.config.validators",
     "encoded": "perfmon.delivery.http",
     "FoundAlert": "perfmon.storage.alerts",
     "FoundBy": "perfmon.storage.storage",
@@ -139,6 +141,7 @@ _HOMES = {
     "HOUR": "perfmon.window.cells",
     "http_url": "perfmon.delivery.http",
     "HttpSinkTable": "perfmon.delivery.sinks",
+    "in_thread": "perfmon.plugins.threads",
     "init_performance_monitor": "perfmon.monitor.current",
     "install_hint": "perfmon.plugins.discovery",
     "InvalidRun": "perfmon.errors",
@@ -168,6 +171,7 @@ _HOMES = {
     "redacted": "perfmon.config.secret",
     "Rejection": "perfmon.records",
     "render_report": "perfmon.reports",
+    "retry_after": "perfmon.delivery.http",
     "RUN_FIELDS": "perfmon.records.validation",
     "RunInFlight": "perfmon.storage.alerts",
     "RUN_ROW": "perfmon.records.content",
@@ -266,12 +270,14 @@ __all__ = [
     "alert_labels",
     "alike",
     "differing",
+    "duration_seconds",
     "encoded",
     "from_micros",
     "get_performance_monitor",
     "headline",
     "hookimpl",
     "http_url",
+    "in_thread",
     "init_performance_monitor",
     "install_hint",
     "jsonable",
@@ -281,6 +287,7 @@ __all__ = [
     "post",
     "redacted",
     "render_report",
+    "retry_after",
     "same_value",
     "to_micros",
     "urgency",

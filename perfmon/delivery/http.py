@@ -112,7 +112,7 @@ async def _answered(
     raise call.error(
         f"answered {call.told}",
         permanent=not passing,
-        retry_after=_seconds(call.after, clock()) if passing else None,
+        retry_after=retry_after(call.after, clock()) if passing else None,
     )
 
 
@@ -299,8 +299,11 @@ def _pieces(parts: SplitResult) -> Iterable[str]:
     return [*found, *both, *map(unquote, (*found, *both))]
 
 
-def _seconds(header: str | None, now: float) -> float | None:
-    """What a Retry-After header asks for, be it seconds or a date (RFC 9110, 10.2.3)."""
+def retry_after(header: str | None, now: float) -> float | None:
+    """The seconds a Retry-After header asks for, be it seconds or a date (RFC 9110, 10.2.3).
+
+    None where there is no such header, or none that can be read; `now` is epoch seconds.
+    """
     if not header:
         return None
     if re.fullmatch(r"[0-9]{1,9}", header.strip()):

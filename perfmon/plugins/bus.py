@@ -15,6 +15,7 @@ from perfmon.plugins.accounts import Account, Check
 from perfmon.plugins.async_worker import PATIENCE, Remote, Reply
 from perfmon.plugins.hookimpls import checked, positional, specs
 from perfmon.plugins.hooks import EVENTS, INPUTS, Hooks
+from perfmon.plugins.threads import in_thread
 from perfmon.plugins.worker import Batch, Implementation, Worker
 
 if TYPE_CHECKING:
@@ -131,8 +132,7 @@ class Bus:
         for worker in self._workers[name]:
             worker.finish()
         until = time.monotonic() + self._patience
-        ending = threading.Thread(target=self._remotes[name].close, args=(until,), daemon=True)
-        ending.start()
+        in_thread(self._remotes[name].close, until, name=f"perfmon-{name}-end")
 
     def implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         """Who implements a hook, in the order of calling; each takes the hook's keywords."""

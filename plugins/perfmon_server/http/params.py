@@ -13,13 +13,13 @@ from typing import Any
 import attrs
 from multidict import MultiMapping
 
+from perfmon import duration_seconds
 from perfmon_server.http.errors import Refusal
 
-_STEP = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_AGO = re.compile(r"(\d{1,7}(?:\.\d{1,6})?)(s|m|h|d|w)", re.ASCII)
+_MINUTES = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_MINUTES = {"s": 1 / 60, None: 1.0, "m": 1.0, "h": 60.0, "d": 1440.0, "w": 10_080.0}
+_DURATION = r"^(\d{1,7}(\.\d{1,6})?(ms|s|m|h|d|w))+$"
 _YEARS = 5_256_000  # ten, in minutes
 # A number below a year of seconds is a year or a spreadsheet's day, and no time of a run.
 _MOMENTS = (datetime(1971, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
@@ -54,8 +54,8 @@ def _flag(text: str) -> bool:
 
 def read_moment(text: str) -> datetime:
     """A time with its zone, epoch seconds, a date (its midnight UTC), or a duration before now."""
-    if ago := _AGO.fullmatch(text):
-        return datetime.now(UTC) - timedelta(minutes=float(ago[1]) * _MINUTES[ago[2]])
+    if re.search(_DURATION, text, re.ASCII):
+        return datetime.now(UTC) - timedelta(seconds=duration_seconds(text))
     if _DATE.fullmatch(text):
         moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     elif _NUMBER.fullmatch(text):
@@ -69,10 +69,7 @@ def read_moment(text: str) -> datetime:
 
 
 def _step(text: str) -> float:
-    matched = _STEP.fullmatch(text)
-    if matched is None:
-        raise ValueError(text)
-    minutes = float(matched[1]) * _MINUTES[matched[2]]
+    minutes = float(text) if _MINUTES.fullmatch(text) else duration_seconds(text) / 60
     if not 0 < minutes < _YEARS:
         raise ValueError(text)
     return minutes
@@ -106,7 +103,7 @@ MOMENT = Kind(
         "anyOf": [
             {"type": "string", "format": "date-time"},
             {"type": "string", "format": "date"},
-            {"type": "string", "pattern": r"^\d{1,7}(\.\d{1,6})?[smhdw]$"},
+            {"type": "string", "pattern": _DURATION},
             {"type": "number", "minimum": 31_536_000},
         ]
     },
@@ -114,7 +111,7 @@ MOMENT = Kind(
 STEP = Kind(
     _step,
     "minutes, or a duration such as 30s, 5m, 1h or 1d",
-    {"type": "string", "pattern": r"^\d+(\.\d+)?[smhd]?$"},
+    {"type": "string", "pattern": rf"^\d+(\.\d+)?$|{_DURATION}"},
 )
 
 
