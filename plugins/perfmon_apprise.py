@@ -18,15 +18,11 @@ from perfmon import (
     DeliveryError,
     Duration,
     Secret,
-    SinkTable,
-    alert_facts,
-    headline,
     hookimpl,
     in_thread,
-    link_of,
     redacted,
-    urgency,
 )
+from perfmon.sinks import SinkTable, alert_facts, headline, link_of, urgency
 
 if TYPE_CHECKING:
     from perfmon import AlertMessage, Config, PerformanceAlert

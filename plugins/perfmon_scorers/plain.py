@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from perfmon import plain_text, value_kind
+from perfmon.scorers import plain_text, value_kind
 from perfmon_scorers.dates import moment
 from perfmon_scorers.settings import ScorersConfig
 

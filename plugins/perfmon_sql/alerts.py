@@ -12,17 +12,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from perfmon import (
-        AlertLevel,
-        AlertMessage,
-        AlertState,
-        DueMessage,
-        FoundAlert,
-        PerformanceAlert,
-        RunInFlight,
-        Silence,
-        SinkState,
-    )
+    from perfmon import AlertLevel, AlertMessage, FoundAlert, PerformanceAlert, Silence
+    from perfmon.storage import AlertState, DueMessage, RunInFlight, SinkState
     from perfmon_sql.database import Database
 
 T = TypeVar("T")

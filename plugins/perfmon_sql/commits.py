@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from perfmon import Stored
+from perfmon.storage import Stored
 from perfmon_sql.statements import fetched
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import sqlalchemy as sa
 
-    from perfmon import Batch
+    from perfmon.storage import Batch
 
 _NOT_KNOWN = b""
 _encode = msgspec.msgpack.encode

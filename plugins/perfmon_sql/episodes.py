@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from perfmon import (
     AlertLevel,
-    AlertState,
     Delivery,
     FoundAlert,
     PerformanceAlert,
@@ -15,6 +14,7 @@ from perfmon import (
     from_micros,
     to_micros,
 )
+from perfmon.storage import AlertState
 from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmon import AlertMessage, DueMessage, SinkState, to_micros
+from perfmon import AlertMessage, to_micros
+from perfmon.storage import DueMessage, SinkState
 from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 
 if TYPE_CHECKING:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmon import HOUR, Batch, Cells, KnownAgent, News, Scope, StorageError, Stored
+from perfmon import StorageError
+from perfmon.storage import (
+    HOUR,
+    Batch,
+    Cells,
+    KnownAgent,
+    News,
+    Scope,
+    Stored,
+)
 from perfmon_sql.alerts import SqlAlerts
 from perfmon_sql.arrivals import BUT_NEWEST, Place, note_arrival, read_news
 from perfmon_sql.cells import OpenCells, read_packed
@@ -37,7 +46,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import sqlalchemy as sa
 
-    from perfmon import ConflictCount, FoundBy
+    from perfmon.storage import ConflictCount, FoundBy
     from perfmon_sql.database import Database
     from perfmon_sql.rows import Span
 
