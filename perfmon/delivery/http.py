@@ -190,9 +190,10 @@ class _Call:
         import aiohttp
 
         headers = {
-            "Content-Type": "application/json", "User-Agent": "perfmon",
+            "Content-Type": "application/json",
+            "User-Agent": "perfmon",
             "Accept-Encoding": "identity",
-        }  # fmt: skip
+        }
         return aiohttp.ClientSession(
             headers=headers | self._headers,
             connector=aiohttp.TCPConnector(

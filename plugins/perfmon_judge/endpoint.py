@@ -41,7 +41,7 @@ class _Passing(Exception):
 
 
 @attrs.define
-class Question:
+class Inquiry:
     """A question under way: until when (the loop's time), and what was wrong last."""
 
     until: float
@@ -84,7 +84,7 @@ class Endpoint:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def ask(self, session: ClientSession, prompt: str, question: Question) -> Any:
+    async def ask(self, session: ClientSession, prompt: str, question: Inquiry) -> Any:
         """The endpoint's answer as JSON values, None where it is not JSON; or `JudgeError`."""
         for attempt in range(1, self._config.attempts + 1):
             try:
@@ -130,7 +130,7 @@ class Endpoint:
                 raise self.error(f"its answer is larger than {_LARGEST_BODY // 1_000_000} MB")
         return bytes(body)
 
-    async def _pause(self, attempt: int, problem: _Passing, question: Question) -> None:
+    async def _pause(self, attempt: int, problem: _Passing, question: Inquiry) -> None:
         # Full jitter, on top of what the endpoint asks for: never early, and never all at once.
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
         pause = problem.after + self._rng.uniform(0, longest)

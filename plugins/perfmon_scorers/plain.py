@@ -55,7 +55,10 @@ def _rebuilt(kind: str, part: Any, inside: list[Any], config: ScorersConfig) -> 
     if kind == "tuple":
         return tuple(inside)
     weightless = {config.key(key) for key, weight in config.weights.items() if not weight}
-    kept = [(key, value) for key, value in zip(part, inside, strict=True)
-            if config.key(key) not in weightless]  # fmt: skip
+    kept = [
+        (key, value)
+        for key, value in zip(part, inside, strict=True)
+        if config.key(key) not in weightless
+    ]
     alike = Counter(config.key(key) for key, _ in kept)
     return {key if alike[config.key(key)] > 1 else config.key(key): value for key, value in kept}

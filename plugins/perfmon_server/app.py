@@ -15,7 +15,7 @@ from perfmon_server.http.errors import encoded, refusals
 from perfmon_server.http.limits import Desk
 from perfmon_server.http.openapi import document
 from perfmon_server.http.route import DESK, PREFIX, Question, Route
-from perfmon_server.http.stream import STREAM, Stream
+from perfmon_server.http.stream import STREAM, EventStream
 from perfmon_server.http.transfer import transfer
 from perfmon_server.pages import overview
 from perfmon_server.settings import ServerConfig
@@ -91,7 +91,7 @@ async def _open(
     async def make_tick() -> tuple[dict[str, Any], Any]:
         return await desk.readers.run(ticks.compared_tick, monitor, seconds=desk.seconds)
 
-    app[STREAM] = Stream(make_tick, config.max_streams)
+    app[STREAM] = EventStream(make_tick, config.max_streams)
     yield
     desk.close()
 

@@ -106,9 +106,17 @@ def _wait(connection: sa.Connection, row_id: int, before: list[int], mark: str) 
 def _row_of(message: AlertMessage) -> Row:
     created = to_micros(message.created_at)
     return (
-        message.message_id, message.sink, message.group, message.kind, "waiting", 0, 0,
-        created, created, message.to_json(),
-    )  # fmt: skip
+        message.message_id,
+        message.sink,
+        message.group,
+        message.kind,
+        "waiting",
+        0,
+        0,
+        created,
+        created,
+        message.to_json(),
+    )
 
 
 def due_messages(

@@ -64,9 +64,14 @@ class SqliteFile(Database):
         sa.event.listen(writer, "begin", _begin)
         super().__init__(writer, reader)
         on_connect(
-            writer, "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL",
-            "cache_size=-65536", "wal_autocheckpoint=16384", "journal_size_limit=67108864",
-        )  # fmt: skip
+            writer,
+            "auto_vacuum=INCREMENTAL",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "cache_size=-65536",
+            "wal_autocheckpoint=16384",
+            "journal_size_limit=67108864",
+        )
         sa.event.listen(writer, "connect", self._hold)
         on_connect(reader, "wal_autocheckpoint=0", "cache_size=-16384")
 
@@ -150,8 +155,9 @@ class SqliteFile(Database):
                 _log.info(
                     "%s: %d MB of unused pages stay in the file and are used again; VACUUM in "
                     "sqlite3 gives them back, once, while nothing is recorded",
-                    self.shown, pages.free * pages.size // 10**6,
-                )  # fmt: skip
+                    self.shown,
+                    pages.free * pages.size // 10**6,
+                )
         self._checkpoint()
         return False
 

@@ -76,7 +76,7 @@ def _step(text: str) -> float:
 
 
 @attrs.frozen
-class Kind:
+class ParamKind:
     """A kind of value: how it is read, what is allowed in words, and its schema."""
 
     read: Callable[[str], Any]
@@ -84,18 +84,18 @@ class Kind:
     schema: dict[str, Any]
 
 
-NUMBER = Kind(_number, "a number", {"type": "number"})
-INTEGER = Kind(_integer, "a whole number", {"type": "integer"})
-TEXT = Kind(
+NUMBER = ParamKind(_number, "a number", {"type": "number"})
+INTEGER = ParamKind(_integer, "a whole number", {"type": "integer"})
+TEXT = ParamKind(
     _text, "text of 1 to 256 characters", {"type": "string", "minLength": 1, "maxLength": 256}
 )
-ID = Kind(
+ID = ParamKind(
     partial(_text, longest=512),
     "text of 1 to 512 characters",
     {"type": "string", "minLength": 1, "maxLength": 512},
 )
-FLAG = Kind(_flag, "true or false", {"type": "boolean"})
-MOMENT = Kind(
+FLAG = ParamKind(_flag, "true or false", {"type": "boolean"})
+MOMENT = ParamKind(
     read_moment,
     "a time such as 2026-01-31T12:00:00Z, with its zone, a date (its midnight UTC), epoch seconds"
     " of 1971 or later, or a duration before now such as 90s, 30m, 1h, 7d or 2w",
@@ -108,7 +108,7 @@ MOMENT = Kind(
         ]
     },
 )
-STEP = Kind(
+STEP = ParamKind(
     _step,
     "minutes, or a duration such as 30s, 5m, 1h or 1d",
     {"type": "string", "pattern": rf"^\d+(\.\d+)?$|{_DURATION}"},
@@ -126,7 +126,7 @@ class Param:
     """
 
     name: str
-    kind: Kind = TEXT
+    kind: ParamKind = TEXT
     description: str
     choices: tuple[str, ...] = ()
     least: float | None = None

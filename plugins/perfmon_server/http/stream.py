@@ -20,7 +20,7 @@ _QUIET_SECONDS = 15.0
 _SEND_SECONDS = 20.0
 
 
-class Stream:
+class EventStream:
     """Sends each listener a tick when it comes, and whenever something has changed since.
 
     While nobody listens it costs nothing; while nothing changes a comment now and then shows that
@@ -132,4 +132,4 @@ async def _send(response: web.StreamResponse, queue: asyncio.Queue[bytes | None]
                 await response.write(event)
 
 
-STREAM = web.AppKey("STREAM", Stream)
+STREAM = web.AppKey("STREAM", EventStream)
