@@ -1,4 +1,8 @@
-"""perfmon: the performance monitor for LLM agents. These are its public names."""
+"""perfmon: the performance monitor for LLM agents. These are its public names.
+
+What only authors of plugins need is in modules of their own: `perfmon.sinks`, `perfmon.scorers`,
+`perfmon.storage`, and `perfmon.testing`.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +21,8 @@ if TYPE_CHECKING:
     from perfmon.agents.orchestrator import MonitoredOrchestrator
     from perfmon.config.config import Config, Duration, Secret
     from perfmon.config.secret import redacted
-    from perfmon.config.validators import SecretText
-    from perfmon.delivery.http import Answer, encoded, http_url, post
-    from perfmon.delivery.messages import (
-        alert_annotations,
-        alert_facts,
-        alert_labels,
-        headline,
-        link_of,
-        urgency,
-    )
-    from perfmon.delivery.sinks import HttpSinkTable, SinkTable
+    from perfmon.config.validators import SecretText, duration_seconds
+    from perfmon.delivery.http import retry_after
     from perfmon.errors import (
         ConfigError,
         DeliveryError,
@@ -42,13 +37,13 @@ if TYPE_CHECKING:
     from perfmon.monitor.current import get_performance_monitor, init_performance_monitor
     from perfmon.monitor.monitor import PerformanceMonitor
     from perfmon.plugins.discovery import install_hint
+    from perfmon.plugins.threads import in_thread
     from perfmon.records import (
         AccuracyMeasurement,
         AgentPerformance,
         AgentRun,
         AlertLevel,
         AlertMessage,
-        CellKey,
         MetricType,
         OutcomeReceipt,
         PerformanceAlert,
@@ -58,7 +53,6 @@ if TYPE_CHECKING:
         Receipt,
         Recommendation,
         Rejection,
-        Scope,
         Score,
         Series,
         Silence,
@@ -67,32 +61,10 @@ if TYPE_CHECKING:
         jsonable,
         to_micros,
     )
-    from perfmon.records.content import RUN_ROW, differing
-    from perfmon.records.equality import ValueNumbers, plain_text, same_value, value_kind
-    from perfmon.records.measurements import MEASUREMENT_FIELDS, MEASUREMENT_STATES
-    from perfmon.records.text_forms import alike, one_form, words_of
-    from perfmon.records.validation import RUN_FIELDS
     from perfmon.reports import render_report
-    from perfmon.storage.alerts import (
-        AlertState,
-        AlertStorage,
-        Delivery,
-        DueMessage,
-        FoundAlert,
-        RunInFlight,
-        SinkState,
-    )
-    from perfmon.storage.storage import (
-        Clock,
-        ConflictCount,
-        FoundBy,
-        KnownAgent,
-        News,
-        Storage,
-        Stored,
-    )
-    from perfmon.window.batch import Batch
-    from perfmon.window.cells import HOUR, Cells, PackedCell
+    from perfmon.reports.report import agent_fields
+    from perfmon.storage.alerts import Delivery, FoundAlert
+    from perfmon.storage.storage import Clock
 
 # Each is imported at its first use, so that the command and a library that only names perfmon are
 # quick, and numpy comes in with the monitor.
@@ -102,101 +74,103 @@ _HOMES = {
     "AccuracySummary": "perfmon.accuracy.figures",
     "AgentPerformance": "perfmon.records",
     "AgentRun": "perfmon.records",
-    "alert_annotations": "perfmon.delivery.messages",
-    "alert_facts": "perfmon.delivery.messages",
-    "alert_labels": "perfmon.delivery.messages",
+    "agent_fields": "perfmon.reports.report",
     "AlertLevel": "perfmon.records",
     "AlertMessage": "perfmon.records",
-    "AlertState": "perfmon.storage.alerts",
-    "AlertStorage": "perfmon.storage.alerts",
-    "alike": "perfmon.records.text_forms",
-    "Answer": "perfmon.delivery.http",
-    "Batch": "perfmon.window.batch",
     "Calibration": "perfmon.accuracy.calibration",
     "CalibrationBin": "perfmon.accuracy.calibration",
     "CalibrationFigures": "perfmon.accuracy.figures",
-    "CellKey": "perfmon.records",
-    "Cells": "perfmon.window.cells",
     "Clock": "perfmon.storage.storage",
     "Config": "perfmon.config.config",
     "ConfigError": "perfmon.errors",
-    "ConflictCount": "perfmon.storage.storage",
     "Delivery": "perfmon.storage.alerts",
     "DeliveryError": "perfmon.errors",
-    "differing": "perfmon.records.content",
     "Disagreement": "perfmon.accuracy.figures",
-    "DueMessage": "perfmon.storage.alerts",
     "Duration": "perfmon.config.config",
-    "encoded": "perfmon.delivery.http",
+    "duration_seconds": "perfmon.config.validators",
     "FoundAlert": "perfmon.storage.alerts",
-    "FoundBy": "perfmon.storage.storage",
     "from_micros": "perfmon.records",
     "get_performance_monitor": "perfmon.monitor.current",
-    "headline": "perfmon.delivery.messages",
     "hookimpl": "perfmon.hookspecs",
-    "HOUR": "perfmon.window.cells",
-    "http_url": "perfmon.delivery.http",
-    "HttpSinkTable": "perfmon.delivery.sinks",
+    "in_thread": "perfmon.plugins.threads",
     "init_performance_monitor": "perfmon.monitor.current",
     "install_hint": "perfmon.plugins.discovery",
     "InvalidRun": "perfmon.errors",
     "jsonable": "perfmon.records",
-    "KnownAgent": "perfmon.storage.storage",
-    "link_of": "perfmon.delivery.messages",
-    "MEASUREMENT_FIELDS": "perfmon.records.measurements",
-    "MEASUREMENT_STATES": "perfmon.records.measurements",
     "MetricType": "perfmon.records",
     "MonitoredOrchestrator": "perfmon.agents.orchestrator",
-    "News": "perfmon.storage.storage",
     "NumericErrors": "perfmon.accuracy.figures",
-    "one_form": "perfmon.records.text_forms",
     "OutcomeReceipt": "perfmon.records",
-    "PackedCell": "perfmon.window.cells",
     "PerfmonError": "perfmon.errors",
     "PerformanceAlert": "perfmon.records",
     "PerformanceMetrics": "perfmon.records",
     "PerformanceMonitor": "perfmon.monitor.monitor",
-    "plain_text": "perfmon.records.equality",
     "PluginError": "perfmon.errors",
     "Point": "perfmon.records",
-    "post": "perfmon.delivery.http",
     "PredictionReceipt": "perfmon.records",
     "Receipt": "perfmon.records",
     "Recommendation": "perfmon.records",
     "redacted": "perfmon.config.secret",
     "Rejection": "perfmon.records",
     "render_report": "perfmon.reports",
-    "RUN_FIELDS": "perfmon.records.validation",
-    "RunInFlight": "perfmon.storage.alerts",
-    "RUN_ROW": "perfmon.records.content",
-    "same_value": "perfmon.records.equality",
-    "Scope": "perfmon.records",
+    "retry_after": "perfmon.delivery.http",
     "Score": "perfmon.records",
     "Secret": "perfmon.config.config",
     "SecretText": "perfmon.config.validators",
     "Series": "perfmon.records",
     "Silence": "perfmon.records",
-    "SinkState": "perfmon.storage.alerts",
-    "SinkTable": "perfmon.delivery.sinks",
-    "Storage": "perfmon.storage.storage",
     "StorageError": "perfmon.errors",
     "StorageMissing": "perfmon.errors",
-    "Stored": "perfmon.storage.storage",
     "to_micros": "perfmon.records",
     "Trend": "perfmon.records",
-    "urgency": "perfmon.delivery.messages",
-    "value_kind": "perfmon.records.equality",
-    "ValueNumbers": "perfmon.records.equality",
     "wilson": "perfmon.metrics.health",
-    "words_of": "perfmon.records.text_forms",
+}
+
+# Where the names of plugins' authors are; they are found here too, where they once were.
+_ELSEWHERE = {
+    "alert_annotations": "perfmon.sinks",
+    "alert_facts": "perfmon.sinks",
+    "alert_labels": "perfmon.sinks",
+    "AlertState": "perfmon.storage",
+    "AlertStorage": "perfmon.storage",
+    "alike": "perfmon.scorers",
+    "Batch": "perfmon.storage",
+    "CellKey": "perfmon.storage",
+    "Cells": "perfmon.storage",
+    "ConflictCount": "perfmon.storage",
+    "differing": "perfmon.storage",
+    "DueMessage": "perfmon.storage",
+    "encoded": "perfmon.sinks",
+    "FoundBy": "perfmon.storage",
+    "headline": "perfmon.sinks",
+    "HOUR": "perfmon.storage",
+    "http_url": "perfmon.sinks",
+    "HttpSinkTable": "perfmon.sinks",
+    "KnownAgent": "perfmon.storage",
+    "link_of": "perfmon.sinks",
+    "MEASUREMENT_FIELDS": "perfmon.storage",
+    "MEASUREMENT_STATES": "perfmon.storage",
+    "News": "perfmon.storage",
+    "one_form": "perfmon.scorers",
+    "PackedCell": "perfmon.storage",
+    "plain_text": "perfmon.scorers",
+    "post": "perfmon.sinks",
+    "RUN_FIELDS": "perfmon.storage",
+    "RUN_ROW": "perfmon.storage",
+    "RunInFlight": "perfmon.storage",
+    "same_value": "perfmon.scorers",
+    "Scope": "perfmon.storage",
+    "SinkState": "perfmon.storage",
+    "SinkTable": "perfmon.sinks",
+    "Storage": "perfmon.storage",
+    "Stored": "perfmon.storage",
+    "urgency": "perfmon.sinks",
+    "value_kind": "perfmon.scorers",
+    "ValueNumbers": "perfmon.scorers",
+    "words_of": "perfmon.scorers",
 }
 
 __all__ = [
-    "HOUR",
-    "MEASUREMENT_FIELDS",
-    "MEASUREMENT_STATES",
-    "RUN_FIELDS",
-    "RUN_ROW",
     "AccuracyFigures",
     "AccuracyMeasurement",
     "AccuracySummary",
@@ -204,35 +178,22 @@ __all__ = [
     "AgentRun",
     "AlertLevel",
     "AlertMessage",
-    "AlertState",
-    "AlertStorage",
-    "Answer",
-    "Batch",
     "Calibration",
     "CalibrationBin",
     "CalibrationFigures",
-    "CellKey",
-    "Cells",
     "Clock",
     "Config",
     "ConfigError",
-    "ConflictCount",
     "Delivery",
     "DeliveryError",
     "Disagreement",
-    "DueMessage",
     "Duration",
     "FoundAlert",
-    "FoundBy",
-    "HttpSinkTable",
     "InvalidRun",
-    "KnownAgent",
     "MetricType",
     "MonitoredOrchestrator",
-    "News",
     "NumericErrors",
     "OutcomeReceipt",
-    "PackedCell",
     "PerfmonError",
     "PerformanceAlert",
     "PerformanceMetrics",
@@ -243,56 +204,38 @@ __all__ = [
     "Receipt",
     "Recommendation",
     "Rejection",
-    "RunInFlight",
-    "Scope",
     "Score",
     "Secret",
     "SecretText",
     "Series",
     "Silence",
-    "SinkState",
-    "SinkTable",
-    "Storage",
     "StorageError",
     "StorageMissing",
-    "Stored",
     "Trend",
-    "ValueNumbers",
-    "alert_annotations",
-    "alert_facts",
-    "alert_labels",
-    "alike",
-    "differing",
-    "encoded",
+    "agent_fields",
+    "duration_seconds",
     "from_micros",
     "get_performance_monitor",
-    "headline",
     "hookimpl",
-    "http_url",
+    "in_thread",
     "init_performance_monitor",
     "install_hint",
     "jsonable",
-    "link_of",
-    "one_form",
-    "plain_text",
-    "post",
     "redacted",
     "render_report",
-    "same_value",
+    "retry_after",
     "to_micros",
-    "urgency",
-    "value_kind",
     "wilson",
-    "words_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = _HOMES.get(name) or _ELSEWHERE.get(name)
+    if home is None:
         raise AttributeError(f"module 'perfmon' has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    value = globals()[name] = getattr(import_module(home), name)
     return value
 
 

@@ -12,17 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import (
-    DeliveryError,
-    Duration,
-    HttpSinkTable,
-    SecretText,
-    alert_annotations,
-    alert_labels,
-    hookimpl,
-    http_url,
-    link_of,
-)
+from perfmon import DeliveryError, Duration, SecretText, hookimpl
+from perfmon.sinks import HttpSinkTable, alert_annotations, alert_labels, http_url, link_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

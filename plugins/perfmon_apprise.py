@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +18,13 @@ from perfmon import (
     DeliveryError,
     Duration,
     Secret,
-    SinkTable,
-    alert_facts,
-    headline,
     hookimpl,
-    link_of,
+    in_thread,
     redacted,
-    urgency,
 )
+from perfmon.sinks import SinkTable, alert_facts, headline, link_of, urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from perfmon import AlertMessage, Config, PerformanceAlert
 
 _TITLE, _LISTED, _REMEMBERED = 120, 20, 1_000
@@ -117,21 +111,8 @@ class AppriseSink:
                 self._under_way.discard(number)
 
         self._under_way.add(number)
-        await _in_thread(work)
-
-
-async def _in_thread(work: Callable[[], None]) -> None:
-    """Wait for a thread that nobody has to wait for, not even the end of the process."""
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-    def run() -> None:
         with contextlib.suppress(Exception):  # which says no more than that it was not taken
-            work()
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-            loop.call_soon_threadsafe(done.set)
-
-    threading.Thread(target=run, name="perfmon-apprise-service", daemon=True).start()
-    await done.wait()
+            await asyncio.wrap_future(in_thread(work, name="perfmon-apprise-service"))
 
 
 def _body(message: AlertMessage) -> str:

@@ -15,18 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import (
-    DeliveryError,
-    Duration,
-    Secret,
-    SinkTable,
-    alert_facts,
-    headline,
-    hookimpl,
-    link_of,
-    redacted,
-    urgency,
-)
+from perfmon import DeliveryError, Duration, Secret, hookimpl, redacted
+from perfmon.sinks import SinkTable, alert_facts, headline, link_of, urgency
 
 if TYPE_CHECKING:
     from perfmon import AlertMessage, Config, PerformanceAlert

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from perfmon import hookimpl, same_value
+from perfmon import hookimpl
+from perfmon.scorers import same_value
 
 
 class ExactScorer:

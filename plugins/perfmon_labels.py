@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import ConfigError, hookimpl, plain_text, value_kind
+from perfmon import ConfigError, hookimpl
+from perfmon.scorers import plain_text, value_kind
 
 if TYPE_CHECKING:
     from perfmon import Config

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perfmon import AlertLevel, SinkTable, alert_labels, hookimpl, redacted, urgency
+from perfmon import AlertLevel, hookimpl, redacted
+from perfmon.sinks import SinkTable, alert_labels, urgency
 
 if TYPE_CHECKING:
     from perfmon import AlertMessage, Config, PerformanceAlert

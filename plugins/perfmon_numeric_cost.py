@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import hookimpl, value_kind
+from perfmon import hookimpl
+from perfmon.scorers import value_kind
 
 if TYPE_CHECKING:
     from perfmon import Config

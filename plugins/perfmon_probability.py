@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import Score, hookimpl, one_form, value_kind
+from perfmon import Score, hookimpl
+from perfmon.scorers import one_form, value_kind
 
 if TYPE_CHECKING:
     from perfmon import Config

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import ValueNumbers, hookimpl, one_form, value_kind
+from perfmon import hookimpl
+from perfmon.scorers import ValueNumbers, one_form, value_kind
 
 if TYPE_CHECKING:
     from perfmon import Config

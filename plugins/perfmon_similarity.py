@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import hookimpl, plain_text, words_of
+from perfmon import hookimpl
+from perfmon.scorers import plain_text, words_of
 
 if TYPE_CHECKING:
     from perfmon import Config

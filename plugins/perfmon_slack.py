@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import (
+from perfmon import Secret, hookimpl, redacted
+from perfmon.sinks import (
     HttpSinkTable,
-    Secret,
     alert_facts,
     headline,
-    hookimpl,
     http_url,
     link_of,
-    redacted,
     urgency,
 )
 

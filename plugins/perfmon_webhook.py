@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import (
-    Duration,
+from perfmon import Duration, Secret, SecretText, hookimpl
+from perfmon.sinks import (
     HttpSinkTable,
-    Secret,
-    SecretText,
     alert_annotations,
     alert_labels,
     encoded,
-    hookimpl,
     http_url,
     link_of,
 )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -30,7 +33,7 @@ FLOORS = (
     "charts",
     "recording alerts reports",
     "monitor",
-    "agents",
+    "agents sinks scorers",
     "testing",
     "cli",
     "__main__",
@@ -42,6 +45,8 @@ EXCEPTIONS = {
     ("hookspecs", "perfmon.monitor.monitor"),
 }
 MOST_ENTRIES = 24
+# What plugins may import from, theirs and ours.
+PUBLIC = ("perfmon", "perfmon.scorers", "perfmon.sinks", "perfmon.storage")
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -126,23 +131,81 @@ def test_every_room_stands_on_a_floor():
 
 @pytest.mark.parametrize("path", sorted(PLUGINS.rglob("*.py")), ids=lambda p: p.name)
 def test_a_plugin_imports_only_public_names(path):
-    """One door for our plugins and everybody's: the names of `perfmon`, and no other plugin."""
+    """The same doors for our plugins and everybody's: public modules, and no other plugin."""
     own = path.relative_to(PLUGINS).parts[0].removesuffix(".py")
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             top = node.module.split(".")[0]
             if top == "perfmon":
-                assert node.module == "perfmon", f"{path.name} imports {node.module}"
-                strangers = {alias.name for alias in node.names} - set(perfmon.__all__)
+                assert node.module in PUBLIC, f"{path.name} imports {node.module}"
+                public = set(import_module(node.module).__all__)
+                strangers = {alias.name for alias in node.names} - public
                 assert not strangers, f"{path.name} imports {strangers}"
             assert not top.startswith("perfmon_") or top == own
 
 
-def test_every_public_name_is_there():
-    """`__all__` is complete, sorted for reading, and each name can be had."""
-    assert all(getattr(perfmon, name) is not None for name in perfmon.__all__)
-    assert len(set(perfmon.__all__)) == len(perfmon.__all__)
+@pytest.mark.parametrize("path", sorted(PLUGINS.rglob("*.py")), ids=lambda p: p.name)
+def test_a_plugin_uses_documented_members_of_the_monitor_only(path):
+    """What our own plugins do, others copy: they need nothing that has no docstring."""
+    asked = set(_asked_of_monitors(ast.parse(path.read_text())))
+    assert asked - _documented_members() == set()
+
+
+def test_the_server_asks_the_monitor():
+    """The test above finds what is asked, however the monitor is reached."""
+    asked = {
+        member
+        for path in (PLUGINS / "perfmon_server").rglob("*.py")
+        for member in _asked_of_monitors(ast.parse(path.read_text()))
+    }
+    assert {"check", "dropped", "hook", "config", "get_health", "run_started"} <= asked
+
+
+def _asked_of_monitors(tree: ast.AST) -> Iterator[str]:
+    """The members named behind `monitor.`, or behind another parameter that is a monitor."""
+    names = {"monitor", "_monitor"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            if "PerformanceMonitor" in ast.unparse(node.annotation):
+                names.add(node.arg)
+        elif isinstance(node, ast.Attribute):
+            owner = node.value
+            last = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", None)
+            is_table = isinstance(owner, ast.Attribute) and ast.unparse(owner).endswith(
+                "config.monitor"
+            )
+            if last in names and not is_table:
+                yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr"):
+            owner, member = map(ast.unparse, node.args[:2])
+            if owner.rpartition(".")[2] in names:
+                yield member
+
+
+def _documented_members() -> set[str]:
+    monitor = perfmon.PerformanceMonitor
+    members = {name for name in dir(monitor) if not name.startswith("_")}
+    attributes = (monitor.__doc__ or "").partition("Attributes:")[2].partition("Raises:")[0]
+    listed = set(re.findall(r"^ +(\w+):", attributes, re.MULTILINE))
+    return {n for n in members if inspect.getdoc(inspect.getattr_static(monitor, n))} | listed
+
+
+@pytest.mark.parametrize("name", [*PUBLIC, "perfmon.testing"])
+def test_every_public_name_is_there(name):
+    """`__all__` names each once, and each can be had, and is shown by `dir`."""
+    module = import_module(name)
+    assert all(getattr(module, each) is not None for each in module.__all__)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert set(module.__all__) <= set(dir(module))
+
+
+def test_a_name_has_one_door():
+    """And the names of plugins' authors are found where they once were, too."""
+    doors = [(each, name) for name in PUBLIC for each in import_module(name).__all__]
+    assert len({each for each, _ in doors}) == len(doors)
+    for each in "HttpSinkTable", "value_kind", "Storage", "Batch":
+        assert getattr(perfmon, each) is getattr(import_module(dict(doors)[each]), each)
 
 
 def test_importing_perfmon_loads_nothing_heavy():

@@ -50,7 +50,7 @@ class Pair(NamedTuple):
 
 
 @attrs.frozen
-class Place:
+class FieldPath:
     """Where a field is in an outcome: by its whole name, else step by step at its dots."""
 
     name: str
@@ -86,8 +86,8 @@ def _written(name: str, outcome: Mapping[str, Any]) -> str:
 class Field:
     """A field of the actual outcome whose prediction has another name, or scorer, or weight."""
 
-    actual: Place
-    predicted: Place
+    actual: FieldPath
+    predicted: FieldPath
     scorer: str | None
     weight: float
     meanings: Meanings
@@ -95,8 +95,8 @@ class Field:
     @classmethod
     def of(cls, name: str, table: FieldTable, outcomes: OutcomesTable) -> Field:
         return cls(
-            Place(name),
-            Place(table.predicted),
+            FieldPath(name),
+            FieldPath(table.predicted),
             table.scorer or outcomes.scorer,
             table.weight,
             {**_meanings(outcomes.synonyms), **_meanings(table.synonyms)},

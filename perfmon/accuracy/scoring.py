@@ -124,9 +124,14 @@ class Scoring:
                 if answer.confidence is not None:
                     confidence = answer.confidence
                 return Scored(
-                    answer.value, one.plugin, "measured", confidence,
-                    answer.correct, answer.note, answer.cost,
-                )  # fmt: skip
+                    answer.value,
+                    one.plugin,
+                    "measured",
+                    confidence,
+                    answer.correct,
+                    answer.note,
+                    answer.cost,
+                )
         return Scored(_equality(*values), EQUALITY, "measured", confidence)
 
     def _order(self, first: str) -> Iterator[Implementation]:

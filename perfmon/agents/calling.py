@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -14,6 +13,7 @@ from typing import Any
 import attrs
 
 from perfmon.errors import PerfmonError
+from perfmon.plugins.threads import in_thread
 from perfmon.recording.resources import STEPS, THREAD, Measured, Meter
 
 # What an agent may say about its own run, beside its output.
@@ -180,24 +180,16 @@ async def measured_async(value: Awaitable[Any], limit: float | None) -> Ending:
     return _ended(meter, result, problem)
 
 
-def in_thread(call: Callable[[], Any]) -> Future[Ending]:
-    """Call in a daemon thread: one that hangs holds up neither its caller nor the exit."""
-    future: Future[Ending] = Future()
-    future.set_running_or_notify_cancel()
-    inside = contextvars.copy_context()
-    threading.Thread(
-        target=lambda: future.set_result(inside.run(measured, call)),
-        name="perfmon-agent",
-        daemon=True,
-    ).start()
-    return future
+def measured_in_thread(call: Callable[[], Any]) -> Future[Ending]:
+    """Call in a thread of its own, in the context of here."""
+    return in_thread(contextvars.copy_context().run, measured, call, name="perfmon-agent")
 
 
 def wait_for_thread(call: Callable[[], Any], limit: float) -> Ending:
     """Call in a thread, and wait at most so many seconds for it."""
     started = time.perf_counter()
     try:
-        return in_thread(call).result(limit)
+        return measured_in_thread(call).result(limit)
     except TimeoutError:
         problem: BaseException = _too_late(limit)
     except BaseException as interrupted:

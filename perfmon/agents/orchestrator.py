@@ -14,10 +14,10 @@ from perfmon.agents.calling import (
     Agent,
     Caller,
     Ending,
-    in_thread,
     joined,
     measured,
     measured_async,
+    measured_in_thread,
     wait_for_thread,
 )
 from perfmon.errors import InvalidRun, PerfmonError
@@ -170,7 +170,9 @@ class MonitoredOrchestrator:
         return joined(ending, await measured_async(ending.value, self._timeout))
 
     async def _call_in_thread(self, function: Callable[[], Any]) -> Ending:
-        waited = await measured_async(asyncio.wrap_future(in_thread(function)), self._timeout)
+        waited = await measured_async(
+            asyncio.wrap_future(measured_in_thread(function)), self._timeout
+        )
         ending: Ending = waited if waited.problem is not None else waited.value
         return ending
 

@@ -11,11 +11,22 @@ from perfmon.charts.svg import TONES, Size, element, text
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 18
 _STEPS = (  # seconds, and how a tick is written
-    (60, "%H:%M"), (300, "%H:%M"), (600, "%H:%M"), (1800, "%H:%M"), (3600, "%H:%M"),
-    (3 * 3600, "%H:%M"), (6 * 3600, "%H:%M"), (12 * 3600, "%a %H:%M"), (86_400, "%a %d"),
-    (2 * 86_400, "%b %d"), (7 * 86_400, "%b %d"), (14 * 86_400, "%b %d"), (28 * 86_400, "%b %d"),
-    (91 * 86_400, "%b %Y"), (365 * 86_400, "%Y"),
-)  # fmt: skip
+    (60, "%H:%M"),
+    (300, "%H:%M"),
+    (600, "%H:%M"),
+    (1800, "%H:%M"),
+    (3600, "%H:%M"),
+    (3 * 3600, "%H:%M"),
+    (6 * 3600, "%H:%M"),
+    (12 * 3600, "%a %H:%M"),
+    (86_400, "%a %d"),
+    (2 * 86_400, "%b %d"),
+    (7 * 86_400, "%b %d"),
+    (14 * 86_400, "%b %d"),
+    (28 * 86_400, "%b %d"),
+    (91 * 86_400, "%b %Y"),
+    (365 * 86_400, "%Y"),
+)
 _MOST_TICKS = 7
 _LARGEST, _SMALLEST = 1e15, 1e-12  # beyond them there is nothing to be seen
 
@@ -134,10 +145,15 @@ def grid(scale: Scale, axis: Axis, size: Size) -> str:
         y = scale.at(value)
         parts.append(
             element(
-                "line", x1=LEFT, x2=size.width - RIGHT, y1=y, y2=y, class_="pf-grid",
+                "line",
+                x1=LEFT,
+                x2=size.width - RIGHT,
+                y1=y,
+                y2=y,
+                class_="pf-grid",
                 stroke=TONES["grid"],
             )
-        )  # fmt: skip
+        )
         parts.append(text(LEFT - 5, y + 3, axis.told(value), anchor="end"))
     return "".join(parts)
 

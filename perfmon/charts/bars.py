@@ -82,10 +82,15 @@ def _stacked(bar: Bar, across: Scale, scale: Scale) -> str:
         color = place % len(STACK)
         parts.append(
             element(
-                "rect", x=left, y=top, width=max(right - left - gap, 0.5), height=bottom - top,
-                class_=f"pf-stack{color}", fill=STACK[color],
+                "rect",
+                x=left,
+                y=top,
+                width=max(right - left - gap, 0.5),
+                height=bottom - top,
+                class_=f"pf-stack{color}",
+                fill=STACK[color],
             )
-        )  # fmt: skip
+        )
     return "".join(parts)
 
 
@@ -117,9 +122,14 @@ def histogram(
             continue
         left, right, top = across.at(low), across.at(high), up.at(count)
         rect = element(
-            "rect", x=left, y=top, width=max(right - left - 1, 0.5), height=up.start - top,
-            class_=f"pf-{tone} pf-fill", fill=TONES[tone],
-        )  # fmt: skip
+            "rect",
+            x=left,
+            y=top,
+            width=max(right - left - 1, 0.5),
+            height=up.start - top,
+            class_=f"pf-{tone} pf-fill",
+            fill=TONES[tone],
+        )
         parts.append(titled(rect, f"{axis.told(low)} to {axis.told(high)}: {count:g}"))
     for place, value in ((LEFT, edges[0]), (size.width - RIGHT, edges[-1])):
         anchor = "start" if place == LEFT else "end"

@@ -46,10 +46,16 @@ def calibration(
         ]
     parts.append(
         element(
-            "line", x1=across.at(0), y1=up.at(0), x2=across.at(1), y2=up.at(1),
-            class_="pf-text pf-stroke", stroke=TONES["text"], stroke_dasharray="5 5",
+            "line",
+            x1=across.at(0),
+            y1=up.at(0),
+            x2=across.at(1),
+            y2=up.at(1),
+            class_="pf-text pf-stroke",
+            stroke=TONES["text"],
+            stroke_dasharray="5 5",
         )
-    )  # fmt: skip
+    )
     parts.append(text((_LEFT + right) / 2, size.height - 4, "stated confidence", anchor="middle"))
     known = [one for one in bins if one.outcomes and math.isfinite(one.confidence + one.accuracy)]
     most = max((one.outcomes for one in known), default=1)
@@ -64,17 +70,32 @@ def _bin(one: Bin, across: Scale, up: Scale, bottom: float, most: int) -> str:
     left, right = across.at(one.low) + 1, across.at(one.high) - 1
     return titled(
         element(
-            "line", x1=x, x2=x, y1=up.at(low), y2=up.at(high), class_=f"pf-{tone} pf-stroke",
-            stroke=TONES[tone], stroke_width=2.0,
+            "line",
+            x1=x,
+            x2=x,
+            y1=up.at(low),
+            y2=up.at(high),
+            class_=f"pf-{tone} pf-stroke",
+            stroke=TONES[tone],
+            stroke_width=2.0,
         )
         + element(
-            "circle", cx=x, cy=up.at(one.accuracy), r=3 + 4 * math.sqrt(one.outcomes / most),
-            class_=f"pf-{tone} pf-fill", fill=TONES[tone],
+            "circle",
+            cx=x,
+            cy=up.at(one.accuracy),
+            r=3 + 4 * math.sqrt(one.outcomes / most),
+            class_=f"pf-{tone} pf-fill",
+            fill=TONES[tone],
         )
         + element(
-            "rect", x=left, y=bottom - height, width=max(right - left, 1), height=height,
-            class_="pf-none pf-fill", fill=TONES["none"],
+            "rect",
+            x=left,
+            y=bottom - height,
+            width=max(right - left, 1),
+            height=height,
+            class_="pf-none pf-fill",
+            fill=TONES["none"],
         ),
         f"says {one.confidence:.1%}, is right {one.accuracy:.1%}"
         f" ({low:.1%} to {high:.1%}), {one.outcomes:,} outcomes",
-    )  # fmt: skip
+    )

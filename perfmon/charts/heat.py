@@ -49,9 +49,14 @@ def heat(
                 continue
             share = value / most if most > 0 else 0.0
             rect = element(
-                "rect", x=_LEFT + width * across, y=y, width=max(width - 1, 0.5),
-                height=max(height - 1, 0.5), class_=f"pf-{tone} pf-fill", fill=TONES[tone],
+                "rect",
+                x=_LEFT + width * across,
+                y=y,
+                width=max(width - 1, 0.5),
+                height=max(height - 1, 0.5),
+                class_=f"pf-{tone} pf-fill",
+                fill=TONES[tone],
                 fill_opacity=f"{0.08 + 0.92 * max(share, 0.0):.2f}",
-            )  # fmt: skip
+            )
             parts.append(titled(rect, f"{name} {columns[across]}: {told(value)}"))
     return drawing(size, label, parts, class_="pf-chart")

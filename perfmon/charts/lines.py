@@ -125,21 +125,21 @@ def lines(
     seen = [v for m in known for v in (m.value, m.low, m.high)]
     scale = values_scale(axis, [*seen, *(limit.value for limit in limits)], size)
     across = time_scale(since, until, size)
-    place = _Place(across, scale, size)
+    plot = _Plot(across, scale, size)
     parts = [
         grid(scale, axis, size),
         times(across, size, zone),
-        *(place.span(one) for one in spans),
-        *(place.area(one.moments, one.tone) for one in shaded),
-        *(place.limit(one) for one in limits),
-        *(place.curve(one) for one in curves),
-        *place.marks(marks),
+        *(plot.span(one) for one in spans),
+        *(plot.area(one.moments, one.tone) for one in shaded),
+        *(plot.limit(one) for one in limits),
+        *(plot.curve(one) for one in curves),
+        *plot.marks(marks),
     ]
     data = _data(curves, since, until) if with_data else None
     return drawing(size, label, parts, class_="pf-chart", data_chart=data)
 
 
-class _Place(NamedTuple):
+class _Plot(NamedTuple):
     across: Scale
     scale: Scale
     size: Size
@@ -167,18 +167,30 @@ class _Place(NamedTuple):
     def span(self, one: Span) -> str:
         left, right = self.across.at(one.since), self.across.at(one.until)
         rect = element(
-            "rect", x=left, y=TOP, width=max(right - left, 2.0),
-            height=self.size.height - TOP - BOTTOM, class_=f"pf-{one.tone} pf-fill",
-            fill=TONES[one.tone], fill_opacity="0.12",
-        )  # fmt: skip
+            "rect",
+            x=left,
+            y=TOP,
+            width=max(right - left, 2.0),
+            height=self.size.height - TOP - BOTTOM,
+            class_=f"pf-{one.tone} pf-fill",
+            fill=TONES[one.tone],
+            fill_opacity="0.12",
+        )
         return titled(rect, one.name, one.href)
 
     def limit(self, one: Limit) -> str:
         y = self.scale.at(one.value)
         line = element(
-            "line", x1=LEFT, x2=self.size.width - RIGHT, y1=y, y2=y, stroke_dasharray="4 4",
-            class_="pf-bad pf-stroke", stroke=TONES["bad"], stroke_opacity="0.7",
-        )  # fmt: skip
+            "line",
+            x1=LEFT,
+            x2=self.size.width - RIGHT,
+            y1=y,
+            y2=y,
+            stroke_dasharray="4 4",
+            class_="pf-bad pf-stroke",
+            stroke=TONES["bad"],
+            stroke_opacity="0.7",
+        )
         return titled(line, one.name) if math.isfinite(y) else ""
 
     def marks(self, marks: Iterable[Mark]) -> Iterator[str]:
@@ -190,15 +202,24 @@ class _Place(NamedTuple):
             row = 0 if x >= ends[0] else 1
             is_last = x + width > self.size.width - RIGHT
             line = element(
-                "line", x1=x, x2=x, y1=TOP, y2=self.size.height - BOTTOM, stroke_dasharray="2 3",
-                class_=f"pf-{one.tone} pf-stroke", stroke=TONES[one.tone],
-            )  # fmt: skip
+                "line",
+                x1=x,
+                x2=x,
+                y1=TOP,
+                y2=self.size.height - BOTTOM,
+                stroke_dasharray="2 3",
+                class_=f"pf-{one.tone} pf-stroke",
+                stroke=TONES[one.tone],
+            )
             words = ""
             if x >= ends[row]:
                 words = text(
-                    x - 3 if is_last else x + 3, TOP + 7 + 11 * row, one.name,
-                    anchor="end" if is_last else "start", tone=one.tone,
-                )  # fmt: skip
+                    x - 3 if is_last else x + 3,
+                    TOP + 7 + 11 * row,
+                    one.name,
+                    anchor="end" if is_last else "start",
+                    tone=one.tone,
+                )
                 ends[row] = x + width
             yield titled(line + words, one.name, one.href)
 

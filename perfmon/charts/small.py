@@ -28,9 +28,14 @@ def strip(
     parts = []
     for place, slot in enumerate(slots):
         rect = element(
-            "rect", x=place * step, y=1, width=max(step - 1, 0.5), height=size.height - 2,
-            class_=f"pf-{slot.tone} pf-fill", fill=TONES[slot.tone],
-        )  # fmt: skip
+            "rect",
+            x=place * step,
+            y=1,
+            width=max(step - 1, 0.5),
+            height=size.height - 2,
+            class_=f"pf-{slot.tone} pf-fill",
+            fill=TONES[slot.tone],
+        )
         parts.append(titled(rect, slot.name, slot.href))
     return drawing(size, label, parts, class_="pf-strip")
 

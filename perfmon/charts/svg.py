@@ -59,9 +59,15 @@ def element(name: str, content: str = "", /, **attributes: str | float | None) -
 def text(x: float, y: float, words: str, *, anchor: str = "start", tone: str = "text") -> str:
     """A small label."""
     return element(
-        "text", escape(words), x=x, y=y, text_anchor=anchor, font_size="10",
-        class_=f"pf-{tone}", fill=TONES[tone],
-    )  # fmt: skip
+        "text",
+        escape(words),
+        x=x,
+        y=y,
+        text_anchor=anchor,
+        font_size="10",
+        class_=f"pf-{tone}",
+        fill=TONES[tone],
+    )
 
 
 def titled(markup: str, title: str, href: str | None = None) -> str:
@@ -73,10 +79,14 @@ def titled(markup: str, title: str, href: str | None = None) -> str:
 def drawing(size: Size, label: str, parts: Iterable[str], **attributes: str | None) -> str:
     """The whole of it; `label` says what is seen, for those who cannot see it."""
     return element(
-        "svg", f"<title>{escape(label)}</title>" + "".join(parts),
-        xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {size.width} {size.height}", role="img",
-        font_family="system-ui, sans-serif", **attributes,
-    )  # fmt: skip
+        "svg",
+        f"<title>{escape(label)}</title>" + "".join(parts),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {size.width} {size.height}",
+        role="img",
+        font_family="system-ui, sans-serif",
+        **attributes,
+    )
 
 
 Point = tuple[float, float]
@@ -95,17 +105,25 @@ def polyline(points: Sequence[Point], *, tone: str, width: float = 1.6) -> str:
         (x, y) = points[0]
         return element("circle", cx=x, cy=y, r=width, class_=f"pf-{tone} pf-fill", fill=TONES[tone])
     return element(
-        "polyline", points=path(points), fill="none", class_=f"pf-{tone} pf-stroke",
-        stroke=TONES[tone], stroke_width=width, stroke_linejoin="round",
-    )  # fmt: skip
+        "polyline",
+        points=path(points),
+        fill="none",
+        class_=f"pf-{tone} pf-stroke",
+        stroke=TONES[tone],
+        stroke_width=width,
+        stroke_linejoin="round",
+    )
 
 
 def polygon(points: Sequence[Point], *, tone: str, opacity: float) -> str:
     """A filled shape."""
     return element(
-        "polygon", points=path(points), class_=f"pf-{tone} pf-fill", fill=TONES[tone],
+        "polygon",
+        points=path(points),
+        class_=f"pf-{tone} pf-fill",
+        fill=TONES[tone],
         fill_opacity=f"{opacity:g}",
-    )  # fmt: skip
+    )
 
 
 def path(points: Sequence[Point]) -> str:

@@ -81,8 +81,12 @@ def _at(moment: datetime) -> str:
 
 
 def _who(alert: PerformanceAlert) -> str:
-    named = {"agent": alert.agent_name, "agent_type": alert.agent_type, "model": alert.model,
-             "tenant": alert.tenant}  # fmt: skip
+    named = {
+        "agent": alert.agent_name,
+        "agent_type": alert.agent_type,
+        "model": alert.model,
+        "tenant": alert.tenant,
+    }
     return whom({name: value for name, value in named.items() if value is not None})
 
 

@@ -83,8 +83,13 @@ those of --config:
 
 
 @click.command(name="test", epilog=_TEST_EPILOG)
-@click.argument("files", metavar="FILE...", nargs=-1, required=True,
-                type=click.Path(path_type=Path, dir_okay=False))  # fmt: skip
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+)
 @config_option
 @click.pass_context
 def test_command(ctx: click.Context, files: tuple[Path, ...]) -> None:

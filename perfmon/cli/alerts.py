@@ -41,8 +41,11 @@ acknowledgements within a minute. An id may be cut short as long as it is clear.
 
 
 @click.group(name="alerts", epilog=_EPILOG, invoke_without_command=True)
-@click.option("--state", type=click.Choice(["pending", "firing", "resolved"]),
-              help="Only these; pending ones are listed only if asked for.")  # fmt: skip
+@click.option(
+    "--state",
+    type=click.Choice(["pending", "firing", "resolved"]),
+    help="Only these; pending ones are listed only if asked for.",
+)
 @click.option("--level", type=click.Choice(["info", "warning", "critical"]), help="Only these.")
 @click.option("--agent", metavar="NAME", help="Only this agent's.")
 @click.option("--since", type=Since(), help="Not what was over by then; 2h is two hours ago.")

@@ -69,17 +69,35 @@ prediction, and once it has an actual_outcome its outcome too (outcome_timestamp
 
 
 @click.command(name="import", epilog=_EPILOG)
-@click.argument("files", metavar="FILE...", nargs=-1, required=True,
-                type=click.Path(path_type=Path))  # fmt: skip
-@click.option("--map", "mapping", metavar="FIELD=COLUMN", multiple=True, callback=_pairs,
-              help="A column (or key) that is not named like its field; repeatable.")  # fmt: skip
-@click.option("--type", "kind", type=click.Choice(KINDS),
-              help="What rows are that do not say so; else they go by their fields.")  # fmt: skip
-@click.option("--default-time", type=Since(),
-              help="When rows without a clock ended (now, 2h); else they are refused.")  # fmt: skip
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--map",
+    "mapping",
+    metavar="FIELD=COLUMN",
+    multiple=True,
+    callback=_pairs,
+    help="A column (or key) that is not named like its field; repeatable.",
+)
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(KINDS),
+    help="What rows are that do not say so; else they go by their fields.",
+)
+@click.option(
+    "--default-time",
+    type=Since(),
+    help="When rows without a clock ended (now, 2h); else they are refused.",
+)
 @click.option("--tenant", help="The tenant of rows that name none.")
-@click.option("--encoding", metavar="NAME", callback=_encoding,
-              help="Such as windows-1252; else UTF-8, or what the file's mark says.")  # fmt: skip
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    callback=_encoding,
+    help="Such as windows-1252; else UTF-8, or what the file's mark says.",
+)
 @storage_option
 @config_option
 @click.pass_context

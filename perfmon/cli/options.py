@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from perfmon.config.validators import DURATION, seconds
+from perfmon.config.validators import DURATION, duration_seconds
 from perfmon.errors import PerfmonError
 from perfmon.records.stamps import not_seconds
 
@@ -79,7 +79,7 @@ class Length(click.ParamType[float]):
         if isinstance(value, float):
             return value
         try:
-            found = seconds(value)
+            found = duration_seconds(value)
         except ValueError:
             found = 0.0
         if found <= 0:
@@ -125,7 +125,7 @@ class Since(Moment):
         if isinstance(value, float):
             return value
         try:
-            return time.time() - seconds(value)
+            return time.time() - duration_seconds(value)
         except ValueError:
             return super().convert(value, param, ctx)
 

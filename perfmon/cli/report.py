@@ -22,16 +22,29 @@ Examples:
 
 
 @click.command(name="report", epilog=_EPILOG)
-@click.option("--since", type=Since(),
-              help="From then on, such as 7d; a date alone is its midnight UTC.")  # fmt: skip
+@click.option(
+    "--since", type=Since(), help="From then on, such as 7d; a date alone is its midnight UTC."
+)
 @click.option("--until", type=Since(), help="Up to, not including; else now.")
-@click.option("--window-minutes", type=click.FloatRange(min=0, min_open=True),
-              help="The last so many minutes; else window_size_minutes.")  # fmt: skip
+@click.option(
+    "--window-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The last so many minutes; else window_size_minutes.",
+)
 @click.option("--tenant", help="Only this tenant's runs.")
-@click.option("--format", "form", default="text", show_default=True,
-              type=click.Choice(["text", "json", "markdown", "html"]))  # fmt: skip
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False),
-              help="A file to write to, instead of the terminal.")  # fmt: skip
+@click.option(
+    "--format",
+    "form",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "json", "markdown", "html"]),
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file to write to, instead of the terminal.",
+)
 @storage_option
 @config_option
 @click.pass_context

@@ -211,9 +211,11 @@ def _misplaced(rule: Rule, condition: str) -> Iterator[str]:
     """Keys that mean something beside another condition only."""
     limits = ("above", "below")
     for name, wanted in (
-        ("per", ("budget",)), ("burn", ("objective",)), ("within", limits),
+        ("per", ("budget",)),
+        ("burn", ("objective",)),
+        ("within", limits),
         ("critical_at", (*limits, "budget")),
-    ):  # fmt: skip
+    ):
         if getattr(rule, name) is not None and condition not in wanted:
             yield f"{name} belongs to {' or '.join(wanted)}, not to {condition.rstrip('_')}"
     if rule.metric is not None and condition in _NO_METRIC:

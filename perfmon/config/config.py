@@ -36,7 +36,7 @@ _PASSWORD = re.compile(r"://[^/@:]*:[^/@]+@")
 
 
 @attrs.frozen(kw_only=True)
-class _Document:
+class _WholeFile:
     """The whole file, as far as the core knows it."""
 
     monitor: MonitorTable = attrs.Factory(MonitorTable)
@@ -95,7 +95,7 @@ class Config:
             wrong = {mistake.path[1] for mistake in _plugin_mistakes(tables)}
             raw["plugins"] = {name: table for name, table in tables.items() if name not in wrong}
         try:
-            document = reader.read(_Document, raw)
+            document = reader.read(_WholeFile, raw)
         except Mistakes as found:
             document = _settled(found.partial)
         return cls._made(document, reader, file, [])
@@ -110,9 +110,9 @@ class Config:
         tables = raw.get("plugins", {})
         mistakes = list(_plugin_mistakes(tables)) if isinstance(tables, Mapping) else []
         mistakes += _strays(raw)
-        document = _Document()
+        document = _WholeFile()
         try:
-            document = reader.read(_Document, _without_strays(raw))
+            document = reader.read(_WholeFile, _without_strays(raw))
         except Mistakes as found:
             mistakes += found.mistakes
         if mistakes:
@@ -122,7 +122,7 @@ class Config:
 
     @classmethod
     def _made(
-        cls, document: _Document, reader: Reader, path: Path | None, warnings: list[str]
+        cls, document: _WholeFile, reader: Reader, path: Path | None, warnings: list[str]
     ) -> Config:
         tables = dict(document.plugins)
         folders = [str(reader.folder / folder) for folder in tables.pop("paths", [])]
@@ -251,7 +251,7 @@ class _Overrides:
 _SAFER = SOURCES.removeprefix("text, ")
 
 
-def _literals(document: _Document, reader: Reader) -> Iterator[str]:
+def _literals(document: _WholeFile, reader: Reader) -> Iterator[str]:
     return (_literal(reader, path) for path in literal_secrets(document.alerts, ("alerts",)))
 
 
@@ -259,12 +259,12 @@ def _literal(reader: Reader, path: tuple[str | int, ...]) -> str:
     return f"{reader.place(path, is_table=False)}: a secret; safer is {_SAFER}"
 
 
-def _settled(document: _Document) -> _Document:
+def _settled(document: _WholeFile) -> _WholeFile:
     monitor = document.monitor
     if not (is_known(monitor) and is_known(monitor.storage)):
         monitor = attrs.evolve(MonitorTable(), storage="memory:")
         object.__setattr__(document, "monitor", monitor)
-    settled_document: _Document = settled(document)
+    settled_document: _WholeFile = settled(document)
     return settled_document
 
 

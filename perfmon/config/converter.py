@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 import attrs
 
 from perfmon.config.secret import Secret
-from perfmon.config.validators import Duration, SecretText, did_you_mean, seconds, shown
+from perfmon.config.validators import Duration, SecretText, did_you_mean, duration_seconds, shown
 
 if TYPE_CHECKING:
     import cattrs
@@ -29,7 +29,7 @@ def new_converter(
         converter.register_structure_hook(kind, _plain)
     converter.register_structure_hook(Secret, lambda raw, _: read_secret(raw))
     converter.register_structure_hook_func(
-        lambda kind: kind == Duration, lambda raw, _: seconds(raw)
+        lambda kind: kind == Duration, lambda raw, _: duration_seconds(raw)
     )
     converter.register_structure_hook_func(
         lambda kind: kind == SecretText, lambda raw, _: read_secret(raw).reveal()

@@ -16,7 +16,7 @@ _PIECE = re.compile(r"""#.*|""" + r'"""|"(?:\\.|[^"\\])*"|' + r"""'''|'[^']*'|[\
 _ENDS = {'"""': re.compile(r'\\.|("{3,5})'), "'''": re.compile("('{3,5})")}
 
 
-class Places:
+class LineNumbers:
     """The line of each header and key of a TOML text, found without parsing it in full."""
 
     def __init__(self, text: str) -> None:

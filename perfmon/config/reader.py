@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 import attrs
 
 from perfmon.config.converter import holds_secret, new_converter
-from perfmon.config.lines import Path, Places, label
+from perfmon.config.lines import LineNumbers, Path, label
 from perfmon.config.partial import UNKNOWN, UndecidedError, is_known, partly
 from perfmon.config.secret import Secret, one_line, read_secret, redacted
 from perfmon.config.validators import Allowed, did_you_mean, shown
@@ -67,7 +67,7 @@ class Reader:
     ) -> None:
         self.source = source
         self.folder = folder or FilePath()
-        self._places = Places(text)
+        self._places = LineNumbers(text)
         self._environment = os.environ if environment is None else environment
         self._converter: cattrs.Converter | None = None
 

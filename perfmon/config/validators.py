@@ -13,13 +13,13 @@ import attrs
 from perfmon.config.secret import redacted
 
 Duration = Annotated[float, "a duration"]
-"""Seconds as a float; written "500ms", "5s", "2m", "1h30m", "4h" or "1d"."""
+"""Seconds as a float; written "500ms", "5s", "2m", "1h30m", "4h", "1d" or "2w"."""
 SecretText = Annotated[str, "a secret"]
 """Text that may also be given as { env = } or { file = }."""
 
 DURATION = 'a duration such as "500ms", "5s", "2m", "4h" or "1d"'
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
 
 
 @attrs.frozen
@@ -50,9 +50,9 @@ between_0_and_1 = Allowed("a number above 0 and below 1", lambda value: 0 < valu
 some_text = Allowed("text that is not empty", lambda value: bool(value.strip()))
 
 
-def seconds(text: Any) -> float:
-    """The seconds of a duration such as "1h30m", or `ValueError`."""
-    if isinstance(text, str) and re.fullmatch(rf"({_PART.pattern})+", text):
+def duration_seconds(text: Any) -> float:
+    """The seconds of a duration such as "1h30m", "500ms" or "2w", or `ValueError`."""
+    if isinstance(text, str) and re.fullmatch(rf"({_PART.pattern})+", text, re.ASCII):
         return sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
     raise ValueError(f"must be {DURATION}")
 

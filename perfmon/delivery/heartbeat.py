@@ -76,9 +76,11 @@ class Heartbeat:
     def stats(self) -> dict[str, Any]:
         """For `get_stats()`; nothing of the URL."""
         return {
-            "sent": self.sent, "failed": self.failed, "last_sent": self._sent_at,
+            "sent": self.sent,
+            "failed": self.failed,
+            "last_sent": self._sent_at,
             "last_error": self.last_error,
-        }  # fmt: skip
+        }
 
     def _run(self) -> None:
         while not self._stopping:

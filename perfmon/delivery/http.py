@@ -1,6 +1,6 @@
 """The way out, for every sink: one HTTP request that goes nowhere it must not, and its errors.
 
-Tried once: what came of it is an `Answer`, or a `DeliveryError` that says whether to try again.
+Tried once: what came of it is an `HttpAnswer`, or a `DeliveryError` that says whether to try again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PIECE = 8
 
 
 @attrs.frozen
-class Answer:
+class HttpAnswer:
     """What a receiver said: `status` in [200, 300), and the beginning of its `text`."""
 
     status: int
@@ -57,7 +57,7 @@ async def post(
     proxy: str | Secret | None = None,
     resolver: AbstractResolver | None = None,
     clock: Callable[[], float] = time.time,
-) -> Answer:
+) -> HttpAnswer:
     """Post a body (bytes as they are, anything else as JSON), once, and follow no redirect.
 
     Every address that the host's name has is checked, and the one that is called once more when
@@ -90,7 +90,7 @@ async def get(
     deadline: float = 10.0,
     allow_private: bool = False,
     resolver: AbstractResolver | None = None,
-) -> Answer:
+) -> HttpAnswer:
     """Ask for a URL, once; checked and refused as `post` is."""
     call = _Call(url, {}, _Guard(allow_private, resolver))
     return await _answered(call, "GET", None, deadline, time.time)
@@ -98,7 +98,7 @@ async def get(
 
 async def _answered(
     call: _Call, method: str, data: bytes | None, deadline: float, clock: Callable[[], float]
-) -> Answer:
+) -> HttpAnswer:
     try:
         async with asyncio.timeout(deadline):
             await call.send(method, data)
@@ -107,12 +107,12 @@ async def _answered(
             raise call.error(f"did not answer within {deadline:g} s") from None
     status = call.status or 0
     if 200 <= status < 300:
-        return Answer(status, call.text)
+        return HttpAnswer(status, call.text)
     passing = status in _PASSING or status >= 500
     raise call.error(
         f"answered {call.told}",
         permanent=not passing,
-        retry_after=_seconds(call.after, clock()) if passing else None,
+        retry_after=retry_after(call.after, clock()) if passing else None,
     )
 
 
@@ -190,9 +190,10 @@ class _Call:
         import aiohttp
 
         headers = {
-            "Content-Type": "application/json", "User-Agent": "perfmon",
+            "Content-Type": "application/json",
+            "User-Agent": "perfmon",
             "Accept-Encoding": "identity",
-        }  # fmt: skip
+        }
         return aiohttp.ClientSession(
             headers=headers | self._headers,
             connector=aiohttp.TCPConnector(
@@ -299,8 +300,11 @@ def _pieces(parts: SplitResult) -> Iterable[str]:
     return [*found, *both, *map(unquote, (*found, *both))]
 
 
-def _seconds(header: str | None, now: float) -> float | None:
-    """What a Retry-After header asks for, be it seconds or a date (RFC 9110, 10.2.3)."""
+def retry_after(header: str | None, now: float) -> float | None:
+    """The seconds a Retry-After header asks for, be it seconds or a date (RFC 9110, 10.2.3).
+
+    None where there is no such header, or none that can be read; `now` is epoch seconds.
+    """
     if not header:
         return None
     if re.fullmatch(r"[0-9]{1,9}", header.strip()):

@@ -30,7 +30,7 @@ _AWAY = 5.0  # seconds between tries while storage is away
 
 
 @attrs.define
-class _Refused:
+class _RefusedMessage:
     """How often a message was refused for good, and how many were delivered before that."""
 
     delivered: int
@@ -78,7 +78,7 @@ class Lane:
         self._state: SinkState | None = None
         self._enabling = True
         self._unmarked: tuple[str, int] | None = None
-        self._refused: dict[str, _Refused] = {}
+        self._refused: dict[str, _RefusedMessage] = {}
         # Refusals for good since a message was taken, of whichever messages.
         self._strikes = 0
         self._before: set[str] | None = None
@@ -289,7 +289,7 @@ class Lane:
 
     def _set_aside(self, message_id: str) -> float:
         """Count a refusal against the message; how many seconds it now waits, the rest goes on."""
-        refused = self._refused.setdefault(message_id, _Refused(self.delivered))
+        refused = self._refused.setdefault(message_id, _RefusedMessage(self.delivered))
         refused.times += 1
         if len(self._refused) > _REMEMBERED:
             del self._refused[next(iter(self._refused))]
@@ -360,10 +360,13 @@ class Lane:
         alerts = self._firing()
         for start in range(0, len(alerts), _IN_A_MESSAGE):
             message = AlertMessage(
-                message_id=f"resent-{self.name}-{now}-{start}", sink=self.name, group="resent",
-                kind="reminder", alerts=tuple(alerts[start : start + _IN_A_MESSAGE]),
+                message_id=f"resent-{self.name}-{now}-{start}",
+                sink=self.name,
+                group="resent",
+                kind="reminder",
+                alerts=tuple(alerts[start : start + _IN_A_MESSAGE]),
                 created_at=from_micros(self._clock.wall()),
-            )  # fmt: skip
+            )
             sent = self._sender.send(message)
             if sent.problem is None:
                 continue

@@ -177,8 +177,11 @@ class Outbox:
             for name in ("delivered", "failed", "given_up")
         }
         return {
-            "waiting": sum(waiting.values()), **counts, "sinks": sinks, "storage_error": problem,
-        }  # fmt: skip
+            "waiting": sum(waiting.values()),
+            **counts,
+            "sinks": sinks,
+            "storage_error": problem,
+        }
 
     def _sender(self, sink: Implementation, late: Callable[[AlertMessage], None]) -> Sender:
         deadline = self._bus.seconds_of(sink.plugin, "deadline") or self.settings.deadline
@@ -232,10 +235,16 @@ class Outbox:
             return [alert for alert in self._firing() if self._accepts(name, alert)]
 
         lane = Lane(
-            name, self._sender(sink, late), self._storage, self._clock, self.settings, self._random,
+            name,
+            self._sender(sink, late),
+            self._storage,
+            self._clock,
+            self.settings,
+            self._random,
             Troubles(name, self._storage, self._now, others, self.wake, self._bus.publish),
-            firing=firing, resend_every=self._bus.seconds_of(name, "resend_every"),
-        )  # fmt: skip
+            firing=firing,
+            resend_every=self._bus.seconds_of(name, "resend_every"),
+        )
         # First known and then at work: who enables all lanes would miss it meanwhile.
         self._lanes[name] = lane
         lane.start(mine=not self._storage.shared)
@@ -269,11 +278,19 @@ def _lease(lane: Lane) -> str:
 def _test_message(sink: str, now: int) -> AlertMessage:
     at, name = from_micros(now), f"test-{sink}-{now}"
     alert = PerformanceAlert(
-        alert_id=name, level=AlertLevel.INFO, metric_type=MetricType.SUCCESS_RATE, key="test",
-        message=f"a test message of perfmon to {sink}: all is well", current_value=1.0,
-        threshold=0.8, timestamp=at, started_at=at, rule="test", metric="success_rate",
+        alert_id=name,
+        level=AlertLevel.INFO,
+        metric_type=MetricType.SUCCESS_RATE,
+        key="test",
+        message=f"a test message of perfmon to {sink}: all is well",
+        current_value=1.0,
+        threshold=0.8,
+        timestamp=at,
+        started_at=at,
+        rule="test",
+        metric="success_rate",
         recommendation="No action needed.",
-    )  # fmt: skip
+    )
     return AlertMessage(
         message_id=name, sink=sink, group="test", kind="test", alerts=(alert,), created_at=at
     )

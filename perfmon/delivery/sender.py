@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import NamedTuple
 
 import attrs
 
 from perfmon.config.secret import redacted
 from perfmon.errors import DeliveryError
+from perfmon.plugins.threads import in_thread
 from perfmon.plugins.worker import Implementation
 from perfmon.records import AlertMessage
 
@@ -71,16 +73,6 @@ class Sent(NamedTuple):
     seconds: float = 0.0
 
 
-class _Call:
-    """A call in a thread of its own, which may be left behind."""
-
-    def __init__(self) -> None:
-        self.problem: BaseException | None = None
-        self.done = threading.Event()
-        self.left_behind = False
-        self.lock = threading.Lock()
-
-
 class Sender:
     """Calls one sink, each time with a deadline.
 
@@ -95,12 +87,12 @@ class Sender:
         self.sink = sink
         self._deadline = deadline
         self._late = late
-        self._left_behind: list[threading.Thread] = []
+        self._left_behind: list[Future[BaseException | None]] = []
 
     def send(self, message: AlertMessage) -> Sent:
         """Call the sink and wait for it, up to the deadline."""
         account, started = self.sink.account, time.monotonic()
-        self._left_behind = [thread for thread in self._left_behind if thread.is_alive()]
+        self._left_behind = [call for call in self._left_behind if not call.done()]
         if not account.in_service:
             return Sent(account.last_error or "it is out of service", unusable=True)
         if len(self._left_behind) >= HANGING:
@@ -121,32 +113,31 @@ class Sender:
         return Sent(reply.problem)
 
     def _local(self, message: AlertMessage) -> Sent:
-        call = _Call()
-        name = f"perfmon-{self.sink.plugin}-send"
-        thread = threading.Thread(target=self._run, args=(call, message), name=name, daemon=True)
-        thread.start()
-        call.done.wait(self._deadline)
-        with call.lock:
-            call.left_behind = not call.done.is_set()
-        if call.left_behind:
-            self._left_behind.append(thread)
-            problem: BaseException = TimeoutError(f"no answer within {self._deadline:g} s")
+        call = in_thread(self._run, message, name=f"perfmon-{self.sink.plugin}-send")
+        try:
+            problem = call.result(self._deadline)
+        except TimeoutError:
+            problem = TimeoutError(f"no answer within {self._deadline:g} s")
             self.sink.account.failed(self.sink.hook, problem)
-            return _refusal(problem)
-        return Sent() if call.problem is None else _refusal(call.problem)
+            self._left_behind.append(call)
+            call.add_done_callback(partial(self._ended, message))
+        return Sent() if problem is None else _refusal(problem)
 
-    def _run(self, call: _Call, message: AlertMessage) -> None:
+    def _run(self, message: AlertMessage) -> BaseException | None:
+        """Call it, and what it raised."""
         account, started = self.sink.account, time.monotonic()
         try:
             self.sink.run({"alert": message.alerts[0], "message": message})
         except BaseException as problem:
-            call.problem = problem
             account.failed(self.sink.hook, problem)
-        account.called(time.monotonic() - started)
-        with call.lock:
-            call.done.set()
-            is_late = call.left_behind
-        if is_late and call.problem is None:
+            return problem
+        finally:
+            account.called(time.monotonic() - started)
+        return None
+
+    def _ended(self, message: AlertMessage, call: Future[BaseException | None]) -> None:
+        """A call that was left behind has ended."""
+        if call.result() is None:
             self._late(message)
 
 

@@ -65,9 +65,13 @@ class Troubles:
         for alert, deliveries in self._storage.find_alerts(alert_id=alert_id, state="firing"):
             end = from_micros(self._now())
             over = attrs.evolve(
-                alert, state="resolved", timestamp=end, resolved_at=end, current_value=0.0,
+                alert,
+                state="resolved",
+                timestamp=end,
+                resolved_at=end,
+                current_value=0.0,
                 message=f"sink {self._sink} takes messages again",
-            )  # fmt: skip
+            )
             sinks = dict.fromkeys(delivery.sink for delivery in deliveries)
             self._storage.save_alerts([over], None, [_told(over, sink) for sink in sinks])
             self._publish("alert_resolved", alert=over)
@@ -78,23 +82,37 @@ class Troubles:
         waiting = self._storage.waiting_messages().get(sink, 0)
         return PerformanceAlert(
             alert_id=f"sink-{blake2s(f'{sink}/{occasion}'.encode(), digest_size=10).hexdigest()}",
-            key=f"sink/{sink}", rule=SINK_RULE, level=AlertLevel.WARNING,
-            metric_type=MetricType.ERROR_RATE, metric="messages_waiting", unit="messages",
-            message=words, current_value=float(waiting), threshold=0.0, sample_size=waiting,
-            timestamp=at, started_at=at,
+            key=f"sink/{sink}",
+            rule=SINK_RULE,
+            level=AlertLevel.WARNING,
+            metric_type=MetricType.ERROR_RATE,
+            metric="messages_waiting",
+            unit="messages",
+            message=words,
+            current_value=float(waiting),
+            threshold=0.0,
+            sample_size=waiting,
+            timestamp=at,
+            started_at=at,
             recommendation=(
                 f"Check the table [plugins.{sink}] of monitor.toml, then send a test message to it."
             ),
             details={
-                "sink": sink, "message_id": message.message_id, "kind": message.kind,
+                "sink": sink,
+                "message_id": message.message_id,
+                "kind": message.kind,
                 "alerts": [alert.message for alert in message.alerts],
             },
-        )  # fmt: skip
+        )
 
 
 def _told(alert: PerformanceAlert, sink: str) -> AlertMessage:
     """The message to another sink about it; the same one however often it is made."""
     return AlertMessage(
-        message_id=f"{alert.alert_id}-{alert.state}-{sink}", sink=sink, group=alert.key,
-        kind=alert.state, alerts=(alert,), created_at=alert.timestamp,
-    )  # fmt: skip
+        message_id=f"{alert.alert_id}-{alert.state}-{sink}",
+        sink=sink,
+        group=alert.key,
+        kind=alert.state,
+        alerts=(alert,),
+        created_at=alert.timestamp,
+    )

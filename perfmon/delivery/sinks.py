@@ -9,7 +9,7 @@ import attrs
 
 from perfmon.config.secret import Secret
 from perfmon.config.validators import Duration, a_while
-from perfmon.delivery.http import Answer, post, proxy_url
+from perfmon.delivery.http import HttpAnswer, post, proxy_url
 from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert
 
 _LEVELS = list(AlertLevel)
@@ -72,7 +72,7 @@ class HttpSinkTable(SinkTable):
         body: Any,
         headers: Mapping[str, str | Secret] | None = None,
         **network: Any,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """`perfmon.post` within these bounds; `network` are its `resolver` and `clock`."""
         return await post(
             url,

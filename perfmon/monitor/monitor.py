@@ -63,6 +63,11 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage):
         storage_url: any SQLAlchemy URL; `memory:` keeps nothing.
         clock: tells the time; for tests and replays.
 
+    Attributes:
+        config: the configuration that is in force.
+        window_size_minutes: what "now" means when nobody asks for another window.
+        hook: every hook as a function that takes keywords: `monitor.hook.run_finished(run=...)`.
+
     Raises:
         ConfigError: the configuration has mistakes, all of them listed.
         PluginError: a plugin cannot be loaded.
@@ -370,6 +375,15 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage):
             "alerts": alerts,
             "plugins": self.bus.accounts(),
         }
+
+    @property
+    def dropped(self) -> int:
+        """How many runs and measurements were lost since it was made, for want of room."""
+        return self._parts.queue.dropped + self._parts.counts.dropped
+
+    def check(self) -> None:
+        """Raise `StorageError` where storage does not answer just now; for a readiness probe."""
+        self._parts.storage.check()
 
     def recent_conflicts(self) -> list[dict[str, Any]]:
         """Those of the last 24 hours by agent, of every process on this storage."""

@@ -70,8 +70,14 @@ class Account:
     def summary(self) -> dict[str, Any]:
         """The numbers, for `get_stats()` and `perfmon plugins`."""
         names = (
-            "calls", "failures", "dropped", "slow", "in_service", "last_error", "seconds",
-        )  # fmt: skip
+            "calls",
+            "failures",
+            "dropped",
+            "slow",
+            "in_service",
+            "last_error",
+            "seconds",
+        )
         return {name: getattr(self, name) for name in names}
 
 

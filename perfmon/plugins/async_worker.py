@@ -17,7 +17,7 @@ PATIENCE = 120.0
 _GRACE = 5.0  # for a coroutine to end itself, and for its plugin's own deadline to come first
 
 
-class Reply(NamedTuple):
+class RemoteAnswer(NamedTuple):
     """An answer, or why there is none; neither is a plugin that passes."""
 
     answer: Any = None
@@ -64,7 +64,7 @@ class Remote:
         check: Check | None,
         deadline: float | None = None,
         propagate: type[Exception] | tuple[type[Exception], ...] = (),
-    ) -> Reply:
+    ) -> RemoteAnswer:
         """Wait for the answer of an `async def` function, in the caller's thread.
 
         `deadline` is for this answer; None is the plugin's. Errors of the classes `propagate`
@@ -72,9 +72,11 @@ class Remote:
         """
         account, patience = self._account, self._deadline if deadline is None else deadline
         if not account.in_service:
-            return Reply(None, f"plugin {account.plugin!r} is out of service: {account.last_error}")
+            return RemoteAnswer(
+                None, f"plugin {account.plugin!r} is out of service: {account.last_error}"
+            )
         if threading.current_thread() is self._thread:
-            return Reply(None, f"plugin {account.plugin!r} cannot wait for itself")
+            return RemoteAnswer(None, f"plugin {account.plugin!r} cannot wait for itself")
         started = self._clock()
         future = self._submitted(self._timed(function, values, patience))
         over = threading.Event()  # `wait` would not wake for a future that is cancelled
@@ -84,16 +86,16 @@ class Remote:
             if not future.done():
                 future.cancel()
                 self._retire(f"{hook}: took over {patience:g} s and cannot be stopped")
-                return Reply(None, account.last_error)
+                return RemoteAnswer(None, account.last_error)
             answer = future.result()
-            return Reply(answer if answer is None or check is None else check(answer))
+            return RemoteAnswer(answer if answer is None or check is None else check(answer))
         except CancelledError:
-            return Reply(None, f"{hook}: the monitor stopped")
+            return RemoteAnswer(None, f"{hook}: the monitor stopped")
         except Exception as problem:
             account.failed(hook, problem)
             if isinstance(problem, propagate):
                 raise
-            return Reply(None, f"{type(problem).__name__}: {redacted(problem)}")
+            return RemoteAnswer(None, f"{type(problem).__name__}: {redacted(problem)}")
         finally:
             self._open.discard(future)
             account.called(self._clock() - started)

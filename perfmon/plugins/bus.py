@@ -12,10 +12,11 @@ import pluggy
 from perfmon import hookspecs
 from perfmon.errors import PerfmonError, PluginError
 from perfmon.plugins.accounts import Account, Check
-from perfmon.plugins.async_worker import PATIENCE, Remote, Reply
+from perfmon.plugins.async_worker import PATIENCE, Remote, RemoteAnswer
 from perfmon.plugins.hookimpls import checked, positional, specs
 from perfmon.plugins.hooks import EVENTS, INPUTS, Hooks
-from perfmon.plugins.worker import Batch, Implementation, Worker
+from perfmon.plugins.threads import in_thread
+from perfmon.plugins.worker import Implementation, Questions, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -131,8 +132,7 @@ class Bus:
         for worker in self._workers[name]:
             worker.finish()
         until = time.monotonic() + self._patience
-        ending = threading.Thread(target=self._remotes[name].close, args=(until,), daemon=True)
-        ending.start()
+        in_thread(self._remotes[name].close, until, name=f"perfmon-{name}-end")
 
     def implementations(self, hook: str) -> list[tuple[str, Callable[..., Any]]]:
         """Who implements a hook, in the order of calling; each takes the hook's keywords."""
@@ -209,7 +209,7 @@ class Bus:
             if not open_places:
                 break
             asked = [{argument: items[place]} for place in open_places]
-            batch = Batch(implementation, asked, check)
+            batch = Questions(implementation, asked, check)
             found = implementation.worker.ask(batch, deadline)
             for place, answer in zip(open_places, found, strict=True):
                 answers[place] = answer
@@ -289,7 +289,7 @@ class Bus:
         implementation: Implementation,
         values: tuple[Any, ...],
         check: Check | None = None,
-    ) -> Reply:
+    ) -> RemoteAnswer:
         """As `call` for one that is an `async def`: waits for it, up to its deadline."""
         assert implementation.remote is not None
         return implementation.remote.ask(
@@ -338,11 +338,12 @@ class Bus:
             whole = {hook: tuple(self._implementations_of(hook)) for hook in self.arguments}
             table = {
                 hook: tuple(
-                    one for one in found
+                    one
+                    for one in found
                     if one.account.in_service and hook not in self._by_name[one.plugin]
                 )
                 for hook, found in whole.items()
-            }  # fmt: skip
+            }
             self._whole = {
                 hook: {one.plugin: one for one in found} for hook, found in whole.items()
             }

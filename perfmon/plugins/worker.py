@@ -49,7 +49,7 @@ async def _awaited(answer: Any) -> Any:
 
 
 @attrs.define(eq=False)
-class Batch:
+class Questions:
     """One question about each of several things, on its way to a plugin and back."""
 
     implementation: Implementation
@@ -97,7 +97,7 @@ class Worker:
         self._capacity = capacity
         self._deadline = deadline
         self._retire = retire
-        self._queue: deque[_Event | Batch] = deque()
+        self._queue: deque[_Event | Questions] = deque()
         self._waiting = 0
         self._overruns = 0
         self._since: float | None = None
@@ -118,7 +118,7 @@ class Worker:
             self._queue.append(_Event(implementation, arguments, weight))
             self._start()
 
-    def ask(self, batch: Batch, deadline: float) -> list[Any]:
+    def ask(self, batch: Questions, deadline: float) -> list[Any]:
         """The answers there are by the deadline; None for the rest."""
         if threading.current_thread() is self._thread:
             self._answer(batch)
@@ -164,7 +164,7 @@ class Worker:
         """Drop and count what waits."""
         with self._wake:
             for job in self._queue:
-                if isinstance(job, Batch):
+                if isinstance(job, Questions):
                     job.done.set()
             self._queue.clear()
             self.account.dropped_some(self._waiting)
@@ -183,12 +183,12 @@ class Worker:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            if isinstance(job, Batch):
+            if isinstance(job, Questions):
                 self._answer(job)
             else:
                 self._call(job.implementation, job.arguments, None)
 
-    def _next(self) -> _Event | Batch | None:
+    def _next(self) -> _Event | Questions | None:
         with self._wake:
             while not self._queue:
                 if self._closing or not self.account.in_service:
@@ -200,7 +200,7 @@ class Worker:
                 self._waiting -= job.weight
             return job
 
-    def _answer(self, batch: Batch) -> None:
+    def _answer(self, batch: Questions) -> None:
         for place, arguments in enumerate(batch.items):
             if batch.cancelled or not self.account.in_service:
                 break

@@ -225,5 +225,6 @@ def _unmapped(found: dict[str, Any]) -> Section | None:
     if tables:
         items.append("Where these fields mean the same, add to monitor.toml:")
     lines = [line for header, pairs in tables.items() for line in (header, *pairs)]
-    return Section(f"Unmapped outcomes ({figures.count(many)})", items=tuple(items),
-                   lines=tuple(lines))  # fmt: skip
+    return Section(
+        f"Unmapped outcomes ({figures.count(many)})", items=tuple(items), lines=tuple(lines)
+    )

@@ -80,10 +80,14 @@ def _axes() -> Iterator[str]:
     yield f'<line class="grid" x1="{_LEFT}" y1="{_BOTTOM}" x2="{_LEFT + _SIDE}" y2="{_BOTTOM}"/>\n'
     yield f'<line class="ideal" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>\n'
     middle = _TOP + _SIDE / 2
-    yield (f'<text x="14" y="{middle:g}" text-anchor="middle"'
-           f' transform="rotate(-90 14 {middle:g})">how often it is right</text>\n')  # fmt: skip
-    yield (f'<text x="{_LEFT + _SIDE / 2:g}" y="{_BOTTOM + 40}" text-anchor="middle">'
-           "how sure it says it is</text>\n")  # fmt: skip
+    yield (
+        f'<text x="14" y="{middle:g}" text-anchor="middle"'
+        f' transform="rotate(-90 14 {middle:g})">how often it is right</text>\n'
+    )
+    yield (
+        f'<text x="{_LEFT + _SIDE / 2:g}" y="{_BOTTOM + 40}" text-anchor="middle">'
+        "how sure it says it is</text>\n"
+    )
     yield f'<text x="{_LEFT - 8}" y="{_BOTTOM - 4}" text-anchor="end">outcomes</text>\n'
 
 

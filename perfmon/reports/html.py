@@ -98,8 +98,9 @@ def _body(section: Section) -> Iterator[str]:
 def _table(table: Table, *, remarks: bool = False) -> str:
     left = {place for place, name in enumerate(table.names) if name in table.left}
     left = {0, 2} if remarks else left
-    names = "".join(_cell("th", name, place in left, ' scope="col"')
-                    for place, name in enumerate(table.names))  # fmt: skip
+    names = "".join(
+        _cell("th", name, place in left, ' scope="col"') for place, name in enumerate(table.names)
+    )
     head = f"<thead><tr>{names}</tr></thead>\n" if names else ""
     rows = "".join(f"<tr>{_row(row, left)}</tr>\n" for row in table.rows)
     return f'<div class="wide"><table>\n{head}<tbody>\n{rows}</tbody>\n</table></div>\n'

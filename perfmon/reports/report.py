@@ -63,7 +63,9 @@ def build_report(
         "thresholds": thresholds,
     }
     if agents is not None:
-        report["agent_metrics"] = {name: agent_json(agent) for name, agent in agents.items()}
+        report["agent_metrics"] = jsonable(
+            {name: agent_fields(agent) for name, agent in agents.items()}
+        )
     plain: dict[str, Any] = jsonable(report)
     return plain
 
@@ -89,23 +91,20 @@ def _shortened(outcome: Any) -> Any:
     return text[:_LONGEST].decode(errors="ignore") + "…"
 
 
-def agent_json(agent: AgentPerformance) -> dict[str, Any]:
-    """An agent as REST and reports show it."""
-    plain: dict[str, Any] = jsonable(
-        {
-            "agent_name": agent.agent_name,
-            "agent_type": agent.agent_type,
-            "status": agent.status,
-            "last_run": agent.last_run,
-            "metrics": agent.metrics,
-            "scores": {
-                "specialization": agent.specialization_score,
-                "reliability": agent.reliability_score,
-                "efficiency": agent.efficiency_score,
-            },
-        }
-    )
-    return plain
+def agent_fields(agent: AgentPerformance) -> dict[str, Any]:
+    """An agent as REST and reports show it, by field; `jsonable` makes JSON of the values."""
+    return {
+        "agent_name": agent.agent_name,
+        "agent_type": agent.agent_type,
+        "status": agent.status,
+        "last_run": agent.last_run,
+        "metrics": agent.metrics,
+        "scores": {
+            "specialization": agent.specialization_score,
+            "reliability": agent.reliability_score,
+            "efficiency": agent.efficiency_score,
+        },
+    }
 
 
 def add_recommendations(report: dict[str, Any], found: list[Recommendation]) -> None:

@@ -63,7 +63,10 @@ def named(counts: Sequence[ConflictCount]) -> str:
 def plain(count: ConflictCount) -> dict[str, Any]:
     """A count as `get_stats()` and reports show it."""
     return {
-        "tenant": count.tenant, "agent_name": count.agent_name, "runs": count.runs,
-        "last_at": from_micros(count.last_at), "run_id": count.run_id,
+        "tenant": count.tenant,
+        "agent_name": count.agent_name,
+        "runs": count.runs,
+        "last_at": from_micros(count.last_at),
+        "run_id": count.run_id,
         "fields": list(count.fields),
-    }  # fmt: skip
+    }

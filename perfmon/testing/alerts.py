@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +12,16 @@ import attrs
 from perfmon.errors import StorageError
 from perfmon.records import (
     AlertLevel,
-    AlertMessage,
-    MetricType,
     PerformanceAlert,
     Silence,
     from_micros,
     to_micros,
 )
-from perfmon.storage.alerts import AlertState, DueMessage, RunInFlight, SinkState
+from perfmon.storage.alerts import AlertState, RunInFlight, SinkState
+from perfmon.testing.outbox import OutboxContract, SharedOutboxContract
 from perfmon.testing.rows import START_US, run_row
 from perfmon.testing.stored import stored
+from perfmon.testing.stored_alerts import SECOND, resolved, stored_alert, stored_message
 from perfmon.testing.threads import at_once
 
 if TYPE_CHECKING:
@@ -31,54 +29,23 @@ if TYPE_CHECKING:
 
     from perfmon.storage.storage import Storage
 
-SECOND = 1_000_000
 
-
-def make_alert(number: int = 0, **fields: Any) -> PerformanceAlert:
-    """An alert of ordinary values but for the given fields; each number's is a second younger."""
-    at = from_micros(START_US + number * SECOND)
-    ordinary: dict[str, Any] = {
-        "alert_id": f"alert-{number}", "level": AlertLevel.WARNING, "key": f"key-{number}",
-        "metric_type": MetricType.ERROR_RATE, "metric": "error_rate", "rule": "error_rate_max",
-        "message": "error rate 40.0% is above 15%", "current_value": 0.4, "threshold": 0.15,
-        "interval": (0.21875, 0.6123), "sample_size": 20, "agent_name": "planner",
-        "tenant": "default", "timestamp": at, "started_at": at,
-        "details": {"errors": {"it's 🦜 %s ?": 8}, "worst": [["planner", None]]},
-    }  # fmt: skip
-    return PerformanceAlert(**(ordinary | fields))
-
-
-def resolved(alert: PerformanceAlert, after: float = 60.0) -> PerformanceAlert:
-    """The same episode, over so many seconds after its beginning."""
-    assert alert.started_at is not None
-    end = alert.started_at + timedelta(seconds=after)
-    return attrs.evolve(alert, state="resolved", resolved_at=end, timestamp=end)
-
-
-def make_message(message_id: str, *alerts: PerformanceAlert, **fields: Any) -> AlertMessage:
-    """A message of ordinary values but for the given fields, decided when its alert was."""
-    told = alerts or (make_alert(),)
-    ordinary: dict[str, Any] = {
-        "message_id": message_id, "sink": "log", "group": "group", "kind": told[0].state,
-        "alerts": told, "created_at": told[0].timestamp,
-    }  # fmt: skip
-    return AlertMessage(**(ordinary | fields))
-
-
-def _ids_of(message: AlertMessage) -> set[str]:
-    return {alert.alert_id for alert in message.alerts}
-
-
-class AlertStorageContract:
+class AlertStorageContract(OutboxContract):
     """Every sentence of `perfmon.AlertStorage`, a test each."""
 
     def test_episodes_are_read_back(self, open_storage: Callable[[], Storage]) -> None:
         """Every field of an episode comes back equal, and a newer version takes its place."""
-        storage, plain = open_storage(), make_alert(1, interval=(0.0, 1.0))
-        full = make_alert(
-            2, recommendation="retry less", agent_type="react", model="large", silenced_by="s",
-            inhibited_by="k", acknowledged_by="ann", level=AlertLevel.CRITICAL,
-        )  # fmt: skip
+        storage, plain = open_storage(), stored_alert(1, interval=(0.0, 1.0))
+        full = stored_alert(
+            2,
+            recommendation="retry less",
+            agent_type="react",
+            model="large",
+            silenced_by="s",
+            inhibited_by="k",
+            acknowledged_by="ann",
+            level=AlertLevel.CRITICAL,
+        )
         assert storage.save_alerts([plain, full])
         assert [found.alert for found in storage.find_alerts()] == [full, plain]
         assert storage.save_alerts([resolved(plain)])
@@ -89,7 +56,7 @@ class AlertStorageContract:
         storage = open_storage()
         levels = list(AlertLevel)
         alerts = [
-            make_alert(
+            stored_alert(
                 n,
                 level=levels[n % 3],
                 agent_name=f"a{n % 4}",
@@ -127,23 +94,30 @@ class AlertStorageContract:
     def test_counting_episodes(self, open_storage: Callable[[], Storage]) -> None:
         """As many as would be found, whatever is asked for."""
         storage, levels = open_storage(), list(AlertLevel)
-        alerts = [make_alert(n, level=levels[n % 3], agent_name=f"a{n % 4}") for n in range(60)]
+        alerts = [stored_alert(n, level=levels[n % 3], agent_name=f"a{n % 4}") for n in range(60)]
         alerts[:5] = [resolved(alert, 2) for alert in alerts[:5]]
         storage.save_alerts(alerts)
         middle = START_US + 5 * SECOND
         for by in (
-            {}, {"level": "info"}, {"min_level": "warning"}, {"agent_name": "a1"},
-            {"state": "resolved"}, {"since": middle}, {"until": middle}, {"tenant": "nobody"},
-            {"level": "info", "min_level": "critical"}, {"since": middle, "state": "firing"},
-        ):  # fmt: skip
+            {},
+            {"level": "info"},
+            {"min_level": "warning"},
+            {"agent_name": "a1"},
+            {"state": "resolved"},
+            {"since": middle},
+            {"until": middle},
+            {"tenant": "nobody"},
+            {"level": "info", "min_level": "critical"},
+            {"since": middle, "state": "firing"},
+        ):
             asked: dict[str, Any] = by
             assert storage.count_alerts(**asked) == len(storage.find_alerts(**asked, limit=None))
 
     def test_deliveries(self, open_storage: Callable[[], Storage]) -> None:
         """An episode comes with what became of its messages, in their order."""
-        storage, one, two = open_storage(), make_alert(1), make_alert(2)
-        storage.save_alerts([one], None, [make_message("m1", one)])
-        storage.save_alerts([two], None, [make_message("m2", one, two, sink="mail")])
+        storage, one, two = open_storage(), stored_alert(1), stored_alert(2)
+        storage.save_alerts([one], None, [stored_message("m1", one)])
+        storage.save_alerts([two], None, [stored_message("m2", one, two, sink="mail")])
         storage.note_delivery("m1", START_US + 5, retry_at=START_US + 9, error="away")
         storage.note_delivery("m1", START_US + 9, delivered=True)
         storage.note_delivery("m2", START_US + 7, error="never")
@@ -164,9 +138,9 @@ class AlertStorageContract:
         assert storage.read_alert_state() == AlertState(0, b"")
         assert storage.save_alerts([], AlertState(0, b"one\0"))
         assert storage.read_alert_state() == AlertState(1, b"one\0")
-        assert storage.save_alerts([make_alert(1)], AlertState(1, b"two"))
+        assert storage.save_alerts([stored_alert(1)], AlertState(1, b"two"))
         for late in (AlertState(0, b"x"), AlertState(1, b"x"), AlertState(7, b"x")):
-            assert not storage.save_alerts([make_alert(2)], late, [make_message("m")])
+            assert not storage.save_alerts([stored_alert(2)], late, [stored_message("m")])
         assert storage.read_alert_state() == AlertState(2, b"two")
         assert len(storage.find_alerts()) == 1
         assert storage.due_messages(START_US, 9) == []
@@ -174,9 +148,9 @@ class AlertStorageContract:
     def test_a_failed_save_changes_nothing(self, open_storage: Callable[[], Storage]) -> None:
         """An error in the middle of it takes back the state and the episodes as well."""
         storage = open_storage()
-        broken = make_message("m", kind=object())
+        broken = stored_message("m", kind=object())
         try:
-            storage.save_alerts([make_alert(1)], AlertState(0, b"x"), [broken])
+            storage.save_alerts([stored_alert(1)], AlertState(0, b"x"), [broken])
         except Exception:  # noqa: S110
             pass
         else:
@@ -186,7 +160,7 @@ class AlertStorageContract:
 
     def test_acknowledgements_stay(self, open_storage: Callable[[], Storage]) -> None:
         """Whoever takes care of an episode is not forgotten when the episode goes on."""
-        storage, alert = open_storage(), make_alert(1)
+        storage, alert = open_storage(), stored_alert(1)
         storage.save_alerts([alert])
         assert storage.acknowledge_alert("alert-1", "ann", START_US)
         assert not storage.acknowledge_alert("alert-2", "ann", START_US)
@@ -198,106 +172,24 @@ class AlertStorageContract:
         self, open_storage: Callable[[], Storage]
     ) -> None:
         """Whoever takes care of a warning has not taken care of what is critical."""
-        storage, alert = open_storage(), make_alert(1, level=AlertLevel.WARNING)
+        storage, alert = open_storage(), stored_alert(1, level=AlertLevel.WARNING)
         storage.save_alerts([alert])
         storage.acknowledge_alert("alert-1", "ann", START_US)
         worse = attrs.evolve(alert, level=AlertLevel.CRITICAL)
         storage.save_alerts([worse])
         assert [found.alert for found in storage.find_alerts()] == [worse]
 
-    def test_messages_wait_until_they_are_delivered(
-        self, open_storage: Callable[[], Storage]
-    ) -> None:
-        """A message is due at once, as it was decided, and again when its pause is over."""
-        storage, alert = open_storage(), make_alert(0)
-        message = make_message("m", alert, left_out=3, link="https://x/y?a=1")
-        storage.save_alerts([alert], None, [message, message])
-        storage.save_alerts([alert], None, [attrs.evolve(message, sink="other")])
-        for now in (START_US, START_US - 10**12):
-            assert storage.due_messages(now, 9) == [DueMessage(message, 0, None)]
-        assert storage.waiting_messages() == {"log": 1}
-        assert storage.note_delivery("m", START_US + 2, retry_at=START_US + 9, error="no")
-        assert storage.due_messages(START_US + 8, 9) == []
-        assert storage.due_messages(START_US + 9, 9) == [DueMessage(message, 1, START_US + 2)]
-        assert storage.note_delivery("m", START_US + 10, delivered=True)
-        assert not storage.note_delivery("m", START_US + 11, delivered=True)
-        assert not storage.note_delivery("unknown", START_US + 11, delivered=True)
-        assert (storage.due_messages(START_US + 99, 9), storage.waiting_messages()) == ([], {})
-        storage.save_alerts([], None, [message])
-        assert storage.due_messages(START_US + 99, 9) == []
-
-    def test_order_of_messages(self, open_storage: Callable[[], Storage]) -> None:
-        """Within a sink, none goes before one of its group, or about its alerts, that waits."""
-        storage, one, two = open_storage(), make_alert(0), make_alert(0, alert_id="two")
-        storage.save_alerts([], None, [
-            make_message("fires", one, group="g1"),
-            make_message("elsewhere", one, group="g1", sink="mail"),
-            make_message("same group", two, group="g1"),
-            make_message("same alert", one, group="g2"),
-            make_message("other", two, group="g3", alerts=(two,)),
-            make_message("free", make_alert(0, alert_id="three"), group="g4"),
-        ])  # fmt: skip
-
-        def due(sink: str | None = "log") -> list[str]:
-            found = storage.due_messages(START_US + 9, 9, sink=sink)
-            return [one.message.message_id for one in found]
-
-        assert due() == ["fires", "free"]
-        assert due("mail") == ["elsewhere"]
-        assert due(None) == ["fires", "elsewhere", "free"]
-        storage.note_delivery("fires", START_US, retry_at=START_US + 99)
-        assert due() == ["free"]
-        storage.note_delivery("fires", START_US, delivered=True)
-        assert due() == ["same group", "same alert", "free"]
-        storage.note_delivery("same group", START_US)
-        assert due() == ["same alert", "other", "free"]
-        assert len(storage.due_messages(START_US, 2)) == 2
-
-    def test_any_order_of_messages(self, open_storage: Callable[[], Storage]) -> None:
-        """Whatever is added and closed when, what is due is what nothing earlier is in front of."""
-        storage, dice = open_storage(), random.Random(5)  # noqa: S311
-        alerts = [make_alert(0, alert_id=f"alert-{n}") for n in range(12)]
-        waiting: list[AlertMessage] = []
-
-        def is_due(place: int) -> bool:
-            message = waiting[place]
-            return not any(
-                one.sink == message.sink
-                and (one.group == message.group or _ids_of(one) & _ids_of(message))
-                for one in waiting[:place]
-            )
-
-        for number in range(80):
-            message = make_message(
-                f"m{number}", *dice.sample(alerts, dice.randrange(1, 4)),
-                sink=dice.choice("ab"), group=dice.choice("xyz" * 2 + "uvw"),
-            )  # fmt: skip
-            waiting.append(message)
-            storage.save_alerts([], None, [message])
-            due = [one.message for one in storage.due_messages(START_US, 999)]
-            assert due == [one for place, one in enumerate(waiting) if is_due(place)]
-            if dice.random() < 0.7:
-                gone = dice.choice(due)
-                storage.note_delivery(gone.message_id, START_US, delivered=dice.random() < 0.5)
-                waiting.remove(gone)
-
-    def test_sinks_are_remembered(self, open_storage: Callable[[], Storage]) -> None:
-        """Until when a sink is left alone, and why."""
-        storage = open_storage()
-        assert storage.read_sinks() == {}
-        storage.save_sink("slack", SinkState(START_US, "403", "a"))
-        storage.save_sink("mail", SinkState())
-        storage.save_sink("slack", SinkState(START_US + 1))
-        assert storage.read_sinks() == {"slack": SinkState(START_US + 1), "mail": SinkState()}
-
     def test_silences(self, open_storage: Callable[[], Storage]) -> None:
         """They are kept as they are, replaced by their id, and ended before their time."""
         storage = open_storage()
         later = Silence(
-            silence_id="b", matchers={"agent_name": "billing-*", "level": ["info"]}, author="ann",
-            comment="it's known", starts_at=from_micros(START_US + 5),
+            silence_id="b",
+            matchers={"agent_name": "billing-*", "level": ["info"]},
+            author="ann",
+            comment="it's known",
+            starts_at=from_micros(START_US + 5),
             ends_at=from_micros(START_US + 10),
-        )  # fmt: skip
+        )
         first = attrs.evolve(later, silence_id="a", starts_at=from_micros(START_US))
         for silence in (first, attrs.evolve(later, author="bob"), later):
             storage.save_silence(silence)
@@ -315,10 +207,13 @@ class AlertStorageContract:
         runs = [
             RunInFlight(tenant, f"it's {agent}", agent, kind, note, START_US + number)
             for number, (tenant, agent, kind, note) in enumerate(
-                [("default", "a", None, None), ("acme", "a", "react", '{"x": 1}'),
-                 ("default", "b", "react", None)]
+                [
+                    ("default", "a", None, None),
+                    ("acme", "a", "react", '{"x": 1}'),
+                    ("default", "b", "react", None),
+                ]
             )
-        ]  # fmt: skip
+        ]
         storage.save_in_flight(runs[::-1], [])
         assert storage.read_in_flight() == runs
         again = runs[0]._replace(started_at=START_US + 9)
@@ -370,11 +265,16 @@ class AlertStorageContract:
     def test_purge_of_alerts(self, open_storage: Callable[[], Storage]) -> None:
         """What is over goes by its age; what fires, waits or holds stays however old it is."""
         storage = open_storage()
-        ended = resolved(make_alert(1), after=1)
-        storage.save_alerts([ended, make_alert(0)], None, [
-            make_message("old", ended), make_message("given up", ended, group="b"),
-            make_message("waits", make_alert(0), group="c"),
-        ])  # fmt: skip
+        ended = resolved(stored_alert(1), after=1)
+        storage.save_alerts(
+            [ended, stored_alert(0)],
+            None,
+            [
+                stored_message("old", ended),
+                stored_message("given up", ended, group="b"),
+                stored_message("waits", stored_alert(0), group="c"),
+            ],
+        )
         storage.note_delivery("old", START_US + SECOND, delivered=True)
         storage.note_delivery("given up", START_US + 2 * SECOND)
         start, end = from_micros(START_US), from_micros(START_US + SECOND)
@@ -386,7 +286,7 @@ class AlertStorageContract:
         assert [d.message_id for d in storage.find_alerts()[0].deliveries] == ["given up"]
         assert storage.purge(START_US + 9 * SECOND, START_US) == 2
         (left,) = storage.find_alerts()
-        assert (left.alert, [d.message_id for d in left.deliveries]) == (make_alert(0), ["waits"])
+        assert (left.alert, [d.message_id for d in left.deliveries]) == (stored_alert(0), ["waits"])
         assert storage.read_silences() == []
 
     def test_alerts_of_a_closed_storage(self, open_storage: Callable[[], Storage]) -> None:
@@ -401,13 +301,13 @@ class AlertStorageContract:
             raise AssertionError("a closed storage answered")
 
 
-class SharedAlertStorageContract(AlertStorageContract):
+class SharedAlertStorageContract(SharedOutboxContract, AlertStorageContract):
     """Of a storage that outlives its process and may have several writers."""
 
     def test_alerts_are_there_again(self, open_storage: Callable[[], Storage]) -> None:
         """Whatever was saved is there after closing and opening."""
-        storage, alert = open_storage(), make_alert(0)
-        storage.save_alerts([alert], AlertState(0, b"x"), [make_message("m", alert)])
+        storage, alert = open_storage(), stored_alert(0)
+        storage.save_alerts([alert], AlertState(0, b"x"), [stored_message("m", alert)])
         storage.save_sink("log", SinkState(5))
         storage.close()
         storage = open_storage()
@@ -426,33 +326,16 @@ class SharedAlertStorageContract(AlertStorageContract):
                 start.wait()
                 version = storage.read_alert_state().version
                 start.wait()
-                alert = make_alert(0, alert_id=f"{name}-{round_}")
+                alert = stored_alert(0, alert_id=f"{name}-{round_}")
                 state = AlertState(version, name.encode())
-                told.append(storage.save_alerts([alert], state, [make_message(f"{round_}", alert)]))
+                told.append(
+                    storage.save_alerts([alert], state, [stored_message(f"{round_}", alert)])
+                )
 
         at_once(partial(decide, storages[0], "a"), partial(decide, storages[1], "b"))
         assert (sum(told), len(told)) == (10, 20)
         assert storages[0].read_alert_state().version == 10
         assert len(storages[1].find_alerts()) == 10
-
-    def test_messages_added_while_others_are_closed(
-        self, open_storage: Callable[[], Storage]
-    ) -> None:
-        """None waits for ever for one that was closed at that moment, and none overtakes."""
-        one, two, sent = open_storage(), open_storage(), []
-
-        def add() -> None:
-            for number in range(30):
-                one.save_alerts([], None, [make_message(f"m{number}")])
-
-        adder = threading.Thread(target=add)
-        adder.start()
-        while adder.is_alive() or two.waiting_messages():
-            for due in two.due_messages(START_US, 9):
-                sent.append(due.message.message_id)
-                two.note_delivery(due.message.message_id, START_US, delivered=True)
-        adder.join()
-        assert sent == [f"m{number}" for number in range(30)]
 
     def test_only_one_gets_the_lease(self, open_storage: Callable[[], Storage]) -> None:
         """Of two that ask at once one has it."""

@@ -27,23 +27,37 @@ _ODD = (
 def make_alert(number: int = 1, **changes: Any) -> PerformanceAlert:
     """An alert of the agent `agent-1`; fields as in `PerformanceAlert`."""
     fields: dict[str, Any] = {
-        "alert_id": f"episode-{number}", "key": f"key-{number}", "rule": "error_rate_max",
-        "level": AlertLevel.CRITICAL, "metric_type": MetricType.ERROR_RATE,
-        "metric": "error_rate", "message": f"agent agent-{number}: error rate 40 % is above 15 %",
-        "current_value": 0.4, "threshold": 0.15, "interval": (0.3, 0.5), "sample_size": 120,
-        "agent_name": f"agent-{number}", "timestamp": _AT, "started_at": _AT,
-        "recommendation": "look at the error classes", "details": {"errors": {"Timeout": 48}},
-    }  # fmt: skip
+        "alert_id": f"episode-{number}",
+        "key": f"key-{number}",
+        "rule": "error_rate_max",
+        "level": AlertLevel.CRITICAL,
+        "metric_type": MetricType.ERROR_RATE,
+        "metric": "error_rate",
+        "message": f"agent agent-{number}: error rate 40 % is above 15 %",
+        "current_value": 0.4,
+        "threshold": 0.15,
+        "interval": (0.3, 0.5),
+        "sample_size": 120,
+        "agent_name": f"agent-{number}",
+        "timestamp": _AT,
+        "started_at": _AT,
+        "recommendation": "look at the error classes",
+        "details": {"errors": {"Timeout": 48}},
+    }
     return PerformanceAlert(**fields | changes)
 
 
 def make_message(*alerts: PerformanceAlert, **changes: Any) -> AlertMessage:
     """A message with these alerts, or with one."""
     fields: dict[str, Any] = {
-        "message_id": "message-1", "sink": "sink", "group": "group-1", "kind": "firing",
-        "alerts": alerts or (make_alert(),), "created_at": _AT,
+        "message_id": "message-1",
+        "sink": "sink",
+        "group": "group-1",
+        "kind": "firing",
+        "alerts": alerts or (make_alert(),),
+        "created_at": _AT,
         "link": "http://127.0.0.1:8787/?a=1&b=2",
-    }  # fmt: skip
+    }
     return AlertMessage(**fields | changes)
 
 
@@ -134,9 +148,17 @@ def _messages() -> Iterator[AlertMessage]:
     for number, text in enumerate(_ODD):
         yield make_message(_odd(text), message_id=f"odd-{number}", group=text[:200])
     bare = attrs.evolve(
-        make_alert(), current_value=float("nan"), threshold=float("inf"), interval=(0.0, 1e300),
-        agent_name=None, started_at=None, recommendation=None, rule="", metric="", details={},
-    )  # fmt: skip
+        make_alert(),
+        current_value=float("nan"),
+        threshold=float("inf"),
+        interval=(0.0, 1e300),
+        agent_name=None,
+        started_at=None,
+        recommendation=None,
+        rule="",
+        metric="",
+        details={},
+    )
     yield make_message(bare, message_id="bare", link=None)
     thousand = [make_alert(number) for number in range(1_000)]
     yield make_message(*thousand, message_id="thousand", left_out=1_000_000)
@@ -144,6 +166,13 @@ def _messages() -> Iterator[AlertMessage]:
 
 def _odd(text: str) -> PerformanceAlert:
     return make_alert(
-        message=text, agent_name=text, agent_type=text, model=text, tenant=text, unit=text[:99],
-        recommendation=text, acknowledged_by=text, details={text: text, "n": 10**400},
-    )  # fmt: skip
+        message=text,
+        agent_name=text,
+        agent_type=text,
+        model=text,
+        tenant=text,
+        unit=text[:99],
+        recommendation=text,
+        acknowledged_by=text,
+        details={text: text, "n": 10**400},
+    )

@@ -186,10 +186,14 @@ class StorageContract(MeasurementStorageContract, AlertStorageContract):
         storage, rows = open_storage(), make_rows(200, tenants=("default", "acme"))
         stored(storage, rows)
         for scope in (
-            Scope(tenant="acme"), Scope(agent_name="agent-1"), Scope(agent_type="react"),
-            Scope(model="large"), Scope(task_type="search"), Scope(tenant="nobody"),
+            Scope(tenant="acme"),
+            Scope(agent_name="agent-1"),
+            Scope(agent_type="react"),
+            Scope(model="large"),
+            Scope(task_type="search"),
+            Scope(tenant="nobody"),
             Scope("acme", "agent-2", "evaluator", "small", "summary"),
-        ):  # fmt: skip
+        ):
             inside = [row for row in rows if scope.matches(CellKey(*row[1:6]))]
             assert runs_of(storage, scope) == inside
             assert runs_of(storage, scope, limit=3) == inside[-3:]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perfmon import Score, hookimpl
-from perfmon_judge.endpoint import Endpoint, JudgeError, Question
+from perfmon_judge.endpoint import Endpoint, Inquiry, JudgeError
 from perfmon_judge.settings import JudgeConfig
 from perfmon_judge.words import AGAIN, NoVerdict, filled, text_of, verdict_in
 
@@ -69,7 +69,7 @@ class Judge:
 
     async def _in_time(self, prompt: str) -> Score:
         limit = self._config.deadline
-        question = Question(asyncio.get_running_loop().time() + limit)
+        question = Inquiry(asyncio.get_running_loop().time() + limit)
         try:
             async with (
                 asyncio.timeout_at(question.until),
@@ -81,7 +81,7 @@ class Judge:
             last = f"; before that it {question.trouble}" if question.trouble else ""
             raise self._endpoint.error(f"no verdict within {limit:g} s{last}") from None
 
-    async def _verdict(self, session: ClientSession, prompt: str, question: Question) -> Score:
+    async def _verdict(self, session: ClientSession, prompt: str, question: Inquiry) -> Score:
         costs: list[float] = []
         for asked in (prompt, prompt + AGAIN):
             self._check_budget()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import PerfmonError, redacted
+from perfmon import PerfmonError, redacted, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,7 +41,7 @@ class _Passing(Exception):
 
 
 @attrs.define
-class Question:
+class Inquiry:
     """A question under way: until when (the loop's time), and what was wrong last."""
 
     until: float
@@ -86,7 +84,7 @@ class Endpoint:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def ask(self, session: ClientSession, prompt: str, question: Question) -> Any:
+    async def ask(self, session: ClientSession, prompt: str, question: Inquiry) -> Any:
         """The endpoint's answer as JSON values, None where it is not JSON; or `JudgeError`."""
         for attempt in range(1, self._config.attempts + 1):
             try:
@@ -122,7 +120,7 @@ class Endpoint:
         except (aiohttp.ClientError, OSError) as problem:
             raise _Passing(f"could not be reached: {problem}") from None
         if response.status in _PASSING or response.status >= 500:
-            after = _retry_after(response.headers.get("Retry-After"), self._clock())
+            after = retry_after(response.headers.get("Retry-After"), self._clock()) or 0.0
             raise _Passing(f"answered {response.status}", after)
         if response.status != 200:
             raise self.error(_refusal(response.status, body), permanent=True)
@@ -136,7 +134,7 @@ class Endpoint:
                 raise self.error(f"its answer is larger than {_LARGEST_BODY // 1_000_000} MB")
         return bytes(body)
 
-    async def _pause(self, attempt: int, problem: _Passing, question: Question) -> None:
+    async def _pause(self, attempt: int, problem: _Passing, question: Inquiry) -> None:
         # Full jitter, on top of what the endpoint asks for: never early, and never all at once.
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
         pause = problem.after + self._rng.uniform(0, longest)
@@ -175,15 +173,3 @@ def _refusal(status: int, body: bytes) -> str:
     told = answer.get("error", answer) if isinstance(answer, dict) else None
     told = told.get("message") if isinstance(told, dict) else told
     return f"it answered {status}{f': {told}' if isinstance(told, str) else ''}"
-
-
-def _retry_after(header: str | None, now: float) -> float:
-    """The seconds a Retry-After header asks for, be it seconds or a date (RFC 9110, 10.2.3)."""
-    if not header:
-        return 0.0
-    if re.fullmatch(r"[0-9]{1,9}", header.strip()):
-        return float(header)
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - now)
-    except (ValueError, OverflowError):
-        return 0.0

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from perfmon import Duration, Secret, http_url
+from perfmon import Duration, Secret
+from perfmon.sinks import http_url
 from perfmon_judge.words import PLACES, PROMPT
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
-from perfmon import value_kind
+from perfmon.scorers import value_kind
 from perfmon_scorers.dates import is_day, micros, moment
 from perfmon_scorers.numeric import bounds, is_nan
 from perfmon_scorers.settings import ScorersConfig

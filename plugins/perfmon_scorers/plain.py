@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from perfmon import plain_text, value_kind
+from perfmon.scorers import plain_text, value_kind
 from perfmon_scorers.dates import moment
 from perfmon_scorers.settings import ScorersConfig
 
@@ -55,7 +55,10 @@ def _rebuilt(kind: str, part: Any, inside: list[Any], config: ScorersConfig) -> 
     if kind == "tuple":
         return tuple(inside)
     weightless = {config.key(key) for key, weight in config.weights.items() if not weight}
-    kept = [(key, value) for key, value in zip(part, inside, strict=True)
-            if config.key(key) not in weightless]  # fmt: skip
+    kept = [
+        (key, value)
+        for key, value in zip(part, inside, strict=True)
+        if config.key(key) not in weightless
+    ]
     alike = Counter(config.key(key) for key, _ in kept)
     return {key if alike[config.key(key)] > 1 else config.key(key): value for key, value in kept}

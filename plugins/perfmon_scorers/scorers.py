@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from perfmon import ValueNumbers, alike, hookimpl, one_form, same_value, value_kind, words_of
+from perfmon import hookimpl
+from perfmon.scorers import (
+    ValueNumbers,
+    alike,
+    one_form,
+    same_value,
+    value_kind,
+    words_of,
+)
 from perfmon_scorers.dates import may_be_date, seconds_apart
 from perfmon_scorers.near import count_near
 from perfmon_scorers.numeric import bounds, relative_score

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import attrs
 
-from perfmon import Duration, one_form
+from perfmon import Duration
+from perfmon.scorers import one_form
 
 
 def _check_weights(_instance: Any, _attribute: Any, weights: Mapping[str, float]) -> None:

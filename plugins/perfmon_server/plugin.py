@@ -14,7 +14,7 @@ from aiohttp import web
 
 from perfmon import Config, ConfigError, PerfmonError
 from perfmon_server.app import make_app
-from perfmon_server.http.errors import Lines, log
+from perfmon_server.http.errors import RequestLog, log
 from perfmon_server.settings import ServerConfig
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ async def serving(monitor: PerformanceMonitor, settings: ServerConfig) -> AsyncI
         make_app(monitor, settings),
         access_log=None,
         shutdown_timeout=_GOODBYE_SECONDS,
-        logger=Lines(log),
+        logger=RequestLog(log),
     )
     await runner.setup()
     try:

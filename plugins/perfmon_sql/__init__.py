@@ -41,7 +41,7 @@ def open_storage(url: str, *, read_only: bool = False) -> SqlStorage | None:
     if scheme not in ("memory", "sqlite", "postgresql", "postgres"):
         return None
     # SQLAlchemy takes a third of a second to import, and most of perfmon does without it.
-    from perfmon_sql.databases import open_database
     from perfmon_sql.storage import SqlStorage
+    from perfmon_sql.urls import open_database
 
     return SqlStorage(open_database(url, read_only=read_only))

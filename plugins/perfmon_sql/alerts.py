@@ -12,18 +12,9 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from perfmon import (
-        AlertLevel,
-        AlertMessage,
-        AlertState,
-        DueMessage,
-        FoundAlert,
-        PerformanceAlert,
-        RunInFlight,
-        Silence,
-        SinkState,
-    )
-    from perfmon_sql.databases import Database
+    from perfmon import AlertLevel, AlertMessage, FoundAlert, PerformanceAlert, Silence
+    from perfmon.storage import AlertState, DueMessage, RunInFlight, SinkState
+    from perfmon_sql.database import Database
 
 T = TypeVar("T")
 
@@ -75,10 +66,19 @@ class SqlAlerts:
             return []
         with self._database.reading() as connection:
             return episodes.find_episodes(
-                connection, self._mark, limit, levels=levels, since=since, until=until,
-                state=state, agent_name=agent_name, tenant=tenant, model=model,
-                agent_type=agent_type, alert_id=alert_id,
-            )  # fmt: skip
+                connection,
+                self._mark,
+                limit,
+                levels=levels,
+                since=since,
+                until=until,
+                state=state,
+                agent_name=agent_name,
+                tenant=tenant,
+                model=model,
+                agent_type=agent_type,
+                alert_id=alert_id,
+            )
 
     def count_alerts(
         self,
@@ -98,9 +98,17 @@ class SqlAlerts:
             return 0
         with self._database.reading() as connection:
             return episodes.count_episodes(
-                connection, self._mark, levels=levels, since=since, until=until, state=state,
-                agent_name=agent_name, tenant=tenant, model=model, agent_type=agent_type,
-            )  # fmt: skip
+                connection,
+                self._mark,
+                levels=levels,
+                since=since,
+                until=until,
+                state=state,
+                agent_name=agent_name,
+                tenant=tenant,
+                model=model,
+                agent_type=agent_type,
+            )
 
     def acknowledge_alert(self, alert_id: str, by: str, at: int) -> bool:
         return self._database.write(
@@ -122,10 +130,15 @@ class SqlAlerts:
     ) -> bool:
         return self._database.write(
             lambda connection: outbox.note_delivery(
-                connection, message_id, at, delivered=delivered, retry_at=retry_at, error=error,
+                connection,
+                message_id,
+                at,
+                delivered=delivered,
+                retry_at=retry_at,
+                error=error,
                 mark=self._mark,
             )
-        )  # fmt: skip
+        )
 
     def waiting_messages(self) -> dict[str, int]:
         with self._database.reading() as connection:

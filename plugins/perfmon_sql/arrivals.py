@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perfmon import MEASUREMENT_FIELDS, News
+from perfmon.storage import MEASUREMENT_FIELDS, News
 from perfmon_sql.rows import MEASUREMENTS, RUNS, RowTable, select_between
 from perfmon_sql.statements import Row, fetched
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from perfmon import Batch, Stored
+    from perfmon.storage import Batch, Stored
     from perfmon_sql.rows import Span
 
 _AT = MEASUREMENT_FIELDS.index("timestamp")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfmon import CellKey, Cells, PackedCell, Scope
+from perfmon.storage import CellKey, Cells, PackedCell, Scope
 from perfmon_sql.keys import KeyNumbers, keys_in, scope_filter
 from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 

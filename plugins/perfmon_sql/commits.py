@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from perfmon import Stored
+from perfmon.storage import Stored
 from perfmon_sql.statements import fetched
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import sqlalchemy as sa
 
-    from perfmon import Batch
+    from perfmon.storage import Batch
 
 _NOT_KNOWN = b""
 _encode = msgspec.msgpack.encode
 
 
-class _Told(msgspec.Struct, array_like=True):
+class _CommitAnswer(msgspec.Struct, array_like=True):
     """A `Stored`, a bit a row."""
 
     runs: bytes
@@ -33,7 +33,7 @@ class _Told(msgspec.Struct, array_like=True):
     conflicts: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
-_decoder = msgspec.msgpack.Decoder(_Told)
+_decoder = msgspec.msgpack.Decoder(_CommitAnswer)
 
 
 class Commits:
@@ -100,7 +100,7 @@ class Commits:
 
 def _packed(stored: Stored) -> bytes:
     runs, measurements, amended = (np.packbits(mask).tobytes() for mask in stored[:3])
-    return zlib.compress(_encode(_Told(runs, measurements, amended, stored.conflicts)), 1)
+    return zlib.compress(_encode(_CommitAnswer(runs, measurements, amended, stored.conflicts)), 1)
 
 
 def _unpacked(answer: bytes, batch: Batch) -> Stored:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from perfmon import (
     AlertLevel,
-    AlertState,
     Delivery,
     FoundAlert,
     PerformanceAlert,
@@ -15,6 +14,7 @@ from perfmon import (
     from_micros,
     to_micros,
 )
+from perfmon.storage import AlertState
 from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 
 if TYPE_CHECKING:
@@ -71,10 +71,18 @@ def save_episodes(connection: sa.Connection, alerts: Sequence[PerformanceAlert],
 def _row_of(alert: PerformanceAlert) -> Row:
     ended = alert.resolved_at
     return (
-        alert.alert_id, str(alert.level), alert.state, alert.tenant, alert.agent_name,
-        to_micros(alert.started_at or alert.timestamp), None if ended is None else to_micros(ended),
-        alert.acknowledged_by, alert.to_json(), alert.model, alert.agent_type,
-    )  # fmt: skip
+        alert.alert_id,
+        str(alert.level),
+        alert.state,
+        alert.tenant,
+        alert.agent_name,
+        to_micros(alert.started_at or alert.timestamp),
+        None if ended is None else to_micros(ended),
+        alert.acknowledged_by,
+        alert.to_json(),
+        alert.model,
+        alert.agent_type,
+    )
 
 
 def acknowledge(connection: sa.Connection, alert_id: str, by: str, at: int, mark: str) -> bool:
@@ -169,9 +177,13 @@ def _deliveries(
 
 def save_silence(connection: sa.Connection, silence: Silence, mark: str) -> None:
     row = (
-        silence.silence_id, json.dumps(silence.matchers), to_micros(silence.starts_at),
-        to_micros(silence.ends_at), silence.author, silence.comment,
-    )  # fmt: skip
+        silence.silence_id,
+        json.dumps(silence.matchers),
+        to_micros(silence.starts_at),
+        to_micros(silence.ends_at),
+        silence.author,
+        silence.comment,
+    )
     sets = ", ".join(f"{name} = excluded.{name}" for name in _SILENCE[1:])
     connection.exec_driver_sql(
         f"INSERT INTO silences ({', '.join(_SILENCE)}) VALUES {places([row], mark)} "
@@ -189,11 +201,15 @@ def read_silences(connection: sa.Connection, now: int | None, mark: str) -> list
     )
     return [
         Silence(
-            silence_id=row[0], matchers=json.loads(row[1]), starts_at=from_micros(row[2]),
-            ends_at=from_micros(row[3]), author=row[4], comment=row[5],
+            silence_id=row[0],
+            matchers=json.loads(row[1]),
+            starts_at=from_micros(row[2]),
+            ends_at=from_micros(row[3]),
+            author=row[4],
+            comment=row[5],
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def end_silence(connection: sa.Connection, silence_id: str, at: int, mark: str) -> bool:

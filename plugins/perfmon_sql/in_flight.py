@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmon import RunInFlight
+from perfmon.storage import RunInFlight
 from perfmon_sql.statements import fetched, flat, in_parts, places
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfmon import CellKey, Scope
+from perfmon.storage import CellKey, Scope
 from perfmon_sql.statements import fetched, flat, in_parts, places
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmon import AlertMessage, DueMessage, SinkState, to_micros
+from perfmon import AlertMessage, to_micros
+from perfmon.storage import DueMessage, SinkState
 from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 
 if TYPE_CHECKING:
@@ -105,9 +106,17 @@ def _wait(connection: sa.Connection, row_id: int, before: list[int], mark: str) 
 def _row_of(message: AlertMessage) -> Row:
     created = to_micros(message.created_at)
     return (
-        message.message_id, message.sink, message.group, message.kind, "waiting", 0, 0,
-        created, created, message.to_json(),
-    )  # fmt: skip
+        message.message_id,
+        message.sink,
+        message.group,
+        message.kind,
+        "waiting",
+        0,
+        0,
+        created,
+        created,
+        message.to_json(),
+    )
 
 
 def due_messages(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfmon import MEASUREMENT_FIELDS, MEASUREMENT_STATES, Scope
+from perfmon.storage import MEASUREMENT_FIELDS, MEASUREMENT_STATES, Scope
 from perfmon_sql.keys import KEY_COLUMNS, scope_filter
 from perfmon_sql.rows import MEASUREMENTS
 from perfmon_sql.statements import AT_ONCE, Row, fetched, flat, in_parts, places
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from perfmon import FoundBy
+    from perfmon.storage import FoundBy
     from perfmon_sql.keys import KeyNumbers
 
 _ROW = f"r.measurement_id, {KEY_COLUMNS}, " + ", ".join(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmon import ConflictCount, differing
+from perfmon.storage import ConflictCount, differing
 from perfmon_sql.rows import RUNS
 from perfmon_sql.statements import Row, fetched, flat, in_parts, places
 

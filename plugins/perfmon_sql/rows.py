@@ -10,7 +10,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from perfmon import MEASUREMENT_FIELDS, RUN_ROW, Scope
+from perfmon.storage import MEASUREMENT_FIELDS, RUN_ROW, Scope
 from perfmon_sql import schema
 from perfmon_sql.keys import KEY_COLUMNS, scope_filter
 from perfmon_sql.statements import Row, fetched

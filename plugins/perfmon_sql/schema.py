@@ -231,15 +231,23 @@ sa.Index("outbox_alerts_outbox", outbox_alerts.c.outbox_id)
 _OPEN, _WAITING = sa.text("resolved_at IS NULL"), sa.text("closed_at IS NULL")
 sa.Index("alerts_open", alerts.c.started_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
 sa.Index(
-    "outbox_waiting", outbox.c.sink, outbox.c.message_group, outbox.c.id,
-    sqlite_where=_WAITING, postgresql_where=_WAITING,
-)  # fmt: skip
+    "outbox_waiting",
+    outbox.c.sink,
+    outbox.c.message_group,
+    outbox.c.id,
+    sqlite_where=_WAITING,
+    postgresql_where=_WAITING,
+)
 
 _NEXT = sa.text("closed_at IS NULL AND waits = 0")
 sa.Index(
-    "outbox_due", outbox.c.sink, outbox.c.due_at, outbox.c.id,
-    sqlite_where=_NEXT, postgresql_where=_NEXT,
-)  # fmt: skip
+    "outbox_due",
+    outbox.c.sink,
+    outbox.c.due_at,
+    outbox.c.id,
+    sqlite_where=_NEXT,
+    postgresql_where=_NEXT,
+)
 
 sinks = sa.Table(
     "sinks",

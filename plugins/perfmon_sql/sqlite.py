@@ -14,9 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from perfmon import StorageError
-from perfmon_sql import compacting, databases
-from perfmon_sql.compacting import Pages, copy_once, driver_of, give_back
-from perfmon_sql.databases import Database, first_line
+from perfmon_sql import database, sqlite_pages
+from perfmon_sql.database import Database, first_line
 from perfmon_sql.sqlite_file import (
     CUT,
     GONE,
@@ -26,6 +25,7 @@ from perfmon_sql.sqlite_file import (
     DatabaseFile,
     make_private,
 )
+from perfmon_sql.sqlite_pages import Pages, copy_once, driver_of, give_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,9 +64,14 @@ class SqliteFile(Database):
         sa.event.listen(writer, "begin", _begin)
         super().__init__(writer, reader)
         on_connect(
-            writer, "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL",
-            "cache_size=-65536", "wal_autocheckpoint=16384", "journal_size_limit=67108864",
-        )  # fmt: skip
+            writer,
+            "auto_vacuum=INCREMENTAL",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "cache_size=-65536",
+            "wal_autocheckpoint=16384",
+            "journal_size_limit=67108864",
+        )
         sa.event.listen(writer, "connect", self._hold)
         on_connect(reader, "wal_autocheckpoint=0", "cache_size=-16384")
 
@@ -143,15 +148,16 @@ class SqliteFile(Database):
             pages = Pages(driver)
             if not pages.is_worth_it or pages.can_shrink:
                 return pages.is_worth_it
-            if pages.copy_seconds <= compacting.COPY_SECONDS:
+            if pages.copy_seconds <= sqlite_pages.COPY_SECONDS:
                 copy_once(driver, self.shown)
             elif not self._said_to_stay:
                 self._said_to_stay = True
                 _log.info(
                     "%s: %d MB of unused pages stay in the file and are used again; VACUUM in "
                     "sqlite3 gives them back, once, while nothing is recorded",
-                    self.shown, pages.free * pages.size // 10**6,
-                )  # fmt: skip
+                    self.shown,
+                    pages.free * pages.size // 10**6,
+                )
         self._checkpoint()
         return False
 
@@ -210,7 +216,7 @@ class SqliteFile(Database):
     def _alone(self) -> Iterator[None]:
         """Without anybody who reads."""
         with self._gate:
-            if not self._gate.wait_for(lambda: not self._readers, databases.BUSY_SECONDS):
+            if not self._gate.wait_for(lambda: not self._readers, database.BUSY_SECONDS):
                 raise StorageError(f"{self.shown}: is being read; {_WAITS}")
             yield
 
@@ -327,7 +333,7 @@ def connect(uri: str, factory: type[sqlite3.Connection] = sqlite3.Connection) ->
         uri,
         uri=True,
         factory=factory,
-        timeout=databases.BUSY_SECONDS,
+        timeout=database.BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -355,7 +361,7 @@ def _patiently(driver: Any, statement: str) -> None:
     Entering WAL mode, the recovery of a log and the last connection's cleaning up lock everybody
     else out at once: https://www.sqlite.org/wal.html, section 11. They are over soon.
     """
-    deadline = time.monotonic() + databases.BUSY_SECONDS
+    deadline = time.monotonic() + database.BUSY_SECONDS
     while True:
         try:
             driver.execute(statement).fetchall()

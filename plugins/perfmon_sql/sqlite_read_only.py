@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmon import StorageError, StorageMissing
-from perfmon_sql.databases import READ_ONLY, Database
+from perfmon_sql.database import READ_ONLY, Database
 from perfmon_sql.sqlite import connect, on_connect, sqlite_bytes, sqlite_engine
 from perfmon_sql.upgrade import check_version
 

@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmon import HOUR, Batch, Cells, KnownAgent, News, Scope, StorageError, Stored
+from perfmon import StorageError
+from perfmon.storage import (
+    HOUR,
+    Batch,
+    Cells,
+    KnownAgent,
+    News,
+    Scope,
+    Stored,
+)
 from perfmon_sql.alerts import SqlAlerts
 from perfmon_sql.arrivals import BUT_NEWEST, Place, note_arrival, read_news
 from perfmon_sql.cells import OpenCells, read_packed
 from perfmon_sql.commits import Commits
-from perfmon_sql.databases import TRIES
+from perfmon_sql.database import TRIES
 from perfmon_sql.in_flight import forget_recorded
 from perfmon_sql.keys import KeyNumbers
 from perfmon_sql.outcomes import (
@@ -37,8 +46,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import sqlalchemy as sa
 
-    from perfmon import ConflictCount, FoundBy
-    from perfmon_sql.databases import Database
+    from perfmon.storage import ConflictCount, FoundBy
+    from perfmon_sql.database import Database
     from perfmon_sql.rows import Span
 
     Ints = npt.NDArray[np.int64]

@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from perfmon import AlertLevel, PerformanceMonitor
 from perfmon.cli import cli
 from perfmon.cli.alert_trials import EXAMPLE
-from perfmon.testing.alerts import make_alert, make_message, resolved
+from perfmon.testing.stored_alerts import resolved
+from perfmon.testing.stored_alerts import stored_alert as make_alert
+from perfmon.testing.stored_alerts import stored_message as make_message
 
 STORAGE = "sqlite:///runs.db"
 

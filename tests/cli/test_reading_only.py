@@ -15,7 +15,7 @@ from pathlib import Path
 import perfmon_sql
 import pytest
 from click.testing import CliRunner
-from perfmon_sql import databases
+from perfmon_sql import database
 from perfmon_sql.upgrade import upgrade
 
 from perfmon import PerformanceMonitor, StorageError
@@ -214,7 +214,7 @@ def test_an_older_schema_is_one_line(engine, version, request, monkeypatch, fold
     if engine == "postgresql":
         at = request.getfixturevalue("postgres_url")
     monkeypatch.setattr(
-        databases, "upgrade", lambda connection, shown: upgrade(connection, shown, version)
+        database, "upgrade", lambda connection, shown: upgrade(connection, shown, version)
     )
     perfmon_sql.open_storage(at).close()
     monkeypatch.undo()

@@ -18,7 +18,7 @@ from perfmon import AlertLevel, ConfigError
 from perfmon.config import AccuracyTable, FieldTable, OutcomesTable
 from perfmon.config.config import Config, Duration, Secret
 from perfmon.config.secret import read_secret, redacted
-from perfmon.config.validators import seconds
+from perfmon.config.validators import duration_seconds
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -401,11 +401,11 @@ def test_keywords_win_over_the_file_and_are_checked_like_it():
     assert len(found.value.mistakes) == 4
 
 
-@given(st.floats(0, 1e6), st.sampled_from(["ms", "s", "m", "h", "d"]))
+@given(st.floats(0, 1e6), st.sampled_from(["ms", "s", "m", "h", "d", "w"]))
 def test_durations_are_read_as_they_are_written(count, unit):
     """The count times the unit, in seconds."""
-    factor = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}[unit]
-    assert seconds(f"{count:.3f}{unit}") == float(f"{count:.3f}") * factor
+    factor = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[unit]
+    assert duration_seconds(f"{count:.3f}{unit}") == float(f"{count:.3f}") * factor
 
 
 json_values = st.recursive(

@@ -23,7 +23,9 @@ from perfmon.delivery.outbox import Outbox
 from perfmon.delivery.sender import OutboxSettings
 from perfmon.plugins.bus import Bus
 from perfmon.records.ids import new_id
-from perfmon.testing.alerts import make_alert, make_message, resolved
+from perfmon.testing.stored_alerts import resolved
+from perfmon.testing.stored_alerts import stored_alert as make_alert
+from perfmon.testing.stored_alerts import stored_message as make_message
 
 MOST = 8  # decisions of a child before its end
 LONGEST = 0.005  # seconds between the last of them and its end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfmon.delivery.messages import alert_facts
 from perfmon.testing import make_alert
-from perfmon.testing.alerts import resolved
+from perfmon.testing.stored_alerts import resolved
 
 
 def test_what_is_over_needs_no_advice():

@@ -21,7 +21,9 @@ from perfmon.delivery.outbox import Outbox
 from perfmon.delivery.sender import OutboxSettings
 from perfmon.plugins.bus import Bus
 from perfmon.testing import START_US, ManualClock
-from perfmon.testing.alerts import make_alert, make_message, resolved
+from perfmon.testing.stored_alerts import resolved
+from perfmon.testing.stored_alerts import stored_alert as make_alert
+from perfmon.testing.stored_alerts import stored_message as make_message
 
 SECOND = 1_000_000
 QUICK = OutboxSettings(poll=0.005, deadline=60.0)

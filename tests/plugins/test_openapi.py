@@ -31,7 +31,8 @@ def checked(value, operation, status, kind="application/json"):
 @pytest.fixture
 def ids(monitor):
     """What a path's {id} may be: of an alert, and of a silence."""
-    from perfmon.testing.alerts import make_alert, make_message
+    from perfmon.testing.stored_alerts import stored_alert as make_alert
+    from perfmon.testing.stored_alerts import stored_message as make_message
 
     alert = make_alert(1)
     monitor.storage.save_alerts([alert], None, [make_message("m1", alert)])

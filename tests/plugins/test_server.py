@@ -272,11 +272,12 @@ async def test_a_report_may_leave_out_the_agents(client, run_of):
     assert (await answer.json())["report"]["agent_metrics"] == {}
 
 
-async def test_a_series_has_its_steps(client, run_of):
+@pytest.mark.parametrize("step", ["5", "5m", "4m60s", "300000ms"])
+async def test_a_series_has_its_steps(client, run_of, step):
     """Each point has its times, value and count; nothing measured is null."""
     await record(client, run_of(1, duration_ms=10), run_of(2, duration_ms=30))
     answer = await client.get(
-        f"{API}/timeseries?metric=avg_latency_ms&step=5m&time_window_minutes=30"
+        f"{API}/timeseries?metric=avg_latency_ms&step={step}&time_window_minutes=30"
     )
     body = await answer.json()
     assert len(body["points"]) == 6

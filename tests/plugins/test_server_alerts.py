@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from perfmon.records import AlertLevel
-from perfmon.testing.alerts import make_alert, make_message, resolved
+from perfmon.testing.stored_alerts import resolved
+from perfmon.testing.stored_alerts import stored_alert as make_alert
+from perfmon.testing.stored_alerts import stored_message as make_message
 
 API = "/api/performance"
 

@@ -56,7 +56,7 @@ async def test_times_may_be_durations_and_dates(serve, run_of):
     with PerformanceMonitor(storage_url="memory:") as monitor:
         client = await serve(monitor)
         monitor.record_agent_runs([run_of(1)])
-        for since, total in (("1h", 1), ("2d", 1), ("1w", 1), ("2026-01-01", 1), ("1.5h", 1)):
+        for since, total in (("1h", 1), ("2d", 1), ("1w", 1), ("2026-01-01", 1), ("1h30m", 1)):
             answer = await client.get(f"{API}/metrics/system?since={since}")
             assert (await answer.json())["metrics"]["total_tasks"] == total, since
         answer = await client.get(f"{API}/metrics/system?since=2h&until=1h")

@@ -94,7 +94,8 @@ async def test_the_page_tells_the_life_of_alerts(client, monitor):
     """Since when each fires, what to do, who takes care of it, and which were over lately."""
     from datetime import UTC, datetime, timedelta
 
-    from perfmon.testing.alerts import make_alert, resolved
+    from perfmon.testing.stored_alerts import resolved
+    from perfmon.testing.stored_alerts import stored_alert as make_alert
 
     began = datetime.now(UTC) - timedelta(hours=3, minutes=5)
     firing = [

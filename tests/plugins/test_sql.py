@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from perfmon_sql import databases, schema
+from perfmon_sql import database, schema
 from perfmon_sql import storage as storages
 from perfmon_sql.upgrade import MIGRATIONS, current, upgrade
 
@@ -80,7 +80,7 @@ def test_the_migrations_make_the_schema(opened, url, engine):
 def test_an_older_schema_keeps_every_row(opened, url, engine, execute, monkeypatch, tmp_path):
     """A database of version 1 gets what is missing when it is opened, and loses nothing."""
     monkeypatch.setattr(
-        databases, "upgrade", lambda connection, shown: upgrade(connection, shown, "0001")
+        database, "upgrade", lambda connection, shown: upgrade(connection, shown, "0001")
     )
     opened(url).close()
     monkeypatch.undo()
@@ -142,7 +142,7 @@ def _copy_to_version_1(path, engine):
 def test_older_alerts_are_found_by_model_and_type(opened, url, execute, monkeypatch):
     """What was stored before there were columns for it is found by it all the same."""
     monkeypatch.setattr(
-        databases, "upgrade", lambda connection, shown: upgrade(connection, shown, "0011")
+        database, "upgrade", lambda connection, shown: upgrade(connection, shown, "0011")
     )
     opened(url).close()
     monkeypatch.undo()
@@ -290,7 +290,7 @@ def test_readers_do_not_wait_for_the_writer(opened, tmp_path):
 
 def test_a_busy_file(opened, tmp_path, monkeypatch):
     """A SQLite file that stays locked is one line, changes nothing, and is tried again later."""
-    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     storage = opened(f"sqlite:///{tmp_path}/runs.db")
     with contextlib.closing(sqlite3.connect(f"{tmp_path}/runs.db")) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -95,3 +95,5 @@ def test_the_limit_is_visible_in_the_accounts(monitor):
         monitor.hook.run_started(run_id=str(number), agent_name="a")
     stats = monitor.get_stats()
     assert (stats["in_flight"], stats["in_flight_dropped"]) == (100_000, 3)
+    assert not monitor.run_started("one more", "a")
+    assert monitor.run_started("99999", "a")  # which begins again

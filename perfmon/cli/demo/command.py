@@ -39,11 +39,17 @@ Examples:
 @click.command(name="demo", epilog=_EPILOG)
 @click.option("--port", type=click.IntRange(0, 65_535), default=8787, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True, help="The same, the same story.")
-@click.option("--hours", type=click.FloatRange(0.1, 24 * 31), default=24.0, show_default=True,
-              help="How long a history to make up.")  # fmt: skip
+@click.option(
+    "--hours",
+    type=click.FloatRange(0.1, 24 * 31),
+    default=24.0,
+    show_default=True,
+    help="How long a history to make up.",
+)
 @click.option("--no-live", is_flag=True, help="The history only, without live traffic.")
-@click.option("--storage", metavar="URL",
-              help="Keep it there; else in temporary SQLite, removed at the end.")  # fmt: skip
+@click.option(
+    "--storage", metavar="URL", help="Keep it there; else in temporary SQLite, removed at the end."
+)
 def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str | None) -> None:
     """Serve a simulated team of agents: a day of runs with incidents in it, then live traffic."""
     from perfmon.cli.serve import serve
@@ -147,8 +153,11 @@ def record(
 ) -> int:
     """Record simulated events; returns how many of them were runs."""
     kinds: dict[str, list[dict[str, Any]]] = {
-        "run": [], "prediction": [], "accuracy": [], "outcome": []
-    }  # fmt: skip
+        "run": [],
+        "prediction": [],
+        "accuracy": [],
+        "outcome": [],
+    }
     for event in events:
         kinds[event.pop("type")].append(event)
     monitor.record_agent_runs(kinds["run"], wait=wait)

@@ -108,9 +108,15 @@ class Simulation:
         rng = self._rng
         if model is LOST and self._is_away(when):
             # A dead provider is noticed fast, after a retry or two, and nothing is billed.
-            run.update(status="failure", error_type="provider_unavailable", cost=0.0,
-                       input_tokens=0, output_tokens=0, retries=rng.randint(1, 3),
-                       duration_ms=round(rng.lognormvariate(6, 0.3), 3))  # fmt: skip
+            run.update(
+                status="failure",
+                error_type="provider_unavailable",
+                cost=0.0,
+                input_tokens=0,
+                output_tokens=0,
+                retries=rng.randint(1, 3),
+                duration_ms=round(rng.lognormvariate(6, 0.3), 3),
+            )
             return
         success = profile.success - 0.12 * self._regressed(profile, when)
         in_burst = self._bursts.get(profile.name, 0) > when
@@ -150,8 +156,12 @@ class Simulation:
             "timestamp": run["timestamp"],
         }
         if profile.checked:
-            measured = {"type": "accuracy", "measurement_id": f"{run['run_id']}-check",
-                        "actual_outcome": actual, "feedback_source": "automated"}  # fmt: skip
+            measured = {
+                "type": "accuracy",
+                "measurement_id": f"{run['run_id']}-check",
+                "actual_outcome": actual,
+                "feedback_source": "automated",
+            }
             self._add({**prediction, **measured, "timestamp": self._later(run["timestamp"], 60)})
             return
         self._add({"type": "prediction", **prediction})
@@ -168,9 +178,14 @@ class Simulation:
         return round(when + min(self._rng.lognormvariate(math.log(median), 1.0), 8 * HOUR), 6)
 
     def _tell(self, run: dict[str, Any], source: str, actual: Any, when: float) -> None:
-        told = {"outcome_id": f"{run['run_id']}-{source}", "agent_name": run["agent_name"],
-                "task_id": run["run_id"], "actual_outcome": actual, "feedback_source": source,
-                "timestamp": when}  # fmt: skip
+        told = {
+            "outcome_id": f"{run['run_id']}-{source}",
+            "agent_name": run["agent_name"],
+            "task_id": run["run_id"],
+            "actual_outcome": actual,
+            "feedback_source": source,
+            "timestamp": when,
+        }
         self._add({"type": "outcome", **told})
 
     def _regressed(self, profile: Profile, when: float) -> float:

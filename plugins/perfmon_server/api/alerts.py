@@ -11,10 +11,9 @@ import attrs
 from perfmon import AlertLevel, Delivery, FoundAlert, InvalidRun, from_micros
 from perfmon_server.api import alert_types as alert_shapes
 from perfmon_server.api import types as shapes
-from perfmon_server.api.metrics import PREFIX
 from perfmon_server.http.errors import Refusal
 from perfmon_server.http.params import AGENT, INTEGER, MOMENT, Param
-from perfmon_server.http.route import Body, Question, Route, decoded
+from perfmon_server.http.route import PREFIX, Body, Question, Route, decoded
 
 _LEVELS = tuple(level.value for level in AlertLevel)
 _NEEDED = {"matchers": "globs by name, such as agent", "until": "a time to come", "by": "a name"}

@@ -10,9 +10,17 @@ import attrs
 
 from perfmon import PerformanceMetrics
 from perfmon_server.api import types as shapes
-from perfmon_server.api.metrics import PREFIX, now
-from perfmon_server.http.params import AGENT, MOMENT, SCOPE, STEP, WINDOW, Kind, Param, read_moment
-from perfmon_server.http.route import Question, Route
+from perfmon_server.http.params import (
+    AGENT,
+    MOMENT,
+    SCOPE,
+    STEP,
+    WINDOW,
+    Param,
+    ParamKind,
+    read_moment,
+)
+from perfmon_server.http.route import PREFIX, Question, Route, now
 
 METRICS = tuple(
     field.name
@@ -66,7 +74,7 @@ def _against(text: str) -> Any:
     return read_moment(since), read_moment(until)
 
 
-AGAINST = Kind(
+AGAINST = ParamKind(
     _against,
     "previous, same-time-yesterday, or two times such as 2026-01-30T00:00:00Z/2026-01-31T00:00:00Z",
     {"type": "string"},

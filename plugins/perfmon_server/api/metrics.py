@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
-from perfmon import AgentPerformance, jsonable, render_report
+from perfmon import AgentPerformance, agent_fields, jsonable, render_report
 from perfmon_server.api import types as shapes
 from perfmon_server.http.errors import Refusal
-from perfmon_server.http.params import (
-    FLAG,
-    SCOPE,
-    WINDOW,
-    Param,
-)
-from perfmon_server.http.route import Question, Route
+from perfmon_server.http.params import FLAG, SCOPE, WINDOW, Param
+from perfmon_server.http.route import PREFIX, Question, Route, now
 
-if TYPE_CHECKING:
-    from perfmon import PerformanceMonitor
-
-PREFIX = "/api/performance"
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'none'"
 )
-
-
-def now(monitor: PerformanceMonitor) -> datetime:
-    """The monitor's own time."""
-    return datetime.fromtimestamp(monitor.now_us() / 1e6, UTC)
 
 
 async def health(question: Question) -> Any:
@@ -45,19 +31,7 @@ async def system_metrics(question: Question) -> Any:
 
 
 def agent_answer(agent: AgentPerformance, at: datetime) -> dict[str, Any]:
-    return {
-        "agent_name": agent.agent_name,
-        "agent_type": agent.agent_type,
-        "status": agent.status,
-        "last_run": agent.last_run,
-        "metrics": agent.metrics,
-        "scores": {
-            "specialization": agent.specialization_score,
-            "reliability": agent.reliability_score,
-            "efficiency": agent.efficiency_score,
-        },
-        "generated_at": at,
-    }
+    return {**agent_fields(agent), "generated_at": at}
 
 
 async def agent_metrics(question: Question) -> Any:

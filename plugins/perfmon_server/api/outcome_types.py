@@ -55,9 +55,17 @@ class OutcomeBody(TypedDict):
 
 MeasurementState = Literal["measured", "unmapped", "scoring", "failed", "superseded", "corrected"]
 OutcomeStatus = Literal[
-    "measured", "unmapped", "scoring", "failed", "superseded", "corrected",
-    "duplicate", "waiting", "other_tenant", "pending",
-]  # fmt: skip
+    "measured",
+    "unmapped",
+    "scoring",
+    "failed",
+    "superseded",
+    "corrected",
+    "duplicate",
+    "waiting",
+    "other_tenant",
+    "pending",
+]
 
 
 class MeasurementAnswer(TypedDict):

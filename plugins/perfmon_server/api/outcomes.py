@@ -9,11 +9,10 @@ import msgspec
 
 from perfmon_server.api import outcome_types as outcome_shapes
 from perfmon_server.api import types as shapes
-from perfmon_server.api.metrics import PREFIX, now
 from perfmon_server.api.runs import answer_of, refuse_unstored
 from perfmon_server.http.errors import Refusal
 from perfmon_server.http.params import AGENT, ID, INTEGER, SCOPE, WINDOW, Param
-from perfmon_server.http.route import Body, Question, Route, decoded
+from perfmon_server.http.route import PREFIX, Body, Question, Route, decoded, now
 
 if TYPE_CHECKING:
     from perfmon import PerformanceMonitor, Receipt

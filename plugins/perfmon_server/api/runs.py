@@ -10,10 +10,9 @@ from attrs import evolve
 
 from perfmon import InvalidRun, Receipt, Rejection
 from perfmon_server.api import types as shapes
-from perfmon_server.api.metrics import PREFIX
 from perfmon_server.http.errors import Refusal
 from perfmon_server.http.params import NUMBER, Param
-from perfmon_server.http.route import BOM, JSON, Body, Question, Reply, Route, decoded
+from perfmon_server.http.route import BOM, JSON, PREFIX, Body, Question, Reply, Route, decoded
 
 if TYPE_CHECKING:
     from perfmon import PerformanceMonitor
@@ -133,11 +132,8 @@ async def started(question: Question) -> Any:
 
 def _begin(monitor: PerformanceMonitor, fields: dict[str, Any]) -> None:
     """Note it, or refuse it for now: a beginning without room is not known afterwards."""
-    flying = monitor.in_flight
-    dropped, key = flying.dropped, tuple(map(fields.get, ("tenant", "run_id", "agent_name")))
-    monitor.run_started(**fields)
-    if flying.dropped > dropped and (key[0] or "default", *key[1:]) not in flying.runs:
-        message = f"{len(flying.runs):,} runs are in flight; send this again when some have ended"
+    if not monitor.run_started(**fields):
+        message = "too many runs are in flight; send this again when some have ended"
         raise Refusal(503, "no_room", message)
 
 

@@ -28,7 +28,7 @@ _CODES = {
 }
 
 
-class Lines(logging.LoggerAdapter[logging.Logger]):
+class RequestLog(logging.LoggerAdapter[logging.Logger]):
     """The log of what comes before any route: a request that is no HTTP is a line.
 
     The line has neither traceback nor content, in which a key may stand.

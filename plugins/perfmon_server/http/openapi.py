@@ -78,8 +78,12 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
 def _named(name: str, description: str) -> Schema:
     schema = {"type": "string", "minLength": 1, "maxLength": 256}
     return {
-        "name": name, "in": "path", "required": True, "description": description, "schema": schema
-    }  # fmt: skip
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": schema,
+    }
 
 
 def _parameter(param: Param) -> Schema:
@@ -114,8 +118,9 @@ def _responses(route: Route, schemas: Schemas) -> Schema:
     for status, shape in route.also.items():
         text = _PROBLEMS.get(status, route.summary)
         answers[str(status)] = {
-            "description": text, "content": {JSON: {"schema": schemas.of(shape)}}
-        }  # fmt: skip
+            "description": text,
+            "content": {JSON: {"schema": schemas.of(shape)}},
+        }
     for status in _refused(route):
         answers.setdefault(str(status), _problem(status, schemas))
     return dict(sorted(answers.items()))

@@ -13,13 +13,13 @@ from typing import Any
 import attrs
 from multidict import MultiMapping
 
+from perfmon import duration_seconds
 from perfmon_server.http.errors import Refusal
 
-_STEP = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_AGO = re.compile(r"(\d{1,7}(?:\.\d{1,6})?)(s|m|h|d|w)", re.ASCII)
+_MINUTES = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_MINUTES = {"s": 1 / 60, None: 1.0, "m": 1.0, "h": 60.0, "d": 1440.0, "w": 10_080.0}
+_DURATION = r"^(\d{1,7}(\.\d{1,6})?(ms|s|m|h|d|w))+$"
 _YEARS = 5_256_000  # ten, in minutes
 # A number below a year of seconds is a year or a spreadsheet's day, and no time of a run.
 _MOMENTS = (datetime(1971, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
@@ -54,8 +54,8 @@ def _flag(text: str) -> bool:
 
 def read_moment(text: str) -> datetime:
     """A time with its zone, epoch seconds, a date (its midnight UTC), or a duration before now."""
-    if ago := _AGO.fullmatch(text):
-        return datetime.now(UTC) - timedelta(minutes=float(ago[1]) * _MINUTES[ago[2]])
+    if re.search(_DURATION, text, re.ASCII):
+        return datetime.now(UTC) - timedelta(seconds=duration_seconds(text))
     if _DATE.fullmatch(text):
         moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
     elif _NUMBER.fullmatch(text):
@@ -69,17 +69,14 @@ def read_moment(text: str) -> datetime:
 
 
 def _step(text: str) -> float:
-    matched = _STEP.fullmatch(text)
-    if matched is None:
-        raise ValueError(text)
-    minutes = float(matched[1]) * _MINUTES[matched[2]]
+    minutes = float(text) if _MINUTES.fullmatch(text) else duration_seconds(text) / 60
     if not 0 < minutes < _YEARS:
         raise ValueError(text)
     return minutes
 
 
 @attrs.frozen
-class Kind:
+class ParamKind:
     """A kind of value: how it is read, what is allowed in words, and its schema."""
 
     read: Callable[[str], Any]
@@ -87,18 +84,18 @@ class Kind:
     schema: dict[str, Any]
 
 
-NUMBER = Kind(_number, "a number", {"type": "number"})
-INTEGER = Kind(_integer, "a whole number", {"type": "integer"})
-TEXT = Kind(
+NUMBER = ParamKind(_number, "a number", {"type": "number"})
+INTEGER = ParamKind(_integer, "a whole number", {"type": "integer"})
+TEXT = ParamKind(
     _text, "text of 1 to 256 characters", {"type": "string", "minLength": 1, "maxLength": 256}
 )
-ID = Kind(
+ID = ParamKind(
     partial(_text, longest=512),
     "text of 1 to 512 characters",
     {"type": "string", "minLength": 1, "maxLength": 512},
 )
-FLAG = Kind(_flag, "true or false", {"type": "boolean"})
-MOMENT = Kind(
+FLAG = ParamKind(_flag, "true or false", {"type": "boolean"})
+MOMENT = ParamKind(
     read_moment,
     "a time such as 2026-01-31T12:00:00Z, with its zone, a date (its midnight UTC), epoch seconds"
     " of 1971 or later, or a duration before now such as 90s, 30m, 1h, 7d or 2w",
@@ -106,15 +103,15 @@ MOMENT = Kind(
         "anyOf": [
             {"type": "string", "format": "date-time"},
             {"type": "string", "format": "date"},
-            {"type": "string", "pattern": r"^\d{1,7}(\.\d{1,6})?[smhdw]$"},
+            {"type": "string", "pattern": _DURATION},
             {"type": "number", "minimum": 31_536_000},
         ]
     },
 )
-STEP = Kind(
+STEP = ParamKind(
     _step,
     "minutes, or a duration such as 30s, 5m, 1h or 1d",
-    {"type": "string", "pattern": r"^\d+(\.\d+)?[smhd]?$"},
+    {"type": "string", "pattern": rf"^\d+(\.\d+)?$|{_DURATION}"},
 )
 
 
@@ -129,7 +126,7 @@ class Param:
     """
 
     name: str
-    kind: Kind = TEXT
+    kind: ParamKind = TEXT
     description: str
     choices: tuple[str, ...] = ()
     least: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from perfmon_server.http.limits import Desk
 
 Result = TypeVar("Result")
+PREFIX = "/api/performance"
 JSON = "application/json"
 BOM = b"\xef\xbb\xbf"
 
@@ -122,6 +124,11 @@ class Question:
     async def body(self) -> bytes:
         """The body, decompressed; `Refusal` where it is too large or too slow."""
         return await self.desk.body(self.request)
+
+
+def now(monitor: PerformanceMonitor) -> datetime:
+    """The monitor's own time."""
+    return datetime.fromtimestamp(monitor.now_us() / 1e6, UTC)
 
 
 def decoded(body: bytes) -> Any:

@@ -20,7 +20,7 @@ _QUIET_SECONDS = 15.0
 _SEND_SECONDS = 20.0
 
 
-class Stream:
+class EventStream:
     """Sends each listener a tick when it comes, and whenever something has changed since.
 
     While nobody listens it costs nothing; while nothing changes a comment now and then shows that
@@ -130,3 +130,6 @@ async def _send(response: web.StreamResponse, queue: asyncio.Queue[bytes | None]
         while (event := await queue.get()) is not None:
             async with asyncio.timeout(_SEND_SECONDS):
                 await response.write(event)
+
+
+STREAM = web.AppKey("STREAM", EventStream)

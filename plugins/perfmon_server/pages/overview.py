@@ -12,8 +12,7 @@ import attrs
 from aiohttp import web
 
 from perfmon import AgentPerformance, PerformanceAlert, PerformanceMetrics, StorageError
-from perfmon_server.api.metrics import PREFIX, now
-from perfmon_server.http.route import Question, Route
+from perfmon_server.http.route import PREFIX, Question, Route, now
 from perfmon_server.pages import figures
 from perfmon_server.pages.style import STYLE
 
@@ -58,7 +57,7 @@ def gather(monitor: PerformanceMonitor) -> Facts:
         monitor.window_size_minutes,
         now(monitor),
         monitor.recent_conflicts(),
-        monitor.alerting.decided_by(),
+        monitor.alerts_decided_by(),
     )
 
 
@@ -140,17 +139,33 @@ def _tiles(facts: Facts) -> str:
     tiles = [
         _tile("Health", figures.score(health["health_score"]), _pulled_down(health), tone),
         _tile("Runs", figures.count(metrics.total_tasks), f"{figures.count(rate)} a minute"),
-        _tile("Success", figures.percent(metrics.success_rate), likely,
-              trend=metrics.success_rate_trend),
-        _tile("p95 latency", figures.milliseconds(metrics.p95_latency_ms),
-              f"median {figures.milliseconds(metrics.p50_latency_ms)}",
-              trend=metrics.latency_trend, of="mean"),
-        _tile("Cost", figures.dollars(metrics.total_cost),
-              f"{figures.dollars(metrics.cost_per_task)} a run", trend=metrics.cost_trend,
-              of="cost a run"),
-        _tile("Accuracy", figures.percent(metrics.avg_accuracy),
-              _relied_on(metrics), trend=metrics.accuracy_trend),
-    ]  # fmt: skip
+        _tile(
+            "Success",
+            figures.percent(metrics.success_rate),
+            likely,
+            trend=metrics.success_rate_trend,
+        ),
+        _tile(
+            "p95 latency",
+            figures.milliseconds(metrics.p95_latency_ms),
+            f"median {figures.milliseconds(metrics.p50_latency_ms)}",
+            trend=metrics.latency_trend,
+            of="mean",
+        ),
+        _tile(
+            "Cost",
+            figures.dollars(metrics.total_cost),
+            f"{figures.dollars(metrics.cost_per_task)} a run",
+            trend=metrics.cost_trend,
+            of="cost a run",
+        ),
+        _tile(
+            "Accuracy",
+            figures.percent(metrics.avg_accuracy),
+            _relied_on(metrics),
+            trend=metrics.accuracy_trend,
+        ),
+    ]
     return f'<section class="tiles">{"".join(tiles)}</section>'
 
 

@@ -49,9 +49,12 @@ def _alerts() -> None:
     )
     op.create_index("alerts_started", "alerts", ["started_at", "id"])
     op.create_index(
-        "alerts_open", "alerts", ["started_at"],
-        sqlite_where=OPEN_ALERTS, postgresql_where=OPEN_ALERTS,
-    )  # fmt: skip
+        "alerts_open",
+        "alerts",
+        ["started_at"],
+        sqlite_where=OPEN_ALERTS,
+        postgresql_where=OPEN_ALERTS,
+    )
     op.create_index("alerts_resolved", "alerts", ["resolved_at"])
     op.create_table(
         "alert_state",
@@ -81,13 +84,19 @@ def _outbox() -> None:
         sa.UniqueConstraint("message_id", name="outbox_message_id"),
     )
     op.create_index(
-        "outbox_waiting", "outbox", ["sink", "message_group", "id"],
-        sqlite_where=WAITING, postgresql_where=WAITING,
-    )  # fmt: skip
+        "outbox_waiting",
+        "outbox",
+        ["sink", "message_group", "id"],
+        sqlite_where=WAITING,
+        postgresql_where=WAITING,
+    )
     op.create_index(
-        "outbox_due", "outbox", ["sink", "due_at", "id"],
-        sqlite_where=NEXT, postgresql_where=NEXT,
-    )  # fmt: skip
+        "outbox_due",
+        "outbox",
+        ["sink", "due_at", "id"],
+        sqlite_where=NEXT,
+        postgresql_where=NEXT,
+    )
     op.create_index("outbox_closed", "outbox", ["closed_at"])
     op.create_table(
         "outbox_alerts",

@@ -1,4 +1,4 @@
-"""Connections: one writer at a time, and readers that never wait for it."""
+"""A database: one writer at a time, and readers that never wait for it; engines build on it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
-from perfmon import PluginError, StorageError
-from perfmon_sql.upgrade import check_version, upgrade
+from perfmon import StorageError
+from perfmon_sql.upgrade import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +20,6 @@ T = TypeVar("T")
 BUSY_SECONDS = 5
 TRIES = 4
 READ_ONLY = "is open for reading only"
-FORMS = "memory:, sqlite:///path, postgresql://user:password@host:port/name"
 
 
 class Database(ABC):
@@ -165,125 +163,7 @@ class Database(ABC):
             raise StorageError(f"{self.shown}: {first_line(problem)}") from problem
 
 
-class Postgres(Database):
-    """A PostgreSQL server, through psycopg 3."""
-
-    kind = "postgresql"
-    mark = "%s"
-
-    def __init__(self, url: sa.URL, *, read_only: bool = False) -> None:
-        self._read_only = read_only
-        # Options may hold a password, so they are not shown.
-        self.shown = url.set(drivername="postgresql", query={}).render_as_string()
-        options = {"connect_timeout": BUSY_SECONDS, "tcp_user_timeout": 30_000}
-        given = {name: value for name, value in options.items() if name not in url.query}
-        try:
-            engine = sa.create_engine(
-                url.set(drivername="postgresql+psycopg"),
-                connect_args=given,
-                pool_pre_ping=True,
-                pool_size=4,
-                max_overflow=12,
-            )
-        except ModuleNotFoundError as problem:
-            raise PluginError(
-                f"plugin sql: {self.shown} needs the module {problem.name}: "
-                f'pip install "{_distribution()}[postgres]"'
-            ) from None
-        super().__init__(engine, engine)
-
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        with super().reading() as connection:
-            # Without statistics yet, the planner would sort all rows to read the first of them.
-            connection.exec_driver_sql(
-                "SET TRANSACTION READ ONLY; SET LOCAL enable_sort = off; "
-                "SET LOCAL enable_bitmapscan = off"
-            )
-            yield connection
-
-    def upgrade(self) -> None:
-        if not self._read_only:
-            super().upgrade()
-            return
-        with self.reading() as connection:
-            check_version(connection, self.shown)
-
-    @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        if self._read_only:
-            raise StorageError(f"{self.shown}: {READ_ONLY}")
-        with super().writing() as connection:
-            # What busy_timeout is to SQLite: no transaction waits for another without end.
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
-            yield connection
-
-    def now(self) -> str:
-        return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
-
-    def worth_repeating(self, problem: BaseException) -> bool:
-        cause = getattr(problem.__cause__, "orig", None)
-        return getattr(cause, "sqlstate", None) in ("40001", "40P01")  # serialization, deadlock
-
-    def size(self, connection: sa.Connection) -> dict[str, int]:
-        found = connection.exec_driver_sql(
-            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND "
-            "oid IN (to_regclass('runs'), to_regclass('measurements'), to_regclass('cells'))"
-        )
-        return {"bytes": int(found.scalar_one() or 0)}
-
-    def about(self, connection: sa.Connection, table: str) -> int:
-        found = connection.exec_driver_sql(
-            "SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = to_regclass(%s)", (table,)
-        )
-        return int(found.scalar() or 0)
-
-
-def open_database(url: str, *, read_only: bool = False) -> Database:
-    """The database at a URL that `open_storage` accepts, its schema up to date."""
-    database = _database(url, read_only=read_only)
-    try:
-        database.upgrade()
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
 def first_line(problem: Exception) -> str:
     cause = getattr(problem, "orig", None) or problem
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__
-
-
-def _database(url: str, *, read_only: bool) -> Database:
-    from perfmon_sql.sqlite import SqliteFile, SqliteMemory  # which are databases
-    from perfmon_sql.sqlite_read_only import SqliteReading
-
-    if url.startswith("memory:"):
-        return SqliteMemory()
-    try:
-        parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
-    except (sa.exc.ArgumentError, ValueError):
-        # The URL itself is not shown: what cannot be read may hold a password anywhere.
-        raise StorageError(f"storage: this URL cannot be read; allowed: {FORMS}") from None
-    if parsed.get_backend_name() == "postgresql":
-        return Postgres(parsed, read_only=read_only)
-    if parsed.query or parsed.host:
-        raise StorageError(f"storage: a SQLite URL has neither host nor options; allowed: {FORMS}")
-    if parsed.database == "":
-        raise StorageError(f"storage: this SQLite URL names no file; allowed: {FORMS}")
-    if parsed.database in (None, ":memory:"):
-        return SqliteMemory()
-    path = Path(str(parsed.database))
-    return SqliteReading(path) if read_only else SqliteFile(path)
-
-
-def _distribution() -> str:
-    """The name of the distribution that brought this plugin."""
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group="perfmon"):
-        if entry.module == __package__ and entry.dist is not None:
-            return entry.dist.name
-    return "agent-perfmon"

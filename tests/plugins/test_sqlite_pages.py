@@ -9,7 +9,7 @@ from contextlib import closing
 
 import perfmon_sql
 import pytest
-from perfmon_sql import compacting
+from perfmon_sql import sqlite_pages
 
 from perfmon import PerformanceMonitor
 from perfmon.testing import START_US, make_rows, run_row
@@ -76,7 +76,7 @@ def test_it_takes_no_longer_than_it_may(path, monkeypatch):
     before = path.stat().st_size
     with closing(perfmon_sql.open_storage(f"sqlite:///{path}")) as storage:
         storage.purge(LATER, LATER)
-        monkeypatch.setattr(compacting, "COPY_SECONDS", -1.0)
+        monkeypatch.setattr(sqlite_pages, "COPY_SECONDS", -1.0)
         began = time.monotonic()
         storage.compact(0.0)
         assert time.monotonic() - began < 5
@@ -110,7 +110,7 @@ def test_what_is_used_again_soon_is_kept():
         database.execute("INSERT INTO t VALUES (zeroblob(4000 * 2000))")
         database.execute("INSERT INTO t VALUES (zeroblob(4000 * 50))")
         database.execute("DELETE FROM t WHERE length(x) < 4000 * 60")
-        assert 0 < compacting.Pages(database).free < 64
-        assert not compacting.Pages(database).is_worth_it
+        assert 0 < sqlite_pages.Pages(database).free < 64
+        assert not sqlite_pages.Pages(database).is_worth_it
         database.execute("DELETE FROM t")
-        assert compacting.Pages(database).is_worth_it
+        assert sqlite_pages.Pages(database).is_worth_it

@@ -1,0 +1,19 @@
+"""What a scorer's author needs: which values are the same, and text however it is written.
+
+Nothing here is needed to write one; it is what the scorers that ship use, so that they agree.
+"""
+
+from __future__ import annotations
+
+from perfmon.records.equality import ValueNumbers, plain_text, same_value, value_kind
+from perfmon.records.text_forms import alike, one_form, words_of
+
+__all__ = [
+    "ValueNumbers",
+    "alike",
+    "one_form",
+    "plain_text",
+    "same_value",
+    "value_kind",
+    "words_of",
+]

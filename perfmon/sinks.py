@@ -1,0 +1,34 @@
+"""What a sink's author needs: the base of its table, what a message says in words, and the way out.
+
+`HttpSinkTable` (or `SinkTable`) is the base of a sink's table in `monitor.toml`; `headline`,
+`alert_facts` and their neighbours say what a message says; `post` sends it, once, to nowhere it
+must not go. `perfmon.testing.check_sink` tries a sink out.
+"""
+
+from __future__ import annotations
+
+from perfmon.delivery.http import HttpAnswer, encoded, http_url, post
+from perfmon.delivery.messages import (
+    alert_annotations,
+    alert_facts,
+    alert_labels,
+    headline,
+    link_of,
+    urgency,
+)
+from perfmon.delivery.sinks import HttpSinkTable, SinkTable
+
+__all__ = [
+    "HttpAnswer",
+    "HttpSinkTable",
+    "SinkTable",
+    "alert_annotations",
+    "alert_facts",
+    "alert_labels",
+    "encoded",
+    "headline",
+    "http_url",
+    "link_of",
+    "post",
+    "urgency",
+]
