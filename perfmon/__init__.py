@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         StorageMissing,
     )
     from perfmon.hookspecs import hookimpl
-    from perfmon.metrics.health import wilson
+    from perfmon.metrics.intervals import wilson
     from perfmon.monitor.current import get_performance_monitor, init_performance_monitor
     from perfmon.monitor.monitor import PerformanceMonitor
     from perfmon.plugins.discovery import install_hint
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         jsonable,
         to_micros,
     )
+    from perfmon.records.catalog import METRICS, Metric, Nature
     from perfmon.records.content import RUN_ROW, differing
     from perfmon.records.equality import ValueNumbers, plain_text, same_value, value_kind
     from perfmon.records.measurements import MEASUREMENT_FIELDS, MEASUREMENT_STATES
@@ -145,8 +146,11 @@ _HOMES = {
     "link_of": "perfmon.delivery.messages",
     "MEASUREMENT_FIELDS": "perfmon.records.measurements",
     "MEASUREMENT_STATES": "perfmon.records.measurements",
+    "Metric": "perfmon.records.catalog",
+    "METRICS": "perfmon.records.catalog",
     "MetricType": "perfmon.records",
     "MonitoredOrchestrator": "perfmon.agents.orchestrator",
+    "Nature": "perfmon.records.catalog",
     "News": "perfmon.storage.storage",
     "NumericErrors": "perfmon.accuracy.figures",
     "one_form": "perfmon.records.text_forms",
@@ -187,7 +191,7 @@ _HOMES = {
     "urgency": "perfmon.delivery.messages",
     "value_kind": "perfmon.records.equality",
     "ValueNumbers": "perfmon.records.equality",
-    "wilson": "perfmon.metrics.health",
+    "wilson": "perfmon.metrics.intervals",
     "words_of": "perfmon.records.text_forms",
 }
 
@@ -195,6 +199,7 @@ __all__ = [
     "HOUR",
     "MEASUREMENT_FIELDS",
     "MEASUREMENT_STATES",
+    "METRICS",
     "RUN_FIELDS",
     "RUN_ROW",
     "AccuracyFigures",
@@ -227,8 +232,10 @@ __all__ = [
     "HttpSinkTable",
     "InvalidRun",
     "KnownAgent",
+    "Metric",
     "MetricType",
     "MonitoredOrchestrator",
+    "Nature",
     "News",
     "NumericErrors",
     "OutcomeReceipt",

@@ -6,19 +6,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import attrs
-
-from perfmon import PerformanceMetrics
+from perfmon import METRICS
 from perfmon_server.api import types as shapes
 from perfmon_server.api.metrics import PREFIX, now
 from perfmon_server.http.params import AGENT, MOMENT, SCOPE, STEP, WINDOW, Kind, Param, read_moment
 from perfmon_server.http.route import Question, Route
-
-METRICS = tuple(
-    field.name
-    for field in attrs.fields(PerformanceMetrics)
-    if str(field.type) in ("int", "float") and field.name != "sample_size"
-)
 
 
 async def trends(question: Question) -> Any:
@@ -90,7 +82,7 @@ ROUTES = (
         params=(
             Param(
                 name="metric",
-                choices=METRICS,
+                choices=tuple(name for name, metric in METRICS.items() if metric.is_number),
                 required=True,
                 description="A number of PerformanceMetrics.",
             ),
