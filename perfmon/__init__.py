@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         StorageMissing,
     )
     from perfmon.hookspecs import hookimpl
-    from perfmon.metrics.health import wilson
+    from perfmon.metrics.intervals import wilson
     from perfmon.monitor.current import get_performance_monitor, init_performance_monitor
     from perfmon.monitor.monitor import PerformanceMonitor
     from perfmon.plugins.discovery import install_hint
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         jsonable,
         to_micros,
     )
+    from perfmon.records.catalog import METRICS, Metric, Nature
     from perfmon.reports import render_report
     from perfmon.reports.report import agent_fields
     from perfmon.storage.alerts import Delivery, FoundAlert
@@ -97,8 +98,11 @@ _HOMES = {
     "install_hint": "perfmon.plugins.discovery",
     "InvalidRun": "perfmon.errors",
     "jsonable": "perfmon.records",
+    "Metric": "perfmon.records.catalog",
+    "METRICS": "perfmon.records.catalog",
     "MetricType": "perfmon.records",
     "MonitoredOrchestrator": "perfmon.agents.orchestrator",
+    "Nature": "perfmon.records.catalog",
     "NumericErrors": "perfmon.accuracy.figures",
     "OutcomeReceipt": "perfmon.records",
     "PerfmonError": "perfmon.errors",
@@ -123,7 +127,7 @@ _HOMES = {
     "StorageMissing": "perfmon.errors",
     "to_micros": "perfmon.records",
     "Trend": "perfmon.records",
-    "wilson": "perfmon.metrics.health",
+    "wilson": "perfmon.metrics.intervals",
 }
 
 # Where the names of plugins' authors are; they are found here too, where they once were.
@@ -171,6 +175,7 @@ _ELSEWHERE = {
 }
 
 __all__ = [
+    "METRICS",
     "AccuracyFigures",
     "AccuracyMeasurement",
     "AccuracySummary",
@@ -190,8 +195,10 @@ __all__ = [
     "Duration",
     "FoundAlert",
     "InvalidRun",
+    "Metric",
     "MetricType",
     "MonitoredOrchestrator",
+    "Nature",
     "NumericErrors",
     "OutcomeReceipt",
     "PerfmonError",

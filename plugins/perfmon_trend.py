@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perfmon import Point, Series, Trend, hookimpl, wilson
+from perfmon import METRICS, Point, Series, Trend, hookimpl, wilson
 
 if TYPE_CHECKING:
     from perfmon import Config
-
-# Shares of runs or outcomes, for which chance can be told from change by counting.
-_SHARES = frozenset({"success_rate", "error_rate", "timeout_rate", "retry_rate", "avg_accuracy"})
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +37,7 @@ class TrendDetector:
     smaller window.
 
     >>> import random
-    >>> from perfmon import Point, Series
+    >>> from perfmon import METRICS, Point, Series
     >>> rng = random.Random(42)
     >>> latencies = [rng.lognormvariate(7.0, 0.1) * (1.0 if i < 50 else 1.3) for i in range(100)]
     >>> points = tuple(
@@ -81,7 +78,9 @@ class TrendDetector:
         # Floats make 0.95 - 1.00 a little more than 5 %.
         if abs(difference) <= self._config.band * abs(previous.value) * (1 + 1e-9):
             return "stable"
-        if series.metric in _SHARES and not _beyond_chance(previous, current):
+        known = METRICS.get(series.metric)
+        is_proportion = known is not None and known.is_proportion
+        if is_proportion and not _beyond_chance(previous, current):
             return "insufficient_data"
         return "improving" if (difference > 0) == series.higher_is_better else "degrading"
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import attrs
 
-from perfmon.metrics.intervals import mean_interval, mean_share
+from perfmon.metrics.intervals import Z_95, mean_interval, mean_share
 
 BINS = 10
 MIN_OUTCOMES = 30
@@ -17,7 +17,6 @@ MIN_OUTCOMES = 30
 WELL, OVER, UNDER = "well calibrated", "over-confident", "under-confident"
 NOT_ENOUGH = "not enough outcomes"
 
-_Z = 1.959963984540054  # two-sided 95 %
 # The same for the worst of ten bins (Bonferroni): ten looks find something by chance more often.
 _Z_OF_BINS = 2.807033768343811
 _WORTH_SAYING = 0.02
@@ -193,7 +192,7 @@ def _gap(sums: BinSums, z: float) -> float:
 def _verdict(whole: BinSums) -> str:
     if whole.count < MIN_OUTCOMES:
         return NOT_ENOUGH
-    gap = _gap(whole, _Z)
+    gap = _gap(whole, Z_95)
     return WELL if not gap else OVER if gap > 0 else UNDER
 
 

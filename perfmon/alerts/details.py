@@ -20,10 +20,12 @@ from perfmon.alerts.rules.rule import Kind, Watch
 from perfmon.alerts.wording.advice import Details, Part
 from perfmon.metrics.queries import Queries
 from perfmon.metrics.ranges import Asked
+from perfmon.metrics.statistics import MADE_OF
 from perfmon.metrics.summary import error_counts
 from perfmon.records import CellKey
+from perfmon.records.catalog import METRICS, Nature
 from perfmon.window.cells import MINUTE, Cells, Stat, add_up
-from perfmon.window.columns import NUMBERS, RETRIED, RETRIES_KNOWN, TIMED_OUT, RunColumns
+from perfmon.window.columns import RunColumns
 from perfmon.window.live import LiveWindow
 from perfmon.window.ragged import Floats, Ints
 
@@ -31,13 +33,6 @@ Flags = npt.NDArray[np.bool_]
 _MICROS = 1_000_000
 _HOUR = 3600 * _MICROS
 _MOST = 10
-_FLAGS = {"timeout_rate": TIMED_OUT, "retry_rate": RETRIED}
-_STATUSES = {"success_rate": 0, "error_rate": 1}
-_COLUMNS = {
-    "avg_latency_ms": "duration_ms", "cost_per_task": "cost", "tokens_per_task": "tokens_used",
-    "avg_memory_mb": "memory_mb", "avg_cpu_ms": "cpu_ms", "avg_quality_score": "quality_score",
-    "avg_confidence": "confidence", "max_memory_mb": "memory_mb",
-}  # fmt: skip
 _SHARES = (Kind.SHARE, Kind.BURN)
 _ONE_BY_ONE = (Kind.ANY, Kind.SINGLE)
 _TRACED = (*_SHARES, Kind.BEYOND, Kind.MEAN)
@@ -105,7 +100,8 @@ class DetailsOf:
         if runs is None:
             return self._of_cells(verdict, since, until)
         bad = _bad(runs, verdict)
-        failed = bad if verdict.watch.metric in _STATUSES else (runs.flags & 3) != 0
+        by_class = _is_share(verdict.watch) and METRICS[verdict.watch.metric].has_error_classes
+        failed = bad if by_class else ~runs.counted(Stat.SUCCESS)
         of = _known(runs, verdict.watch).astype(np.float64)
         classes = _classes(runs, failed)
         return _Part(runs.cells(MINUTE), runs.keys.astype(np.int64), of, bad.astype(float), classes)
@@ -117,7 +113,7 @@ class DetailsOf:
         bad = _bad_in(cells, verdict)
         errors = error_counts(cells)
         fits = sum(errors.values()) <= bad.sum()
-        known = Stat.RETRIES_N if verdict.watch.metric == "retry_rate" else Stat.RUNS
+        known = _among(verdict.watch)
         return _Part(cells, cells.keys, cells.stats[:, known], bad, errors if fits else {})
 
     # Since when
@@ -163,7 +159,7 @@ class DetailsOf:
         if watch.kind is not Kind.MEAN:
             known = _known(runs, watch)
             return runs.at[known], _bad(runs, verdict)[known].astype(np.float64)
-        values = runs.numbers[:, NUMBERS.index(_COLUMNS[watch.metric])]
+        values = runs.values(MADE_OF[watch.metric].of)
         known = ~np.isnan(values)
         return runs.at[known], values[known]
 
@@ -188,37 +184,38 @@ def _classes(runs: RunColumns, bad: Flags) -> dict[str, int]:
     return dict(sorted(found, key=lambda item: (-item[1], item[0])))
 
 
+def _is_share(watch: Watch) -> bool:
+    metric = METRICS.get(watch.metric)
+    return metric is not None and metric.is_share_of_runs
+
+
+def _among(watch: Watch) -> Stat:
+    """What counts the runs that are bad or not; of values, all of them."""
+    return MADE_OF[watch.metric].among if _is_share(watch) else Stat.RUNS
+
+
+def _by_value(watch: Watch) -> bool:
+    """Whether runs are bad by a value of theirs that is beyond the limit."""
+    metric = METRICS.get(watch.metric)
+    is_maximum = metric is not None and metric.nature is Nature.MAXIMUM
+    return watch.kind is Kind.BEYOND or is_maximum
+
+
 def _known(runs: RunColumns, watch: Watch) -> Flags:
     """Which runs have what a watch looks at."""
-    column = _column(watch)
-    if watch.metric == "retry_rate":
-        said: Flags = (runs.flags & RETRIES_KNOWN) != 0
-        return said
-    return np.ones(len(runs), np.bool_) if column is None else ~np.isnan(runs.numbers[:, column])
-
-
-def _column(watch: Watch) -> int | None:
-    if watch.kind in _SHARES:
-        return None
-    if watch.kind is Kind.BEYOND or watch.metric == "max_latency_ms":
-        return NUMBERS.index("duration_ms")
-    return NUMBERS.index("memory_mb") if watch.metric == "max_memory_mb" else None
+    return runs.counted(MADE_OF[watch.metric].among if _by_value(watch) else _among(watch))
 
 
 def _bad(runs: RunColumns, verdict: Verdict) -> Flags:
     """Which runs are bad, in the sense of the watch."""
-    counted: Flags
-    watch, column = verdict.watch, _column(verdict.watch)
-    if column is not None:
-        counted = (runs.numbers[:, column] - verdict.threshold) * watch.sign > 0
-        return counted
-    if watch.metric in _FLAGS:
-        counted = (runs.flags & _FLAGS[watch.metric]) != 0
-    elif watch.metric in _STATUSES:
-        counted = (runs.flags & 3) == _STATUSES[watch.metric]
-    else:
-        counted = (runs.flags & 3) != 0
-        return counted
+    watch = verdict.watch
+    if _by_value(watch):
+        values = runs.values(MADE_OF[watch.metric].of)
+        beyond: Flags = (values - verdict.threshold) * watch.sign > 0
+        return beyond
+    if not _is_share(watch):
+        return ~runs.counted(Stat.SUCCESS)
+    counted = runs.counted(MADE_OF[watch.metric].of)
     is_bad = watch.above and watch.kind is not Kind.BURN
     return (counted if is_bad else ~counted) & _known(runs, watch)
 
@@ -231,12 +228,10 @@ def _bad_in(cells: Cells, verdict: Verdict) -> Floats:
         beyond = (values - verdict.threshold) * watch.sign > 0
         owners = cells.latencies.owners()[beyond]
         return np.bincount(owners, counts[beyond], len(cells)).astype(np.float64)
-    stat = {
-        "timeout_rate": Stat.TIMED_OUT, "retry_rate": Stat.RETRIED, "error_rate": Stat.FAILURE,
-    }.get(watch.metric, Stat.SUCCESS)  # fmt: skip
-    is_bad = watch.above and watch.kind is not Kind.BURN and watch.metric in (*_FLAGS, *_STATUSES)
-    among = stats[:, Stat.RETRIES_N if watch.metric == "retry_rate" else Stat.RUNS]
-    found: Floats = stats[:, stat] if is_bad else among - stats[:, stat]
+    is_share = _is_share(watch)
+    stat = MADE_OF[watch.metric].of if is_share else Stat.SUCCESS
+    is_bad = is_share and watch.above and watch.kind is not Kind.BURN
+    found: Floats = stats[:, stat] if is_bad else stats[:, _among(watch)] - stats[:, stat]
     return found
 
 

@@ -10,9 +10,10 @@ from perfmon.alerts.rules.rule import HORIZON_SECONDS
 from perfmon.alerts.rules.targets import Target
 from perfmon.metrics.queries import Queries
 from perfmon.metrics.ranges import Asked
-from perfmon.metrics.trends import LOOKED_AT, UNKNOWN
+from perfmon.metrics.trends import UNKNOWN
 from perfmon.plugins.bus import Bus
 from perfmon.records import Point, Series
+from perfmon.records.catalog import METRICS
 
 _MICROS = 1_000_000
 _POINTS = 60  # of a series
@@ -30,8 +31,7 @@ class Detectors:
         """Whether a metric goes the way that is watched for."""
         width = round(target.watch.stretches[0].seconds * _MICROS)
         asked = Asked(now - width + 1, now + 1, True)
-        names = {looked.name: looked.metric for looked in LOOKED_AT}
-        trend = self._queries.trends(asked, target.scope)[names[target.watch.metric]]
+        trend = self._queries.trends(asked, target.scope)[METRICS[target.watch.metric].of]
         found = None if trend.direction == UNKNOWN else trend.direction == target.watch.word
         words = f"{trend.previous:.4g} to {trend.current:.4g}"
         return Sample(
@@ -45,8 +45,7 @@ class Detectors:
         width = min(width, self._retention)
         asked = Asked(now - width + 1, now + 1, True)
         minutes = width / 60 / _MICROS / _POINTS
-        metric = {"sample_size": "total_tasks"}.get(target.watch.metric, target.watch.metric)
-        return self._queries.timeseries(metric, minutes, asked, target.scope)
+        return self._queries.timeseries(target.watch.metric, minutes, asked, target.scope)
 
     def anomaly(self, target: Target, now: int) -> Sample:
         """Whether the last point of a metric is anomalous to any detector."""

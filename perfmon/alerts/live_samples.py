@@ -23,9 +23,11 @@ from perfmon.alerts.rules.rule import HORIZON_SECONDS, Kind, Stretch, Watch
 from perfmon.alerts.rules.targets import Target
 from perfmon.metrics.queries import Queries
 from perfmon.metrics.ranges import Asked
+from perfmon.metrics.statistics import MADE_OF
 from perfmon.metrics.summary import Span, metrics_of
 from perfmon.plugins.bus import Bus
 from perfmon.records import Scope
+from perfmon.records.catalog import METRICS
 from perfmon.storage.conflicts import conflicts_since, named
 from perfmon.storage.storage import Storage
 from perfmon.window import sketch
@@ -39,24 +41,6 @@ _MICROS = 1_000_000
 _SELDOM = 30 * _MICROS  # how long an answer from storage or a detector is good
 EVER = 2**62
 T = TypeVar("T")
-# How many runs have the value, its sum, and its sum of squares.
-_SUMS: dict[str, tuple[Stat, Stat | None, Stat | None]] = {
-    "avg_latency_ms": (Stat.LATENCY_N, Stat.LATENCY, Stat.LATENCY_SQ),
-    "cost_per_task": (Stat.COST_N, Stat.COST, Stat.COST_SQ),
-    "tokens_per_task": (Stat.TOKENS_N, Stat.TOKENS, Stat.TOKENS_SQ),
-    "avg_memory_mb": (Stat.MEMORY_N, Stat.MEMORY, None),
-    "avg_cpu_ms": (Stat.CPU_N, Stat.CPU, None),
-    "avg_quality_score": (Stat.QUALITY_N, Stat.QUALITY, Stat.QUALITY_SQ),
-    "avg_confidence": (Stat.CONFIDENCE_N, Stat.CONFIDENCE, None),
-    "avg_accuracy": (Stat.ACCURACY_N, Stat.ACCURACY, Stat.ACCURACY_SQ),
-    "max_memory_mb": (Stat.MEMORY_N, None, None),
-}
-_COUNTS = {
-    "error_rate": Stat.FAILURE, "timeout_rate": Stat.TIMED_OUT, "retry_rate": Stat.RETRIED,
-    "success_rate": Stat.SUCCESS,
-}  # fmt: skip
-_LARGEST = {"max_latency_ms": Stat.LATENCY_MAX, "max_memory_mb": Stat.MEMORY_MAX}
-_QUANTILES = {"p50_latency_ms": 0.50, "p95_latency_ms": 0.95, "p99_latency_ms": 0.99}
 
 
 class LiveSamples:
@@ -190,13 +174,13 @@ class LiveSamples:
             return Tally(runs, (_bad(watch, stats),) * len(watch.limits))
         if watch.kind is Kind.MEAN:
             return _mean(watch, stats, runs)
-        if watch.kind is Kind.BEYOND or watch.metric == "max_latency_ms":
+        if watch.kind is Kind.BEYOND or MADE_OF[watch.metric].of is Stat.LATENCY_MAX:
             return _beyond(watch, tail, stats, runs)
         return self._largest(watch, tail, stats, runs, scope)
 
     def _largest(self, watch: Watch, tail: Tail, stats: Floats, runs: int, scope: Scope) -> Tally:
         """Runs whose memory is beyond the limits; the raw rows are counted only if there is one."""
-        worst = float(stats[_LARGEST[watch.metric]])
+        worst = float(stats[MADE_OF[watch.metric].of])
         bad = [0] * len(watch.limits)
         if worst > watch.limits[-1].value:
             values = self._window.raw_memory(tail.since, scope)
@@ -317,29 +301,21 @@ def _since(tail: Tail, counted: Stat) -> int:
 
 def _counted(watch: Watch) -> Stat:
     """The statistic that counts the runs which have the value."""
-    if watch.metric in _SUMS:
-        return _SUMS[watch.metric][0]
-    if watch.metric == "retry_rate":
-        return Stat.RETRIES_N
-    return Stat.LATENCY_N if "latency" in watch.metric else Stat.RUNS
+    return MADE_OF[watch.metric].among if watch.metric in MADE_OF else Stat.RUNS
 
 
 def _bad(watch: Watch, stats: Floats) -> int:
-    count = float(stats[_COUNTS[watch.metric]])
+    count = float(stats[MADE_OF[watch.metric].of])
     if watch.kind is Kind.BURN or not watch.above:
         return int(stats[_counted(watch)] - count)
     return int(count)
 
 
 def _mean(watch: Watch, stats: Floats, runs: int) -> Tally:
-    _, total, squares = _SUMS[watch.metric]
-    assert total is not None
-    return Tally(
-        runs,
-        total=float(stats[total]),
-        squares=math.nan if squares is None else float(stats[squares]),
-        value=float(stats[total]) / runs,
-    )
+    made = MADE_OF[watch.metric]
+    total = float(stats[made.of])
+    squares = math.nan if made.squares is None else float(stats[made.squares])
+    return Tally(runs, total=total, squares=squares, value=total / runs)
 
 
 def _beyond(watch: Watch, tail: Tail, stats: Floats, runs: int) -> Tally:
@@ -352,7 +328,7 @@ def _beyond(watch: Watch, tail: Tail, stats: Floats, runs: int) -> Tally:
     worst = float(stats[Stat.LATENCY_MAX]) if watch.above else float(values.min(initial=math.inf))
     if watch.kind is not Kind.BEYOND:
         return Tally(runs, bad, worst=worst, value=worst)
-    quantile = _QUANTILES[watch.metric]
+    quantile = METRICS[watch.metric].quantile
     low, high = quantile_levels(runs, quantile)
     found = sketch.quantiles(values, counts, (quantile, low, high))
     return Tally(runs, bad, worst=worst, value=found[0], low=found[1], high=found[2])

@@ -12,24 +12,14 @@ from perfmon.alerts.evidence.judge import MIN_MEAN
 from perfmon.alerts.evidence.shares import allowed_share, least_bad
 from perfmon.alerts.rules.rule import Kind, Watch
 from perfmon.alerts.rules.targets import Target
+from perfmon.metrics.statistics import MADE_OF
 from perfmon.window.cells import Stat
 from perfmon.window.live import LiveWindow
 from perfmon.window.ragged import Floats
 
 _MICROS = 1_000_000
-_BAD = {
-    "success_rate": Stat.SUCCESS, "error_rate": Stat.FAILURE, "timeout_rate": Stat.TIMED_OUT,
-    "retry_rate": Stat.RETRIED,
-}  # fmt: skip
-_SUMS = {
-    "avg_latency_ms": Stat.LATENCY, "cost_per_task": Stat.COST, "tokens_per_task": Stat.TOKENS,
-    "avg_memory_mb": Stat.MEMORY, "avg_cpu_ms": Stat.CPU,
-}  # fmt: skip
-_SHARES = {
-    "avg_accuracy": (Stat.ACCURACY_N, Stat.ACCURACY),
-    "avg_quality_score": (Stat.QUALITY_N, Stat.QUALITY),
-    "avg_confidence": (Stat.CONFIDENCE_N, Stat.CONFIDENCE),
-}  # fmt: skip
+# Of values that are at least 0.
+_SUMS = frozenset((Stat.LATENCY, Stat.COST, Stat.TOKENS, Stat.MEMORY, Stat.CPU))
 _ROUNDING = 1 + 1e-6
 
 
@@ -54,8 +44,8 @@ def _is_harmless(watch: Watch, stats: Floats) -> bool:
 
 
 def _share(watch: Watch, stats: Floats) -> bool:
-    counted = stats[_BAD[watch.metric]]
-    bad = counted if watch.above else stats[Stat.RUNS] - counted
+    made = MADE_OF[watch.metric]
+    bad = stats[made.of] if watch.above else stats[made.among] - stats[made.of]
     least = min(least_bad(allowed_share(watch, limit)) for limit in watch.limits)
     return bool(bad < least)
 
@@ -63,19 +53,20 @@ def _share(watch: Watch, stats: Floats) -> bool:
 def _beyond(watch: Watch, stats: Floats) -> bool:
     if not watch.above:
         return False
-    of_memory = watch.metric == "max_memory_mb"
+    of_memory = MADE_OF[watch.metric].of is Stat.MEMORY_MAX
     largest = stats[Stat.MEMORY_MAX if of_memory else Stat.LATENCY_MAX]
-    # The middle of a sketch's bucket may lie above its largest value, by 1 %.
+    # The middle of a sketch's bucket may lie above its largest value, by 1%.
     return bool(largest * (1.0 if of_memory else 1.02) <= min(one.value for one in watch.limits))
 
 
 def _mean(watch: Watch, stats: Floats) -> bool:
     """Of so few values as make evidence the sum would have to be larger than that of all."""
-    if watch.above and watch.metric in _SUMS:
+    made = MADE_OF[watch.metric]
+    if watch.above and made.of in _SUMS:
         least = min(one.value for one in watch.limits)
-        return bool(stats[_SUMS[watch.metric]] * _ROUNDING < MIN_MEAN * least)
-    if not watch.above and watch.metric in _SHARES:
-        count, total = (float(stats[stat]) for stat in _SHARES[watch.metric])
+        return bool(stats[made.of] * _ROUNDING < MIN_MEAN * least)
+    if not watch.above and watch.unit == "share":
+        count, total = float(stats[made.among]), float(stats[made.of])
         most = max(one.value for one in watch.limits)
         return (count - total) * _ROUNDING < MIN_MEAN * (1 - most)
     return False

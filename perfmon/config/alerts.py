@@ -21,25 +21,8 @@ from perfmon.config.validators import (
     some_text,
     whole,
 )
-from perfmon.records import AlertLevel, PerformanceMetrics
-
-_NUMBERS = frozenset(
-    f.name for f in attrs.fields(PerformanceMetrics) if f.type in ("int", "float", int, float)
-)
-# The words of the thresholds, for the fields they are about.
-_TRENDS = frozenset(f.name for f in attrs.fields(PerformanceMetrics) if f.name.endswith("_trend"))
-_OTHER_NAMES = {
-    "latency_avg_ms": "avg_latency_ms", "latency_p50_ms": "p50_latency_ms",
-    "latency_p95_ms": "p95_latency_ms", "latency_p99_ms": "p99_latency_ms",
-    "latency_max_ms": "max_latency_ms", "memory_mb": "max_memory_mb",
-    "token_per_task": "tokens_per_task", "accuracy": "avg_accuracy",
-}  # fmt: skip
-
-
-_SHARES = frozenset(
-    ("success_rate", "error_rate", "timeout_rate", "retry_rate", "avg_accuracy",
-     "avg_quality_score", "avg_confidence", "accuracy_coverage")
-)  # fmt: skip
+from perfmon.records import AlertLevel
+from perfmon.records.catalog import METRICS, OTHER_NAMES, TRENDS
 
 
 def _above_one(value: float) -> bool:
@@ -47,7 +30,7 @@ def _above_one(value: float) -> bool:
 
 
 def _metric(_instance: Any, _attribute: Any, value: str | None) -> None:
-    names = _NUMBERS | _TRENDS | set(_OTHER_NAMES)
+    names = {*METRICS, *OTHER_NAMES}
     if value is not None and value not in names:
         hint = did_you_mean(value, names)
         raise ValueError(f"must be a number of PerformanceMetrics{hint or ', such as error_rate'}")
@@ -175,7 +158,7 @@ class Rule:
     def field(self) -> str:
         """The metric's name in `PerformanceMetrics`; empty where the condition needs none."""
         named = self.metric or ("success_rate" if self.objective is not None else "")
-        return _OTHER_NAMES.get(named, named)
+        return OTHER_NAMES.get(named, named)
 
     @property
     def burns(self) -> tuple[Burn, ...]:
@@ -235,14 +218,17 @@ def _limit(rule: Rule) -> tuple[str, float]:
 def _wrong_metric(rule: Rule) -> Iterator[str]:
     if rule.metric is None:
         yield "metric is missing; above and below need one"
-    elif rule.metric in _TRENDS:
+    elif rule.metric in TRENDS:
         yield f'{rule.metric} is a word; use is = "degrading" instead of a limit'
 
 
 def _wrong_reach(rule: Rule) -> Iterator[str]:
     side, limit = _limit(rule)
+    metric = METRICS.get(rule.field)
+    if metric is None or metric.unit != "share":
+        return
     for name, value in ((side, limit), ("critical_at", rule.critical_at)):
-        if value is not None and is_known(value) and rule.field in _SHARES:
+        if value is not None and is_known(value):
             yield from _out_of_reach(rule.field, name, value, is_above=side == "above")
 
 
@@ -265,8 +251,8 @@ def _out_of_reach(field: str, name: str, value: float, *, is_above: bool) -> Ite
 def _wrong_word(rule: Rule) -> Iterator[str]:
     if rule.metric is None:
         yield "metric is missing; is needs one"
-    elif (rule.metric in _TRENDS) != (rule.is_ != "anomalous"):
-        trends = ", ".join(sorted(_TRENDS))
+    elif (rule.metric in TRENDS) != (rule.is_ != "anomalous"):
+        trends = ", ".join(sorted(TRENDS))
         yield f'metric must be a trend ({trends}), or is must be "anomalous" with a number'
 
 

@@ -13,7 +13,6 @@ import attrs
 if TYPE_CHECKING:
     from perfmon.records import PerformanceMetrics
 
-_Z = 1.959963984540054  # two-sided 95 %
 _WORST_ERROR_RATE = 0.20
 _WORDS = ((90.0, "Excellent"), (70.0, "Good"), (50.0, "Fair"), (0.0, "Poor"))
 _STATUSES = ((70.0, "healthy"), (50.0, "degraded"), (0.0, "unhealthy"))
@@ -34,24 +33,6 @@ class Targets:
 
 
 DEFAULT_TARGETS = Targets()
-
-
-def wilson(successes: float, n: float) -> tuple[float, float]:
-    """The 95 % interval of a share of which `successes` of `n` were seen; NaN where n is 0.
-
-    Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
-
-    >>> [round(end, 3) for end in wilson(1, 1)]
-    [0.207, 1.0]
-    """
-    if n <= 0:
-        return math.nan, math.nan
-    share, spread = successes / n, _Z * _Z / n
-    middle = share + spread / 2
-    reach = math.sqrt(max(0.0, spread * (share * (1 - share) + spread / 4)))
-    low = 0.0 if successes <= 0 else (middle - reach) / (1 + spread)
-    high = 1.0 if successes >= n else (middle + reach) / (1 + spread)
-    return _clamp(low), _clamp(high)
 
 
 def health_score(metrics: PerformanceMetrics, latency_p95_max_ms: float = 5000.0) -> float | None:

@@ -13,7 +13,6 @@ import numpy as np
 from perfmon.config.config import Config
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.metrics.agents import AgentFigures, absent
-from perfmon.metrics.directions import higher_is_better
 from perfmon.metrics.history import History
 from perfmon.metrics.known_agents import KnownAgents
 from perfmon.metrics.ranges import Asked, Moment, minutes_of
@@ -34,6 +33,7 @@ from perfmon.records import (
     Series,
     Trend,
 )
+from perfmon.records.catalog import METRICS, NUMBERS, counted_by
 from perfmon.records.validation import stamp
 from perfmon.storage.storage import Watcher
 from perfmon.window.cells import HOUR, MINUTE, Stat, add_up
@@ -43,12 +43,6 @@ from perfmon.window.window import Answer
 MAX_POINTS = 2_000
 _PATIENCE = 0.05  # seconds a question waits for what others stored
 _SELDOM = 3.0  # seconds after which it looks itself: usually the writer has
-
-NUMERIC_METRICS = tuple(
-    field.name
-    for field in attrs.fields(PerformanceMetrics)
-    if str(field.type) in ("int", "float") and field.name != "sample_size"
-)
 
 
 class Overview(NamedTuple):
@@ -239,7 +233,7 @@ class Queries:
         return {
             "current": first,
             "against": second,
-            "changes": {name: _change(first, second, name) for name in NUMERIC_METRICS},
+            "changes": {name: _change(first, second, name) for name in NUMBERS},
         }
 
     def timeseries(self, metric: str, step_minutes: float, asked: Asked, scope: Scope) -> Series:
@@ -247,8 +241,8 @@ class Queries:
 
         From history the steps begin with the hour, and the first one may be shorter too.
         """
-        if metric not in NUMERIC_METRICS:
-            raise InvalidRun("metric", metric, f"one of {', '.join(NUMERIC_METRICS)}")
+        if metric not in NUMBERS:
+            raise InvalidRun("metric", metric, f"one of {', '.join(NUMBERS)}")
         step = max(round(minutes_of(step_minutes, "step") * MINUTE), 1)
         if not self.in_memory(asked):
             step = max(-(-step // HOUR) * HOUR, HOUR)
@@ -258,7 +252,7 @@ class Queries:
             )
         return Series(
             metric=metric,
-            higher_is_better=higher_is_better(metric),
+            higher_is_better=METRICS[metric].higher_is_better,
             points=tuple(_point(metric, piece) for piece in self._pieces(asked, scope, step)),
         )
 
@@ -288,12 +282,10 @@ class Queries:
 def _point(metric: str, piece: Answer) -> Point:
     metrics = metrics_of(piece.cells, Span(piece.since, piece.until))
     value = float(getattr(metrics, metric))
-    interval, count = (math.nan, math.nan), metrics.sample_size
-    if metric == "success_rate":
-        interval = metrics.success_rate_interval
-    elif metric == "avg_accuracy":
-        interval, count = metrics.accuracy_interval, metrics.accuracy_count
-    return Point(piece.since / 1e6, piece.until / 1e6, value, count, *interval)
+    interval = METRICS[metric].interval
+    bounds = getattr(metrics, interval) if interval else (math.nan, math.nan)
+    count = getattr(metrics, counted_by(metric))
+    return Point(piece.since / 1e6, piece.until / 1e6, value, count, *bounds)
 
 
 def _trended(metrics: PerformanceMetrics, trends: dict[str, Trend]) -> PerformanceMetrics:

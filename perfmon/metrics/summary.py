@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
+import attrs
 import numpy as np
 
-from perfmon.metrics.health import wilson
-from perfmon.metrics.intervals import mean_interval, mean_share
+from perfmon.metrics.intervals import mean_interval, mean_share, wilson
+from perfmon.metrics.statistics import MADE_OF, MadeOf
 from perfmon.records import CellKey, PerformanceMetrics, from_micros
+from perfmon.records.catalog import METRICS, Nature
 from perfmon.records.measurements import ANY_AGENT
 from perfmon.window import sketch
 from perfmon.window.cells import Cells, Stat, add_up
 from perfmon.window.ragged import Floats, Ints
 from perfmon.window.vocabulary import Vocabulary
-
-QUANTILES = (0.50, 0.95, 0.99)
 
 
 class Span(NamedTuple):
@@ -52,7 +52,8 @@ def error_counts(cells: Cells) -> dict[str, int]:
 def metrics_of(cells: Cells, span: Span) -> PerformanceMetrics:
     """All cells together."""
     stats = add_up(cells.stats)
-    latencies = sketch.quantiles(cells.latencies.labels, cells.latencies.counts, QUANTILES)
+    wanted = tuple(_QUANTILES.values())
+    latencies = sketch.quantiles(cells.latencies.labels, cells.latencies.counts, wanted)
     return _metrics(stats, latencies, error_counts(cells), span)
 
 
@@ -60,60 +61,74 @@ def _metrics(
     row: Floats, quantiles: list[float], errors: dict[str, int], span: Span
 ) -> PerformanceMetrics:
     stats: list[float] = row.tolist()
-    runs, success = stats[Stat.RUNS], stats[Stat.SUCCESS]
-    longest = _extreme(stats[Stat.LATENCY_MAX])
+    values: dict[str, Any] = {name: int(stats[of]) for name, of in _COUNTS}
+    values |= {name: round(stats[of]) for name, of in _WHOLE_TOTALS}
+    values |= {name: stats[of] for name, of in _TOTALS}
+    values |= {name: _ratio(stats[of], stats[among]) for name, of, among in _RATIOS}
+    values |= {name: _ratio(stats[of], span.minutes) for name, of in _RATES}
+    values |= {name: _extreme(stats[of]) for name, of in _MAXIMA}
     # The middle of the highest bucket may lie above the longest run.
-    p50, p95, p99 = (min(value, longest) if value == value else value for value in quantiles)  # noqa: PLR0124
-    mean = _ratio
-    labelled = stats[Stat.DIRECT] + stats[Stat.ANSWERED]
+    longest = values["max_latency_ms"]
+    known = (min(value, longest) if value == value else value for value in quantiles)  # noqa: PLR0124
+    values |= zip(_QUANTILES, known, strict=True)
+    values |= {name: formula(stats) for name, formula in _FORMULAS.items()}
     return PerformanceMetrics(
-        total_tasks=int(runs),
-        successful_tasks=int(success),
-        failed_tasks=int(stats[Stat.FAILURE]),
-        partial_tasks=int(stats[Stat.PARTIAL]),
-        success_rate=_ratio(success, runs),
-        error_rate=_ratio(stats[Stat.FAILURE], runs),
-        timeout_rate=_ratio(stats[Stat.TIMED_OUT], runs),
-        retry_rate=_ratio(stats[Stat.RETRIED], stats[Stat.RETRIES_N]),
-        runs_per_minute=_ratio(runs, span.minutes),
-        avg_latency_ms=mean(stats[Stat.LATENCY], stats[Stat.LATENCY_N]),
-        p50_latency_ms=p50,
-        p95_latency_ms=p95,
-        p99_latency_ms=p99,
-        max_latency_ms=longest,
-        total_tokens=round(stats[Stat.TOKENS]),
-        total_input_tokens=round(stats[Stat.INPUT_TOKENS]),
-        total_output_tokens=round(stats[Stat.OUTPUT_TOKENS]),
-        total_api_calls=round(stats[Stat.API_CALLS]),
-        total_cost=stats[Stat.COST],
-        latency_count=int(stats[Stat.LATENCY_N]),
-        tokens_count=int(stats[Stat.TOKENS_N]),
-        cost_count=int(stats[Stat.COST_N]),
-        failed_cost=stats[Stat.FAILED_COST],
-        failed_cost_count=int(stats[Stat.FAILED_COST_N]),
-        api_calls_count=int(stats[Stat.API_CALLS_N]),
-        retries_count=int(stats[Stat.RETRIES_N]),
-        cost_per_task=mean(stats[Stat.COST], stats[Stat.COST_N]),
-        tokens_per_task=mean(stats[Stat.TOKENS], stats[Stat.TOKENS_N]),
-        avg_memory_mb=mean(stats[Stat.MEMORY], stats[Stat.MEMORY_N]),
-        max_memory_mb=_extreme(stats[Stat.MEMORY_MAX]),
-        avg_cpu_ms=mean(stats[Stat.CPU], stats[Stat.CPU_N]),
-        avg_quality_score=mean(stats[Stat.QUALITY], stats[Stat.QUALITY_N]),
-        avg_confidence=mean(stats[Stat.CONFIDENCE], stats[Stat.CONFIDENCE_N]),
-        avg_accuracy=mean_share(stats[Stat.ACCURACY_N], stats[Stat.ACCURACY]),
-        accuracy_count=int(stats[Stat.ACCURACY_N]),
-        accuracy_interval=mean_interval(
-            stats[Stat.ACCURACY_N], stats[Stat.ACCURACY], stats[Stat.ACCURACY_SQ]
-        ),
-        accuracy_coverage=_ratio(labelled, labelled + stats[Stat.WAITING]),
-        predictions_waiting=int(stats[Stat.WAITING]),
-        unmapped_count=int(stats[Stat.UNMAPPED]),
+        **values,
         errors=errors,
-        success_rate_interval=wilson(success, runs),
         window_start=from_micros(span.start),
         window_end=from_micros(span.end),
-        sample_size=int(runs),
+        sample_size=values["total_tasks"],
     )
+
+
+Stats = list[float]
+
+
+def _accuracy(stats: Stats) -> float:
+    return mean_share(stats[Stat.ACCURACY_N], stats[Stat.ACCURACY])
+
+
+def _accuracy_interval(stats: Stats) -> tuple[float, float]:
+    return mean_interval(stats[Stat.ACCURACY_N], stats[Stat.ACCURACY], stats[Stat.ACCURACY_SQ])
+
+
+def _coverage(stats: Stats) -> float:
+    labelled = stats[Stat.DIRECT] + stats[Stat.ANSWERED]
+    return _ratio(labelled, labelled + stats[Stat.WAITING])
+
+
+def _success_interval(stats: Stats) -> tuple[float, float]:
+    return wilson(stats[Stat.SUCCESS], stats[Stat.RUNS])
+
+
+# What no statistic gives by itself, and intervals.
+_FORMULAS: dict[str, Callable[[Stats], Any]] = {
+    "avg_accuracy": _accuracy,
+    "accuracy_interval": _accuracy_interval,
+    "accuracy_coverage": _coverage,
+    "success_rate_interval": _success_interval,
+}
+
+
+def _of(*natures: Nature) -> Iterator[tuple[str, MadeOf]]:
+    """The metrics that are made of statistics in one of these ways."""
+    for name, made in MADE_OF.items():
+        if METRICS[name].nature in natures and name not in _FORMULAS:
+            yield name, made
+
+
+_INTEGERS = frozenset(f.name for f in attrs.fields(PerformanceMetrics) if f.type in ("int", int))
+# The name of each metric with the places of its statistics in a row.
+_COUNTS = tuple((name, int(made.of)) for name, made in _of(Nature.COUNT))
+_SUMS = tuple((name, int(made.of)) for name, made in _of(Nature.TOTAL))
+_WHOLE_TOTALS = tuple((name, of) for name, of in _SUMS if name in _INTEGERS)
+_TOTALS = tuple((name, of) for name, of in _SUMS if name not in _INTEGERS)
+_RATIOS = tuple(
+    (name, int(made.of), int(made.among)) for name, made in _of(Nature.SHARE, Nature.MEAN)
+)
+_RATES = tuple((name, int(made.of)) for name, made in _of(Nature.RATE))
+_MAXIMA = tuple((name, int(made.of)) for name, made in _of(Nature.MAXIMUM))
+_QUANTILES = {name: METRICS[name].quantile for name, _ in _of(Nature.QUANTILE)}
 
 
 class AgentCells(NamedTuple):

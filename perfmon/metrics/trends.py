@@ -13,9 +13,11 @@ import numpy as np
 from perfmon.errors import StorageError
 from perfmon.metrics.history import MAX_CUT, History
 from perfmon.metrics.ranges import Asked
+from perfmon.metrics.statistics import MADE_OF, MadeOf
 from perfmon.metrics.summary import agent_groups
 from perfmon.plugins.bus import Bus
 from perfmon.records import Point, Scope, Series, Trend
+from perfmon.records.catalog import METRICS, TRENDS
 from perfmon.window.cells import HOUR, Stat, add_up
 from perfmon.window.live import LiveWindow
 from perfmon.window.ragged import Floats, Ints
@@ -31,17 +33,16 @@ class Looked(NamedTuple):
 
     name: str
     metric: str
-    higher_is_better: bool
-    total: Stat
-    measured: Stat
+    higher_is_better: bool | None
+    made: MadeOf
 
 
-LOOKED_AT = (
-    Looked("success_rate_trend", "success_rate", True, Stat.SUCCESS, Stat.RUNS),
-    Looked("latency_trend", "avg_latency_ms", False, Stat.LATENCY, Stat.LATENCY_N),
-    Looked("cost_trend", "cost_per_task", False, Stat.COST, Stat.COST_N),
-    Looked("accuracy_trend", "avg_accuracy", True, Stat.ACCURACY, Stat.ACCURACY_N),
-)
+def _looked(name: str) -> Looked:
+    metric = METRICS[METRICS[name].of]
+    return Looked(name, metric.name, metric.higher_is_better, MADE_OF[metric.name])
+
+
+LOOKED_AT = tuple(map(_looked, TRENDS))
 ByAgent = dict[str, Floats]
 
 
@@ -170,6 +171,6 @@ def _stacked(by_agent: ByAgent) -> Floats:
 
 
 def _point(looked: Looked, asked: Asked, stats: Floats) -> Point:
-    total, count = float(stats[looked.total]), float(stats[looked.measured])
+    total, count = float(stats[looked.made.of]), float(stats[looked.made.among])
     value = total / count if count else math.nan
     return Point(asked.since / 1e6, asked.until / 1e6, value, int(count))

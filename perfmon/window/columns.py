@@ -40,6 +40,19 @@ _SUMS = (
     (8, Stat.CONFIDENCE_N, Stat.CONFIDENCE, None),
     (9, Stat.API_CALLS_N, Stat.API_CALLS, None),
 )
+# Runs are counted by bits of their flags: of which mask, and what these must be.
+_COUNTS = {
+    Stat.SUCCESS: (3, 0), Stat.FAILURE: (3, 1), Stat.PARTIAL: (3, 2),
+    Stat.TIMED_OUT: (TIMED_OUT, TIMED_OUT), Stat.RETRIED: (RETRIED, RETRIED),
+    Stat.RETRIES_N: (RETRIES_KNOWN, RETRIES_KNOWN),
+}  # fmt: skip
+_VALUES = {total: column for column, _, total, _ in _SUMS} | {
+    Stat.LATENCY_MAX: 0,
+    Stat.MEMORY_MAX: 5,
+}
+_KNOWN = {count: column for column, count, _, _ in _SUMS if count is not None}
+OF_RUNS = frozenset((Stat.RUNS, *_COUNTS, *_VALUES, *_KNOWN, Stat.FAILED_COST, Stat.FAILED_COST_N))
+"""The statistics to which each run adds by itself."""
 
 
 def _floats(column: Sequence[Any]) -> Floats:
@@ -129,14 +142,10 @@ class RunColumns:
         numbers = self.numbers.T.copy()  # its rows lie together
         known = ~np.isnan(numbers)
         filled = np.where(known, numbers, 0.0)
-        status = self.flags & 3
         yield Stat.RUNS, np.ones(len(self))
-        for code, stat in enumerate((Stat.SUCCESS, Stat.FAILURE, Stat.PARTIAL)):
-            yield stat, status == code
-        yield Stat.TIMED_OUT, (self.flags & TIMED_OUT) != 0
-        yield Stat.RETRIED, (self.flags & RETRIED) != 0
-        yield Stat.RETRIES_N, (self.flags & RETRIES_KNOWN) != 0
-        failed = status == 1
+        for stat, (mask, bits) in _COUNTS.items():
+            yield stat, (self.flags & mask) == bits
+        failed = (self.flags & 3) == 1
         yield Stat.FAILED_COST_N, known[_COST] & failed
         yield Stat.FAILED_COST, np.where(failed, filled[_COST], 0.0)
         for column, count, total, squares in _SUMS:
@@ -151,6 +160,24 @@ class RunColumns:
         yield Stat.LAST_RUN, at
         yield Stat.LATEST, at
         yield Stat.EARLIEST, -at
+
+    def counted(self, stat: Stat) -> npt.NDArray[np.bool_]:
+        """Which runs a statistic counts; one of `OF_RUNS` that is a number of runs."""
+        if stat is Stat.RUNS:
+            return np.ones(len(self), np.bool_)
+        if stat is Stat.FAILED_COST_N:
+            return ~np.isnan(self.values(Stat.FAILED_COST))
+        if stat in _KNOWN:
+            return ~np.isnan(self.numbers[:, _KNOWN[stat]])
+        mask, bits = _COUNTS[stat]
+        found: npt.NDArray[np.bool_] = (self.flags & mask) == bits
+        return found
+
+    def values(self, stat: Stat) -> Floats:
+        """What each run adds to a sum (or has, of an extreme) of `OF_RUNS`; NaN for nothing."""
+        if stat is Stat.FAILED_COST:
+            return np.where(self.counted(Stat.FAILURE), self.numbers[:, _COST], np.nan)
+        return self.numbers[:, _VALUES[stat]]
 
     def singles(self) -> Floats:
         """Each run's row of statistics, as if it were a cell of its own."""

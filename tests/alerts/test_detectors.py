@@ -7,11 +7,11 @@ import math
 import pytest
 
 from perfmon import Config, PerformanceMonitor, Point, Trend, hookimpl
-from perfmon.metrics.queries import NUMERIC_METRICS
 from perfmon.records import AlertLevel
+from perfmon.records.catalog import NUMBERS
 from perfmon.testing import ManualClock
 
-METRICS = (*NUMERIC_METRICS, "sample_size")
+METRICS = (*NUMBERS, "sample_size")
 TRENDS = ("success_rate_trend", "latency_trend", "cost_trend", "accuracy_trend")
 QUIET = {"for": "0s", "single_run": {"enabled": False}}
 
@@ -158,7 +158,7 @@ def test_a_trend_without_a_relative_change_fires_and_says_how(opened, name):
 def test_metrics_have_their_good_direction_or_none(opened):
     """What failed is better low; how many runs told their cost is neither good nor bad."""
     monitor = opened([], LastIsOdd())
-    ways = {name: monitor.get_timeseries(name).higher_is_better for name in NUMERIC_METRICS}
+    ways = {name: monitor.get_timeseries(name).higher_is_better for name in NUMBERS}
     assert ways["success_rate"] is ways["successful_tasks"] is ways["avg_accuracy"] is True
     assert ways["failed_tasks"] is ways["partial_tasks"] is ways["error_rate"] is False
     assert ways["predictions_waiting"] is ways["p95_latency_ms"] is ways["total_cost"] is False

@@ -8,14 +8,14 @@ import attrs
 import pytest
 from shapes import config, key, watch
 
-from perfmon import AlertLevel, ConfigError, PerformanceMetrics
-from perfmon.alerts.rules.compile import _METRICS, watches
+from perfmon import AlertLevel, ConfigError
+from perfmon.alerts.rules.compile import watches
 from perfmon.alerts.rules.rule import Kind
 from perfmon.alerts.rules.targets import labels, targets
 from perfmon.config import Rule, Thresholds
-from perfmon.config.alerts import _NUMBERS
 from perfmon.config.config import Config
 from perfmon.records import MetricType
+from perfmon.records.catalog import METRICS, NUMBERS, OTHER_NAMES
 from perfmon.records.measurements import ANY_AGENT
 
 SLOW = {"name": "slow", "metric": "latency_p95_ms", "above": 2000}
@@ -45,10 +45,24 @@ def test_every_threshold_is_watched_for_all_and_for_each():
     assert {w.by for w in found} == {(), ("agent",)}
 
 
-def test_every_number_of_metrics_can_be_watched():
-    """The table of metrics has each of them, and no other."""
-    assert _METRICS.keys() == _NUMBERS
-    assert attrs.fields_dict(PerformanceMetrics).keys() >= _NUMBERS
+@pytest.mark.parametrize("metric", NUMBERS)
+def test_every_number_of_metrics_can_be_watched(metric):
+    """By its own name, in its unit and about its subject; what it is made of says how."""
+    (found,) = watches_of({"metric": metric, "above": 0.5})
+    entry = METRICS[metric]
+    assert (found.metric, found.unit, found.metric_type) == (metric, entry.unit, entry.about)
+
+
+@pytest.mark.parametrize(("other", "metric"), OTHER_NAMES.items())
+def test_other_names_of_metrics_are_the_same_rule(other, metric):
+    """`accuracy` is `avg_accuracy`, and the number of samples that of runs."""
+    assert [w.metric for w in watches_of({"metric": other, "above": 0.5})] == [metric]
+
+
+def watches_of(rule):
+    """The watches of a rule about the whole system."""
+    made = config({"name": "x", "by": [], **rule}, single_run={"enabled": False})
+    return [w for w in watches(made) if w.rule == "x"]
 
 
 def test_a_given_threshold_is_the_limit():

@@ -18,8 +18,8 @@ from perfmon.metrics.health import (
     health_word,
     reliability,
     specialization,
-    wilson,
 )
+from perfmon.metrics.intervals import wilson
 
 shares = st.floats(0, 1) | st.just(math.nan)
 amounts = st.floats(0, 1e12) | st.just(math.nan)

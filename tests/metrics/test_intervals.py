@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfmon.metrics import intervals
-from perfmon.metrics.health import wilson
-from perfmon.metrics.intervals import mean_interval, mean_share, student_95
+from perfmon.metrics.intervals import mean_interval, mean_share, student_95, wilson
 
 # The 0.975 quantile, as every table has it.
 TABLE = {

@@ -16,9 +16,15 @@ from perfmon.alerts.evidence.verdicts import Finding, Sample, Tally, Verdict
 from perfmon.alerts.rules.rule import HORIZON_SECONDS, Kind, Stretch, Watch
 from perfmon.alerts.rules.targets import Target
 from perfmon.alerts.wording.advice import Details
+from perfmon.metrics.statistics import MADE_OF
 from perfmon.records import CellKey, Scope, from_micros, to_micros
+from perfmon.records.catalog import METRICS, Nature
 from perfmon.records.measurements import MEASUREMENT_FIELDS, State
 from perfmon.records.validation import RUN_FIELDS
+from perfmon.window.cells import Stat
+from perfmon.window.columns import NUMBERS, OF_RUNS, RunColumns
+from perfmon.window.ragged import turned
+from perfmon.window.vocabulary import Numbered, Vocabulary
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,45 +32,15 @@ Flags = npt.NDArray[np.bool_]
 Detect = Callable[[Target, int], Finding | None]
 _MICROS = 1_000_000
 _MINUTE = 60 * _MICROS
-_SUCCESS, _FAILURE, _PARTIAL = 0, 1, 2
-_NUMBERS = (
-    "duration_ms", "tokens_used", "input_tokens", "output_tokens", "cost", "memory_mb", "cpu_ms",
-    "quality_score", "confidence", "api_calls",
-)  # fmt: skip
-_COLUMNS = {
-    "avg_latency_ms": "duration_ms", "p50_latency_ms": "duration_ms",
-    "p95_latency_ms": "duration_ms", "p99_latency_ms": "duration_ms",
-    "max_latency_ms": "duration_ms", "latency_count": "duration_ms",
-    "total_tokens": "tokens_used", "tokens_per_task": "tokens_used",
-    "tokens_count": "tokens_used", "total_input_tokens": "input_tokens",
-    "total_output_tokens": "output_tokens", "total_api_calls": "api_calls",
-    "api_calls_count": "api_calls",
-    "total_cost": "cost", "cost_per_task": "cost", "cost_count": "cost",
-    "avg_memory_mb": "memory_mb", "max_memory_mb": "memory_mb", "avg_cpu_ms": "cpu_ms",
-    "avg_quality_score": "quality_score", "avg_confidence": "confidence",
-}  # fmt: skip
-_STATUSES = {
-    "successful_tasks": _SUCCESS, "failed_tasks": _FAILURE, "partial_tasks": _PARTIAL,
-}  # fmt: skip
-_OF_FAILURES = ("failed_cost", "failed_cost_count")
-_COUNTED = ("", "total_tasks", "runs_per_minute", "sample_size")
-_MEASURED = ("avg_accuracy", "accuracy_count")
-_QUANTILES = {"p50_latency_ms": 0.50, "p95_latency_ms": 0.95, "p99_latency_ms": 0.99}
+_MEASURED = (Stat.ACCURACY, Stat.ACCURACY_N)
 
 
 def told_by_runs(watch: Watch) -> bool:
     """Whether rows of runs and measurements say all that a watch wants to know."""
     if watch.kind in (Kind.TREND, Kind.ANOMALY, Kind.FORECAST):
         return False
-    return (
-        watch.kind in (Kind.SHARE, Kind.BURN, Kind.BUDGET)
-        or watch.metric in _COUNTED
-        or watch.metric in _MEASURED
-        or watch.metric in _STATUSES
-        or watch.metric in _COLUMNS
-        or watch.metric in _OF_FAILURES
-        or watch.metric == "retries_count"
-    )
+    made = MADE_OF.get(watch.metric)
+    return not watch.metric or (made is not None and made.of in (*OF_RUNS, *_MEASURED))
 
 
 class Rows:
@@ -89,17 +65,17 @@ class Rows:
         by_minute: int = 0,
     ) -> None:
         self._by_minute = by_minute
-        own = [dict(zip(RUN_FIELDS, row, strict=False)) for row in runs]
-        own.sort(key=lambda run: run["timestamp"])
-        self._keys = [CellKey(*(run[name] for name in CellKey._fields)) for run in own]
-        self._at = np.array([run["timestamp"] for run in own], np.int64)
-        self._status = np.array([run["status"] for run in own], np.int64)
-        self._timed_out = np.array([bool(run["timed_out"]) for run in own], np.bool_)
-        self._retries = _floats([run["retries"] for run in own])
-        self._numbers = {name: _floats([run[name] for run in own]) for name in _NUMBERS}
+        ended = RUN_FIELDS.index("timestamp")
+        columns = turned(sorted(runs, key=lambda run: run[ended]))
+        places = [RUN_FIELDS.index(name) for name in CellKey._fields]
+        own = [columns[place] for place in places] if columns else []
+        self._keys = [CellKey(*words) for words in zip(*own, strict=True)]
+        self._runs = RunColumns.of_columns(
+            columns, Numbered.of(own), len(self._keys), _boundless(len(self._keys))
+        )
         self._measured = _Measured(measurements)
         self._detect = detect
-        first = int(self._at[0]) if own else 0
+        first = int(self._runs.at[0]) if self._keys else 0
         self.watched_since = first if watched_since is None else watched_since
         self._tracks: dict[tuple[str, Scope], Track] = {}
 
@@ -108,9 +84,14 @@ class Rows:
         """Many runs of one key of which only the end and the failure are known, at little cost."""
         rows = cls()
         rows._keys = [key or CellKey("default", "agent", None, None, None)] * len(at)
-        rows._at, rows._status = at, failed.astype(np.int64)
-        rows._timed_out, rows._retries = np.zeros(len(at), np.bool_), np.full(len(at), np.nan)
-        rows._numbers = {name: np.full(len(at), np.nan) for name in _NUMBERS}
+        rows._runs = RunColumns(
+            rows._runs.vocabulary,
+            at,
+            keys=np.zeros(len(at), np.int32),
+            flags=failed.astype(np.uint8),
+            numbers=np.full((len(at), len(NUMBERS)), np.nan),
+            errors=np.full(len(at), -1, np.int32),
+        )
         rows.watched_since = int(at[0]) if len(at) else 0
         return rows
 
@@ -121,7 +102,8 @@ class Rows:
 
     def count(self, since: int, until: int) -> int:
         """How many runs there are in `[since, until)`."""
-        return int(np.count_nonzero((self._at >= since) & (self._at < until)))
+        at = self._runs.at
+        return int(np.count_nonzero((at >= since) & (at < until)))
 
     def __call__(self, target: Target, now: int) -> Sample:
         """The sample of a target: a `Sampler`."""
@@ -136,15 +118,16 @@ class Rows:
 
     def _track(self, target: Target) -> Track:
         watch, scope = target.watch, target.scope
-        if watch.metric in _MEASURED:
+        made = MADE_OF.get(watch.metric)
+        if made is not None and made.of in _MEASURED:
             at, values = self._measured.of(scope)
             return Track(
                 target, at, values, watched_since=self.watched_since, by_minute=self._by_minute
             )
         own = _within(scope, self._keys)
-        at, values = self._at[own], self._values(watch)[own]
+        at, values = self._runs.at[own], self._values(watch)[own]
         known = ~np.isnan(values)
-        ends, durations = self._at[own], self._numbers["duration_ms"][own]
+        ends, durations = at, self._runs.values(Stat.LATENCY)[own]
         starts = ends - np.where(np.isnan(durations), 0, durations * 1000).astype(np.int64)
         return Track(
             target, at[known], values[known], open_runs=(starts, ends),
@@ -153,31 +136,26 @@ class Rows:
 
     def _values(self, watch: Watch) -> Floats:
         """What counts of each run; for a rate 1 where it is bad."""
-        if watch.kind in (Kind.SHARE, Kind.BURN):
-            bad = self._bad(watch).astype(np.float64)
-            told = ~np.isnan(self._retries) if watch.metric == "retry_rate" else True
-            return np.where(told, bad, np.nan)
         if watch.kind is Kind.BUDGET:
-            return self._numbers["cost"]
-        if watch.metric in _STATUSES:
-            return np.where(self._status == _STATUSES[watch.metric], 1.0, np.nan)
-        if watch.metric == "retries_count":
-            return self._retries
-        if watch.metric in _OF_FAILURES:
-            return np.where(self._status == _FAILURE, self._numbers["cost"], np.nan)
-        if watch.metric in _COLUMNS:
-            return self._numbers[_COLUMNS[watch.metric]]
-        if watch.metric in _COUNTED or watch.word:
-            return np.ones(len(self._at))
-        raise ValueError(f"{watch.metric} cannot be told from runs alone")
+            return self._runs.values(Stat.COST)
+        if not watch.metric or watch.word:
+            return np.ones(len(self._runs))
+        made = MADE_OF.get(watch.metric)
+        if made is None or made.of not in OF_RUNS:
+            raise ValueError(f"{watch.metric} cannot be told from runs alone")
+        if watch.kind in (Kind.SHARE, Kind.BURN):
+            counted = self._runs.counted(made.of)
+            is_bad = watch.above and watch.kind is not Kind.BURN
+            bad = (counted if is_bad else ~counted).astype(np.float64)
+            return np.where(self._runs.counted(made.among), bad, np.nan)
+        if METRICS[watch.metric].nature in (Nature.COUNT, Nature.RATE):
+            return np.where(self._runs.counted(made.of), 1.0, np.nan)
+        return self._runs.values(made.of)
 
-    def _bad(self, watch: Watch) -> Flags:
-        counted: Flags = {
-            "success_rate": self._status == _SUCCESS, "error_rate": self._status == _FAILURE,
-            "timeout_rate": self._timed_out, "retry_rate": self._retries > 0,
-        }[watch.metric]  # fmt: skip
-        is_bad = watch.above and watch.kind is not Kind.BURN
-        return counted if is_bad else ~counted
+
+def _boundless(most: int) -> Vocabulary:
+    """A vocabulary that folds nothing of so many runs: scopes are looked for by the full keys."""
+    return Vocabulary(keys_per_agent=most, error_classes=most, agents=most)
 
 
 class _Measured:
@@ -298,7 +276,7 @@ class Track:
         values = self._values[first:last]
         if watch.kind is not Kind.BEYOND:
             return tally._replace(worst=float(values.max() if watch.above else values.min()))
-        quantile = _QUANTILES[watch.metric]
+        quantile = METRICS[watch.metric].quantile
         levels = (quantile, *quantile_levels(runs, quantile))
         value, low, high = np.quantile(values, levels).tolist()
         return tally._replace(value=value, low=low, high=high)
@@ -365,12 +343,10 @@ def _beyond(watch: Watch, values: Floats) -> list[Flags]:
 
 
 def _number(watch: Watch, tally: Tally, stretch: Stretch) -> float:
-    if watch.metric == "runs_per_minute":
+    nature = METRICS[watch.metric].nature
+    if nature is Nature.RATE:
         return tally.runs / stretch.seconds * 60
-    is_sum = watch.metric.startswith("total_") or watch.metric == "failed_cost"
-    if is_sum and watch.metric != "total_tasks":
-        return tally.total
-    return float(tally.runs)
+    return tally.total if nature is Nature.TOTAL else float(tally.runs)
 
 
 def _minute(times: Ints) -> Ints:

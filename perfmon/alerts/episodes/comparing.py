@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Mapping
 
 from perfmon.alerts.episodes.episode import Episode
-from perfmon.alerts.evidence.shares import MIN_BAD, Z_95, is_beyond, least_bad, strictness
+from perfmon.alerts.evidence.shares import MIN_BAD, is_beyond, least_bad, strictness
 from perfmon.alerts.evidence.verdicts import State
 from perfmon.alerts.rules.rule import Kind
+from perfmon.metrics.intervals import Z_95
 
 SHARES = (Kind.SHARE, Kind.BEYOND)
 _SUMS = (Kind.NUMBER, Kind.BUDGET)

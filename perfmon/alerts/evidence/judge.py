@@ -11,7 +11,6 @@ import attrs
 from perfmon.alerts.evidence.shares import (
     MIN_BAD,
     RELAXED,
-    Z_95,
     allowed_share,
     is_beyond,
     least_bad,
@@ -22,14 +21,12 @@ from perfmon.alerts.evidence.verdicts import Sample, Sampler, State, Tally, Verd
 from perfmon.alerts.rules.rule import LAST_RUNS, Kind, Watch
 from perfmon.alerts.rules.targets import Target
 from perfmon.alerts.wording.sentences import lasting
-from perfmon.metrics.health import wilson
-from perfmon.metrics.intervals import mean_interval, student_95
+from perfmon.metrics.intervals import Z_95, mean_interval, student_95, wilson
 from perfmon.records import AlertLevel
 
 MIN_MEAN = 3
 _TOLD_FROM = 5.0  # seconds in which nobody watched
 _MICROS = 1_000_000
-_UNIT_INTERVAL = frozenset(("avg_accuracy", "avg_quality_score", "avg_confidence"))
 
 
 def evaluate(targets: Iterable[Target], sampler: Sampler, now: int) -> list[Verdict]:
@@ -218,7 +215,7 @@ def _mean(target: Target, sample: Sample, _now: int) -> Verdict:
 def _mean_interval(watch: Watch, tally: Tally) -> tuple[float, float]:
     if math.isnan(tally.squares) or tally.runs < 2:
         return math.nan, math.nan
-    if watch.metric in _UNIT_INTERVAL:
+    if watch.unit == "share":
         return mean_interval(tally.runs, tally.total, tally.squares)
     mean = tally.total / tally.runs
     variance = max(0.0, tally.squares - tally.total * mean) / (tally.runs - 1)

@@ -17,7 +17,7 @@ from statistics import NormalDist
 
 from perfmon.alerts.evidence.verdicts import Tally
 from perfmon.alerts.rules.rule import LAST_RUNS, Kind, Limit, Watch
-from perfmon.metrics.health import wilson
+from perfmon.metrics.intervals import Z_95, wilson
 
 MIN_BAD = 3
 MIN_BAD_RARE = 5
@@ -28,7 +28,6 @@ RELAXED = 0.7
 HALF = 0.5
 _DOUBT = 0.025  # one-sided, of a 95 % interval
 _SHORT = 0.1
-Z_95 = 1.959963984540054
 
 
 @cache

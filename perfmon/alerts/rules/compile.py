@@ -12,59 +12,14 @@ from perfmon.alerts.rules.rule import LAST_RUNS, Kind, Limit, Stretch, Watch
 from perfmon.config import AlertsTable, Rule, Thresholds
 from perfmon.config.config import Config
 from perfmon.records import AlertLevel, MetricType
+from perfmon.records.catalog import METRICS, Nature
 
 CLEARING_RUNS = 40
 """Fewer than these seldom prove that a share is below a limit."""
 
 
-_S, _T, _N = Kind.SHARE, Kind.MEAN, Kind.NUMBER
-_M = MetricType
-_METRICS: dict[str, tuple[Kind, MetricType, str]] = {
-    "total_tasks": (_N, _M.API_CALLS, "runs"),
-    "successful_tasks": (_N, _M.SUCCESS_RATE, "runs"),
-    "failed_tasks": (_N, _M.ERROR_RATE, "runs"),
-    "partial_tasks": (_N, _M.ERROR_RATE, "runs"),
-    "success_rate": (_S, _M.SUCCESS_RATE, "share"),
-    "error_rate": (_S, _M.ERROR_RATE, "share"),
-    "timeout_rate": (_S, _M.ERROR_RATE, "share"),
-    "retry_rate": (_S, _M.ERROR_RATE, "share"),
-    "runs_per_minute": (_N, _M.API_CALLS, "runs/min"),
-    "avg_latency_ms": (_T, _M.LATENCY, "ms"),
-    "p50_latency_ms": (Kind.BEYOND, _M.LATENCY, "ms"),
-    "p95_latency_ms": (Kind.BEYOND, _M.LATENCY, "ms"),
-    "p99_latency_ms": (Kind.BEYOND, _M.LATENCY, "ms"),
-    "max_latency_ms": (Kind.ANY, _M.LATENCY, "ms"),
-    "total_tokens": (_N, _M.TOKEN_USAGE, "tokens"),
-    "total_input_tokens": (_N, _M.TOKEN_USAGE, "tokens"),
-    "total_output_tokens": (_N, _M.TOKEN_USAGE, "tokens"),
-    "total_api_calls": (_N, _M.API_CALLS, "calls"),
-    "total_cost": (_N, _M.COST, "$"),
-    "latency_count": (_N, _M.LATENCY, "runs"),
-    "tokens_count": (_N, _M.TOKEN_USAGE, "runs"),
-    "cost_count": (_N, _M.COST, "runs"),
-    "failed_cost": (_N, _M.COST, "$"),
-    "failed_cost_count": (_N, _M.COST, "runs"),
-    "api_calls_count": (_N, _M.API_CALLS, "runs"),
-    "retries_count": (_N, _M.ERROR_RATE, "runs"),
-    "cost_per_task": (_T, _M.COST, "$"),
-    "tokens_per_task": (_T, _M.TOKEN_USAGE, "tokens"),
-    "avg_memory_mb": (_T, _M.MEMORY, "MiB"),
-    "max_memory_mb": (Kind.ANY, _M.MEMORY, "MiB"),
-    "avg_cpu_ms": (_T, _M.CPU, "ms"),
-    "avg_quality_score": (_T, _M.QUALITY, "share"),
-    "avg_confidence": (_T, _M.QUALITY, "share"),
-    "avg_accuracy": (_T, _M.ACCURACY, "share"),
-    "accuracy_count": (_N, _M.ACCURACY, "measurements"),
-    "accuracy_coverage": (_N, _M.ACCURACY, "share"),
-    "predictions_waiting": (_N, _M.ACCURACY, "predictions"),
-    "unmapped_count": (_N, _M.ACCURACY, "measurements"),
-    "sample_size": (_N, _M.API_CALLS, "runs"),
-}
-_TREND_TYPES = {
-    "success_rate_trend": _M.SUCCESS_RATE, "latency_trend": _M.LATENCY,
-    "cost_trend": _M.COST, "accuracy_trend": _M.ACCURACY,
-}  # fmt: skip
-_QUANTILES = {"p50_latency_ms": 0.50, "p95_latency_ms": 0.95, "p99_latency_ms": 0.99}
+# How a watch looks at a metric; what is not here is a number that is what it is.
+_KINDS = {Nature.MEAN: Kind.MEAN, Nature.QUANTILE: Kind.BEYOND, Nature.MAXIMUM: Kind.ANY}
 
 
 class _Default(NamedTuple):
@@ -199,7 +154,7 @@ def _conditioned(rule: Rule, window: float) -> Iterator[Watch]:
     elif rule.is_ is not None:
         yield Watch(
             rule=rule.name, kind=Kind.TREND, metric=rule.field, word=rule.is_,
-            metric_type=_TREND_TYPES[rule.field], limits=(Limit(rule.level, math.nan),),
+            metric_type=METRICS[rule.field].about, limits=(Limit(rule.level, math.nan),),
             stretches=(Stretch(window),),
         )  # fmt: skip
     else:
@@ -223,14 +178,20 @@ def _limits(rule: Rule, limit: float) -> tuple[Limit, ...]:
 
 def _limited(metric: str, *, above: bool, rule: str, window: float) -> Watch:
     """A watch of a metric; its limits are still to come."""
-    kind, metric_type, unit = _METRICS[metric]
-    quantile = _QUANTILES.get(metric)
-    beyond = 0.0 if quantile is None else 1 - quantile if above else quantile
+    entry = METRICS[metric]
+    kind = Kind.SHARE if entry.is_share_of_runs else _KINDS.get(entry.nature, Kind.NUMBER)
+    beyond = 1 - entry.quantile if above else entry.quantile
     return Watch(
-        rule=rule, kind=kind, metric=metric, metric_type=metric_type, unit=unit, above=above,
-        limits=(), stretches=_stretches(kind, window),
-        share=beyond,
-    )  # fmt: skip
+        rule=rule,
+        kind=kind,
+        metric=metric,
+        metric_type=entry.about,
+        unit=entry.unit,
+        above=above,
+        limits=(),
+        stretches=_stretches(kind, window),
+        share=beyond if kind is Kind.BEYOND else 0.0,
+    )
 
 
 def _stretches(kind: Kind, window: float) -> tuple[Stretch, ...]:
@@ -257,7 +218,7 @@ def _single(watch: Watch, times: float, level: AlertLevel) -> Iterator[Watch]:
             kind=Kind.SINGLE,
             limits=(Limit(level, limit.value * times),),
             stretches=_stretches(Kind.SINGLE, watch.stretches[-1].seconds),
-            metric="max_memory_mb" if watch.metric_type is _M.MEMORY else "max_latency_ms",
+            metric="max_memory_mb" if watch.metric_type is MetricType.MEMORY else "max_latency_ms",
             share=0.0,
             for_=0.0,
         )

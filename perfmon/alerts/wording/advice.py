@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from perfmon.alerts.rules.rule import Kind
-from perfmon.alerts.wording.sentences import BAD, CLASSED, Situation
+from perfmon.alerts.wording.sentences import Situation
+from perfmon.records.catalog import METRICS
 
 _ONE = 0.6  # of the bad runs are on one model or agent
 _RISE = 2.0
@@ -112,7 +113,8 @@ def recommendation(situation: Situation, details: Details) -> str | None:
 
 
 def _about_failures(s: Situation) -> bool:
-    return s.metric in BAD or s.kind is Kind.BURN
+    metric = METRICS.get(s.metric)
+    return metric is not None and metric.is_share_of_runs
 
 
 def _about_spending(s: Situation) -> bool:
@@ -122,7 +124,8 @@ def _about_spending(s: Situation) -> bool:
 
 def _class_rises(situation: Situation, details: Details) -> str | None:
     # What fails says nothing of how long runs take, or of what they cost, hold or get right.
-    if not details.errors or not (situation.metric in CLASSED or situation.kind is Kind.BURN):
+    metric = METRICS.get(situation.metric)
+    if not details.errors or metric is None or not metric.has_error_classes:
         return None
     name, count = max(details.errors.items(), key=lambda item: (item[1], item[0]))
     named = sum(details.errors.values())

@@ -9,25 +9,10 @@ import attrs
 
 from perfmon.alerts.rules.rule import Kind
 from perfmon.records import from_micros
+from perfmon.records.catalog import METRICS, label_of
 
 _MICROS = 1_000_000
 _MOST = 3  # of a list in a sentence
-
-_NAMES = {
-    "p50_latency_ms": "median latency", "p95_latency_ms": "p95 latency",
-    "p99_latency_ms": "p99 latency", "max_latency_ms": "longest run",
-    "avg_latency_ms": "mean latency", "max_memory_mb": "peak memory",
-    "avg_memory_mb": "mean memory", "avg_cpu_ms": "mean CPU time", "avg_accuracy": "accuracy",
-    "avg_quality_score": "mean quality", "avg_confidence": "mean confidence",
-    "total_tasks": "number of runs", "total_cost": "cost", "runs_per_minute": "runs a minute",
-    "cost_per_task": "cost per task", "tokens_per_task": "tokens per task",
-}  # fmt: skip
-BAD = {
-    "success_rate": "did not succeed", "error_rate": "failed", "timeout_rate": "timed out",
-    "retry_rate": "were retried",
-}  # fmt: skip
-CLASSED = ("success_rate", "error_rate")
-"""Of these, error classes say what is bad."""
 
 
 @attrs.frozen(kw_only=True)
@@ -114,7 +99,7 @@ def sentence(situation: Situation) -> str:
 def _wrong(s: Situation) -> str:
     if s.kind in _KINDS:
         return _KINDS[s.kind](s)
-    text = f"{_named(s.metric)} {figure(s.value, s.unit)}{_interval(s)} is {_side(s)} {_limit(s)}"
+    text = f"{label_of(s.metric)} {figure(s.value, s.unit)}{_interval(s)} is {_side(s)} {_limit(s)}"
     return f"{text}: {_counts(s)}" if s.sample_size else text
 
 
@@ -132,10 +117,6 @@ def _is_upward(s: Situation) -> bool:
     return s.above or s.kind in (Kind.BURN, Kind.NO_RUNS)
 
 
-def _named(metric: str) -> str:
-    return _NAMES.get(metric, metric.replace("_", " "))
-
-
 def _limit(s: Situation) -> str:
     return figure(s.threshold, s.unit)
 
@@ -147,11 +128,12 @@ def _interval(s: Situation) -> str:
 
 
 def _counts(s: Situation) -> str:
-    noun = "outcome" if s.metric == "avg_accuracy" else "run"
+    metric = METRICS.get(s.metric)
+    noun = "outcome" if metric is not None and metric.among == "ACCURACY_N" else "run"
     runs = f"the last {s.sample_size:,} {noun}{'' if s.sample_size == 1 else 's'}"
-    if s.kind is Kind.SHARE and s.metric in BAD:
-        done = BAD[s.metric] if s.above or s.metric == "success_rate" else "did"
-        fits = s.metric in CLASSED and 0 < sum(s.errors.values()) <= s.bad
+    if s.kind is Kind.SHARE and metric is not None and metric.done:
+        done = metric.done if s.above != metric.higher_is_better else "did"
+        fits = metric.has_error_classes and 0 < sum(s.errors.values()) <= s.bad
         errors = f" ({_classes(s)})" if fits else ""
         return f"{s.bad:,} of {runs} {done}{errors}"
     if s.kind in (Kind.BEYOND, Kind.ANY):
@@ -212,13 +194,13 @@ def _conflicts(s: Situation) -> str:
 
 def _trend(s: Situation) -> str:
     is_it = "is" if s.breached else "is no longer"
-    return f"{_named(s.metric)} {is_it} {s.word}{f' ({s.words})' if s.words else ''}"
+    return f"{label_of(s.metric)} {is_it} {s.word}{f' ({s.words})' if s.words else ''}"
 
 
 def _anomaly(s: Situation) -> str:
     told = f": {s.words}" if s.words else ""
     is_it = "is" if s.breached else "is no longer"
-    return f"{_named(s.metric)} {figure(s.value, s.unit)} {is_it} anomalous{_expected(s)}{told}"
+    return f"{label_of(s.metric)} {figure(s.value, s.unit)} {is_it} anomalous{_expected(s)}{told}"
 
 
 def _expected(s: Situation) -> str:
@@ -229,15 +211,15 @@ def _expected(s: Situation) -> str:
 
 def _forecast(s: Situation) -> str:
     return (
-        f"{_named(s.metric)} is forecast to be {figure(s.value, s.unit)}{_interval(s)}, {_side(s)}"
-        f" {_limit(s)}, within {figure(s.seconds, 's')}"
+        f"{label_of(s.metric)} is forecast to be {figure(s.value, s.unit)}{_interval(s)},"
+        f" {_side(s)} {_limit(s)}, within {figure(s.seconds, 's')}"
     )
 
 
 def _number(s: Situation) -> str:
     if s.unit == "failures":
         return f"{s.rule} ({s.words})" if s.words else s.rule
-    return f"{_named(s.metric)} {figure(s.value, s.unit)} is {_side(s)} {_limit(s)}"
+    return f"{label_of(s.metric)} {figure(s.value, s.unit)} is {_side(s)} {_limit(s)}"
 
 
 _KINDS: dict[Kind, Callable[[Situation], str]] = {
@@ -270,7 +252,7 @@ _REASONS = {
 
 
 def _over(s: Situation) -> str:
-    what = s.rule if s.unit == "failures" else (_named(s.metric) or s.rule)
+    what = s.rule if s.unit == "failures" else (label_of(s.metric) or s.rule)
     lasted = ""
     if s.started_at is not None and s.resolved_at is not None:
         lasted = f" after {lasting((s.resolved_at - s.started_at) / _MICROS)}"

@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import attrs
-
-from perfmon import PerformanceMetrics
+from perfmon import METRICS
 from perfmon_server.api import types as shapes
 from perfmon_server.http.params import (
     AGENT,
@@ -21,12 +19,6 @@ from perfmon_server.http.params import (
     read_moment,
 )
 from perfmon_server.http.route import PREFIX, Question, Route, now
-
-METRICS = tuple(
-    field.name
-    for field in attrs.fields(PerformanceMetrics)
-    if str(field.type) in ("int", "float") and field.name != "sample_size"
-)
 
 
 async def trends(question: Question) -> Any:
@@ -98,7 +90,7 @@ ROUTES = (
         params=(
             Param(
                 name="metric",
-                choices=METRICS,
+                choices=tuple(name for name, metric in METRICS.items() if metric.is_number),
                 required=True,
                 description="A number of PerformanceMetrics.",
             ),
