@@ -14,7 +14,7 @@ from perfmon.window.ragged import Floats, Ints
 _COUNTED = (Kind.SHARE, Kind.BEYOND, Kind.BURN)
 
 
-class Terms(NamedTuple):
+class Excess(NamedTuple):
     """What makes runs bad for a watch at a limit.
 
     Attributes:
@@ -28,16 +28,16 @@ class Terms(NamedTuple):
     sign: int
 
 
-def terms_of(watch: Watch, threshold: float) -> Terms:
+def terms_of(watch: Watch, threshold: float) -> Excess:
     """Those of the limit that is breached; `relaxed` limits are what is well."""
     limit = next((one for one in watch.limits if one.value == threshold), watch.limits[-1])
     if watch.kind in _COUNTED:
         allowed = allowed_share(watch, limit)
-        return Terms(allowed, (RELAXED - 1) * allowed, 1)
-    return Terms(limit.value, -abs(relaxed(watch, limit.value) - limit.value), watch.sign)
+        return Excess(allowed, (RELAXED - 1) * allowed, 1)
+    return Excess(limit.value, -abs(relaxed(watch, limit.value) - limit.value), watch.sign)
 
 
-def excess(values: Floats, terms: Terms) -> Floats:
+def excess(values: Floats, terms: Excess) -> Floats:
     """By how much each run is worse than what is allowed; for shares `values` are 1 where bad."""
     found: Floats = (values - terms.allowed) * terms.sign
     return found
@@ -90,7 +90,7 @@ def chain_began(at: Ints, bad: Floats, gap: int) -> int | None:
     return int(own[far[-1] + 1] if len(far) else own[0])
 
 
-def began_at(at: Ints, values: Floats, terms: Terms) -> tuple[int, bool] | None:
+def began_at(at: Ints, values: Floats, terms: Excess) -> tuple[int, bool] | None:
     """As `beginning`, for runs in the order of their times (microseconds): when it began."""
     found = beginning(excess(values, terms), terms.well)
     return None if found is None else (int(at[found[0]]), found[1])

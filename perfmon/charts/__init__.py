@@ -11,7 +11,7 @@ from perfmon.charts.axes import Axis
 from perfmon.charts.bars import Bar, bars, histogram
 from perfmon.charts.calibration import Bin, calibration
 from perfmon.charts.heat import heat
-from perfmon.charts.lines import Area, Limit, Line, Mark, Moment, Span, lines
+from perfmon.charts.lines import Area, LimitLine, Line, Mark, Shade, Value, lines
 from perfmon.charts.small import Slot, sparkline, strip
 from perfmon.charts.svg import TONES, Size
 
@@ -21,13 +21,13 @@ __all__ = [
     "Axis",
     "Bar",
     "Bin",
-    "Limit",
+    "LimitLine",
     "Line",
     "Mark",
-    "Moment",
+    "Shade",
     "Size",
     "Slot",
-    "Span",
+    "Value",
     "bars",
     "calibration",
     "heat",

@@ -35,7 +35,7 @@ from perfmon.charts.svg import (
 _BAND = 0.13
 
 
-class Moment(NamedTuple):
+class Value(NamedTuple):
     """A value at a time (epoch seconds), with its 95% interval where it has one, and its runs."""
 
     at: float
@@ -49,7 +49,7 @@ class Line(NamedTuple):
     """A curve; its tone is one of `TONES`."""
 
     name: str
-    moments: Sequence[Moment]
+    moments: Sequence[Value]
     tone: str = "first"
     width: float = 1.6
 
@@ -58,11 +58,11 @@ class Area(NamedTuple):
     """A range between two values over time without a curve of its own, such as a forecast's."""
 
     name: str
-    moments: Sequence[Moment]
+    moments: Sequence[Value]
     tone: str = "second"
 
 
-class Limit(NamedTuple):
+class LimitLine(NamedTuple):
     """A dashed line at a value."""
 
     value: float
@@ -78,7 +78,7 @@ class Mark(NamedTuple):
     href: str | None = None
 
 
-class Span(NamedTuple):
+class Shade(NamedTuple):
     """From a time to another, such as the life of an alert."""
 
     since: float
@@ -96,9 +96,9 @@ def lines(
     label: str,
     axis: Axis | None = None,
     areas: Sequence[Area] = (),
-    limits: Sequence[Limit] = (),
+    limits: Sequence[LimitLine] = (),
     marks: Sequence[Mark] = (),
-    spans: Sequence[Span] = (),
+    spans: Sequence[Shade] = (),
     zone: tzinfo = UTC,
     size: Size = Size(),  # noqa: B008 - a tuple
     with_data: bool = False,
@@ -125,7 +125,7 @@ def lines(
     seen = [v for m in known for v in (m.value, m.low, m.high)]
     scale = values_scale(axis, [*seen, *(limit.value for limit in limits)], size)
     across = time_scale(since, until, size)
-    plot = _Plot(across, scale, size)
+    plot = _Drawing(across, scale, size)
     parts = [
         grid(scale, axis, size),
         times(across, size, zone),
@@ -139,7 +139,7 @@ def lines(
     return drawing(size, label, parts, class_="pf-chart", data_chart=data)
 
 
-class _Plot(NamedTuple):
+class _Drawing(NamedTuple):
     across: Scale
     scale: Scale
     size: Size
@@ -151,7 +151,7 @@ class _Plot(NamedTuple):
         )
         return titled(drawn, line.name) if drawn else ""
 
-    def area(self, moments: Sequence[Moment], tone: str) -> str:
+    def area(self, moments: Sequence[Value], tone: str) -> str:
         upper = [(self.across.at(m.at), self.scale.at(m.high)) for m in moments]
         lower = [(self.across.at(m.at), self.scale.at(m.low)) for m in moments]
         both = [(x, y + low) for (x, y), (_, low) in zip(upper, lower, strict=True)]
@@ -164,7 +164,7 @@ class _Plot(NamedTuple):
                 parts.append(polygon(around, tone=tone, opacity=_BAND))
         return "".join(parts)
 
-    def span(self, one: Span) -> str:
+    def span(self, one: Shade) -> str:
         left, right = self.across.at(one.since), self.across.at(one.until)
         rect = element(
             "rect",
@@ -178,7 +178,7 @@ class _Plot(NamedTuple):
         )
         return titled(rect, one.name, one.href)
 
-    def limit(self, one: Limit) -> str:
+    def limit(self, one: LimitLine) -> str:
         y = self.scale.at(one.value)
         line = element(
             "line",

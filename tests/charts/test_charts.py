@@ -39,13 +39,13 @@ def values(root, name):
 @given(st.lists(st.tuples(anything, anything, anything), max_size=20), words, st.booleans())
 def test_any_values_and_texts_make_well_formed_charts(found, name, log):
     """Values without a place are left out, and no text is markup."""
-    moments = [charts.Moment(START + n * 60, *three, n) for n, three in enumerate(found)]
-    span = charts.Span(START, START + 60, name, href=f"/alerts/{name}")
+    moments = [charts.Value(START + n * 60, *three, n) for n, three in enumerate(found)]
+    span = charts.Shade(START, START + 60, name, href=f"/alerts/{name}")
     root = drawn(
         charts.lines(
             [charts.Line(name, moments)], START, START + 3600, label=name,
             axis=charts.Axis(log=log, told=lambda value: name), areas=[charts.Area(name, moments)],
-            limits=[charts.Limit(value, name) for value, _, _ in found[:2]],
+            limits=[charts.LimitLine(value, name) for value, _, _ in found[:2]],
             marks=[charts.Mark(START + 5, name)], spans=[span], with_data=True,
         )
     )  # fmt: skip
@@ -63,7 +63,7 @@ HOSTILE = "<script>alert(1)</script>\"'&"
 def test_hostile_text_stays_text():
     """In titles, labels, links and data."""
     markup = charts.lines(
-        [charts.Line(HOSTILE, [charts.Moment(START, 1.0)])], START, START + 60, label=HOSTILE,
+        [charts.Line(HOSTILE, [charts.Value(START, 1.0)])], START, START + 60, label=HOSTILE,
         marks=[charts.Mark(START + 1, HOSTILE, href=f"/x?{HOSTILE}")], with_data=True,
     )  # fmt: skip
     root = drawn(markup)
@@ -75,7 +75,7 @@ def test_hostile_text_stays_text():
 def test_a_gap_is_a_gap():
     """Two pieces and a dot, not a line across what nobody knows."""
     known = [1.0, 2.0, math.nan, 3.0, math.nan, math.nan, 4.0, 5.0]
-    moments = [charts.Moment(START + n, value) for n, value in enumerate(known)]
+    moments = [charts.Value(START + n, value) for n, value in enumerate(known)]
     root = drawn(charts.lines([charts.Line("x", moments)], START, START + 7, label="x"))
     assert [len(one.get("points").split()) for one in values(root, "polyline")] == [2, 2]
     assert len(values(root, "circle")) == 1
@@ -84,7 +84,7 @@ def test_a_gap_is_a_gap():
 def test_a_band_ends_where_its_interval_is_unknown():
     """One shape for each piece."""
     lows = [0.8, 0.8, math.nan, 0.7, 0.7]
-    moments = [charts.Moment(START + n, 0.9, low, 1.0) for n, low in enumerate(lows)]
+    moments = [charts.Value(START + n, 0.9, low, 1.0) for n, low in enumerate(lows)]
     root = drawn(charts.lines([charts.Line("x", moments)], START, START + 4, label="x"))
     assert [len(one.get("points").split()) for one in values(root, "polygon")] == [4, 4]
 
@@ -92,9 +92,9 @@ def test_a_band_ends_where_its_interval_is_unknown():
 def test_values_stand_where_the_axis_says():
     """From the bottom to the top, and no further."""
     moments = [
-        charts.Moment(START, 0.0),
-        charts.Moment(START + 1, 1.0),
-        charts.Moment(START + 2, 9),
+        charts.Value(START, 0.0),
+        charts.Value(START + 1, 1.0),
+        charts.Value(START + 2, 9),
     ]
     axis = charts.Axis(low=0, high=1)
     root = drawn(charts.lines([charts.Line("x", moments)], START, START + 2, label="x", axis=axis))
@@ -105,7 +105,7 @@ def test_values_stand_where_the_axis_says():
 
 def test_a_logarithmic_axis_has_decades():
     """Each ten times the one below; 0 has no place on it."""
-    moments = [charts.Moment(START + n, value) for n, value in enumerate([0, 10, 100, 1000])]
+    moments = [charts.Value(START + n, value) for n, value in enumerate([0, 10, 100, 1000])]
     axis = charts.Axis(log=True, told="{:g} ms".format)
     root = drawn(charts.lines([charts.Line("x", moments)], START, START + 3, label="x", axis=axis))
     told = [one.text for one in values(root, "text")]
@@ -164,7 +164,7 @@ def test_a_calibration_tells_who_is_off():
 
 def test_nothing_in_a_chart_needs_a_permission():
     """A page that forbids inline style and script shows it as it is."""
-    moments = [charts.Moment(START, 1.0), charts.Moment(START + 1, 2.0)]
+    moments = [charts.Value(START, 1.0), charts.Value(START + 1, 2.0)]
     markup = charts.lines([charts.Line("x", moments)], START, START + 1, label="x")
     for forbidden in ("style=", "<style", "<script", "onclick", "http:", "url("):
         assert forbidden not in markup.replace('xmlns="http://www.w3.org/2000/svg"', "")
@@ -173,6 +173,6 @@ def test_nothing_in_a_chart_needs_a_permission():
 def test_times_of_utc_are_the_default():
     """As everywhere."""
     start = datetime(2026, 1, 5, 9, tzinfo=UTC).timestamp()
-    moments = [charts.Moment(start, 1.0), charts.Moment(start + 3600, 2.0)]
+    moments = [charts.Value(start, 1.0), charts.Value(start + 3600, 2.0)]
     root = drawn(charts.lines([charts.Line("x", moments)], start, start + 3600, label="x"))
     assert "09:30" in [one.text for one in values(root, "text")]
