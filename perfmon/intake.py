@@ -450,7 +450,8 @@ class Intake:
         for orphan in orphans(folder, owner):
             with closing(orphan.lock):
                 self._recover(list(orphan.records()))
-                orphan.remove()
+                for path in orphan.remove():
+                    _log.warning("a journal was damaged; its whole records are stored: %s", path)
 
     def _recover(self, records: list[Record | None]) -> None:
         runs, bad_runs = recovered(records, RUN_KINDS, len(RUN_ROW), modern_run)

@@ -310,17 +310,30 @@ class Orphan(NamedTuple):
     lock: IO[str]
     lock_path: Path
     files: list[Path]
+    damaged: set[Path]
 
     def records(self) -> Iterator[Record | None]:
-        """Its records; None for the place where a file is damaged."""
+        """Its records; None for each place where a file is damaged."""
         for path in self.files:
-            yield from read_file(path)
+            was_damaged = False
+            for record in read_file(path):
+                # The last one may be torn by the end of its process, and was promised to nobody.
+                if was_damaged:
+                    self.damaged.add(path)
+                was_damaged = was_damaged or record is None
+                yield record
 
-    def remove(self) -> None:
+    def remove(self) -> list[Path]:
+        """Remove its files, but for those that were damaged in their midst: where these are now."""
+        kept = []
         for path in self.files:
-            path.unlink(missing_ok=True)
+            if path in self.damaged:
+                kept.append(path.replace(path.with_name(f"{path.name}.damaged")))
+            else:
+                path.unlink(missing_ok=True)
         self.lock.close()
         self.lock_path.unlink(missing_ok=True)
+        return kept
 
 
 def orphans(folder: Path, owner: str = "perfmon") -> Iterator[Orphan]:
@@ -334,7 +347,7 @@ def orphans(folder: Path, owner: str = "perfmon") -> Iterator[Orphan]:
             lock.close()
             continue
         files = sorted(folder.glob(f"{lock_path.stem}-*.log"))
-        yield Orphan(lock, lock_path, files)
+        yield Orphan(lock, lock_path, files, set())
 
 
 def left_behind(folder: Path, owner: str) -> Iterator[Path]:
