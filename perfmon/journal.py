@@ -13,7 +13,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
+
+import attrs
 
 from perfmon.files import private
 from perfmon.segments import FRAME, START, Record, Segment, framed, read_file
@@ -304,13 +306,14 @@ class Journal:
                 self._lock_path.unlink(missing_ok=True)
 
 
-class Orphan(NamedTuple):
-    """The journal a dead process left: its files, in order."""
+@attrs.define
+class Orphan:
+    """The journal a dead process left: its files, in order, and which of them were damaged."""
 
     lock: IO[str]
     lock_path: Path
     files: list[Path]
-    damaged: set[Path]
+    damaged: set[Path] = attrs.Factory(set)
 
     def records(self) -> Iterator[Record | None]:
         """Its records; None for each place where a file is damaged."""
@@ -347,7 +350,7 @@ def orphans(folder: Path, owner: str = "perfmon") -> Iterator[Orphan]:
             lock.close()
             continue
         files = sorted(folder.glob(f"{lock_path.stem}-*.log"))
-        yield Orphan(lock, lock_path, files, set())
+        yield Orphan(lock, lock_path, files)
 
 
 def left_behind(folder: Path, owner: str) -> Iterator[Path]:
