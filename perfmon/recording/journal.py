@@ -13,7 +13,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
+
+import attrs
 
 from perfmon.recording.segments import FRAME, START, Record, Segment, framed, read_file
 from perfmon.storage.private_files import private
@@ -304,23 +306,37 @@ class Journal:
                 self._lock_path.unlink(missing_ok=True)
 
 
-class Orphan(NamedTuple):
-    """The journal a dead process left: its files, in order."""
+@attrs.define
+class Orphan:
+    """The journal a dead process left: its files, in order, and which of them were damaged."""
 
     lock: IO[str]
     lock_path: Path
     files: list[Path]
+    damaged: set[Path] = attrs.Factory(set)
 
     def records(self) -> Iterator[Record | None]:
-        """Its records; None for the place where a file is damaged."""
+        """Its records; None for each place where a file is damaged."""
         for path in self.files:
-            yield from read_file(path)
+            was_damaged = False
+            for record in read_file(path):
+                # The last one may be torn by the end of its process, and was promised to nobody.
+                if was_damaged:
+                    self.damaged.add(path)
+                was_damaged = was_damaged or record is None
+                yield record
 
-    def remove(self) -> None:
+    def remove(self) -> list[Path]:
+        """Remove its files, but for those that were damaged in their midst: where these are now."""
+        kept = []
         for path in self.files:
-            path.unlink(missing_ok=True)
+            if path in self.damaged:
+                kept.append(path.replace(path.with_name(f"{path.name}.damaged")))
+            else:
+                path.unlink(missing_ok=True)
         self.lock.close()
         self.lock_path.unlink(missing_ok=True)
+        return kept
 
 
 def orphans(folder: Path, owner: str = "perfmon") -> Iterator[Orphan]:

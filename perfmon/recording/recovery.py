@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from perfmon.recording.segments import Record
 from perfmon.records.content import RUN_ROW, modern_run
 from perfmon.records.measurements import MEASUREMENT_FIELDS, padded
 
+_log = logging.getLogger("perfmon")
+
 
 def recover(intake: Intake, folder: Path | None, owner: str) -> None:
     """Store what dead processes left in the journals' folder; storage knows the repeats."""
@@ -20,7 +23,8 @@ def recover(intake: Intake, folder: Path | None, owner: str) -> None:
     for orphan in orphans(folder, owner):
         with closing(orphan.lock):
             _store(intake, list(orphan.records()))
-            orphan.remove()
+            for path in orphan.remove():
+                _log.warning("a journal was damaged; its whole records are stored: %s", path)
 
 
 def _store(intake: Intake, records: list[Record | None]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 import struct
 import sys
 import zlib
@@ -141,19 +142,48 @@ def _allocate(file: IO[bytes], size: int) -> None:
 
 
 def read_file(path: Path) -> Iterator[Record | None]:
-    """The records of a file; None for the place where it is damaged."""
+    """The records of a file; None for each place where it is damaged.
+
+    A damaged one costs no other: the next whole record is looked for.
+    """
     content = path.read_bytes()
     if content[: len(_MAGIC)] != _MAGIC:
         if content.strip(b"\0"):
             yield None
         return
-    offset = START
-    while offset + 9 <= len(content):
-        length, kind, checksum = FRAME.unpack_from(content, offset)
-        if length == 0:
-            if kind or checksum:
-                yield None
-            return
-        payload = content[offset + 9 : offset + 9 + length]
-        offset += 9 + length
-        yield Record(kind, payload) if _adler32(payload) == checksum else None
+    end = len(content.rstrip(b"\0"))
+    offset: int | None = START
+    while offset is not None and offset < end:
+        found = _record_at(content, offset)
+        if found is not None:
+            yield found
+            offset += FRAME.size + len(found.payload)
+            continue
+        yield None
+        offset = _whole_after(content, offset)
+
+
+def _record_at(content: bytes, offset: int) -> Record | None:
+    """The record that begins at a place, where there is a whole one."""
+    if offset + FRAME.size > len(content):
+        return None
+    length, kind, checksum = FRAME.unpack_from(content, offset)
+    payload = content[offset + FRAME.size : offset + FRAME.size + length]
+    is_whole = 0 < length == len(payload) and _adler32(payload) == checksum
+    return Record(kind, payload) if is_whole else None
+
+
+def _whole_after(content: bytes, damaged: int) -> int | None:
+    """Where the records go on after a damaged one, whose length may be what is damaged."""
+    if damaged + FRAME.size <= len(content):
+        next_one = damaged + FRAME.size + int(FRAME.unpack_from(content, damaged)[0])
+        if _record_at(content, next_one) is not None:
+            return next_one
+    for match in _MAYBE_FRAME.finditer(content, damaged + 1):
+        if _record_at(content, match.start()) is not None:
+            return match.start()
+    return None
+
+
+# A length below 16 MiB, and a kind. Without taking any letters, so that every place is looked at.
+_MAYBE_FRAME = re.compile(rb"(?=...\x00[\x01-\x0f])", re.DOTALL)

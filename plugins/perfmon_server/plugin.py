@@ -15,6 +15,7 @@ from aiohttp import web
 from perfmon import Config, ConfigError, PerfmonError
 from perfmon_server.app import make_app
 from perfmon_server.http.errors import RequestLog, log
+from perfmon_server.http.unreadable import Runner
 from perfmon_server.settings import ServerConfig
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ async def _keep_reloading(changed: asyncio.Event, reload: Callable[[], None] | N
 @contextlib.asynccontextmanager
 async def serving(monitor: PerformanceMonitor, settings: ServerConfig) -> AsyncIterator[str]:
     """The server's URL while it runs; requests have most of a second to end."""
-    runner = web.AppRunner(
+    runner = Runner(
         make_app(monitor, settings),
         access_log=None,
         shutdown_timeout=_GOODBYE_SECONDS,

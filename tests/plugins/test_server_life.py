@@ -14,6 +14,8 @@ import time
 
 import pytest
 from aiohttp import ClientSession, web
+from perfmon_server import ServerConfig
+from perfmon_server.plugin import serving
 
 from perfmon import Config, PerfmonError, hookimpl
 
@@ -217,3 +219,31 @@ def test_a_call_that_hangs_delays_no_shutdown(monitor):
     asyncio.run(hang())
     assert time.monotonic() - stopping[0] < 30
     release.set()
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        "GET /?key=KEY HTTP/9\r\n\r\n",
+        "GET / HTTP/1.1\r\nAuthorization Bearer KEY\r\n\r\n",
+        "GET / HTTP/1.1\r\nContent-Length: KEY\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nKEY\r\n",
+        "BAD\0KEY\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_answered_without_its_words(monitor, caplog, request_head):
+    """Neither a key in it nor a library's version is in the answer or in the log."""
+    key = "key-0123456789"
+    async with serving(monitor, ServerConfig(port=0)) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request_head.replace("KEY", key).encode())
+        answer = (await asyncio.wait_for(reader.read(), 20)).decode()
+        writer.close()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert " 400 " in head.splitlines()[0]
+    assert "Server: perfmon" in head
+    assert "aiohttp" not in answer
+    assert json.loads(body)["error"]["code"] == "bad_request"
+    assert key not in answer + caplog.text
+    assert "Traceback" not in caplog.text

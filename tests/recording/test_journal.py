@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import zlib
 
 import pytest
@@ -137,6 +138,54 @@ def test_a_flipped_byte_costs_only_its_record(tmp_path_factory, wanted, data):
     found = [None if record is None else record.payload for record in orphan.records()]
     assert found == [*wanted[:victim], None, *wanted[victim + 1 :]]
     orphan.remove()
+
+
+@pytest.mark.parametrize("how", ["length", "longer", "zeros", "garbage", "kind"])
+@pytest.mark.parametrize("where", [0, 7, 98])
+def test_damage_costs_the_records_it_hits_and_no_other(journal, how, where):
+    """Wherever it is, the length of a record included: the next whole one is looked for."""
+    wanted = [bytes([1 + number]) * (50 + number) for number in range(100)]
+    starts = []
+    for payload in wanted:
+        starts.append(journal.position()[1])
+        journal.append(1, payload)
+    _abandon(journal)
+    (path,) = journal.folder.glob("*-00000001.log")
+    content = bytearray(path.read_bytes())
+    at = starts[where]
+    if how == "length":
+        content[at] ^= 0x10
+    elif how == "longer":
+        content[at + 2] ^= 0x40
+    elif how == "zeros":
+        content[at : at + 59] = bytes(59)
+    elif how == "kind":
+        content[at + 5 : at + 9] = b"\xff" * 4
+    else:
+        content[at : at + 30] = random.Random(where).randbytes(30)
+    path.write_bytes(content)
+    (orphan,) = orphans(journal.folder)
+    found = [None if record is None else record.payload for record in orphan.records()]
+    assert [payload for payload in found if payload] == [*wanted[:where], *wanted[where + 1 :]]
+    assert None in found
+    kept = orphan.remove()
+    assert [one.read_bytes() for one in kept] == [content]
+    assert list(orphans(journal.folder)) == []
+
+
+def test_a_record_that_the_end_of_its_process_tore_is_no_damage_to_keep(journal):
+    """It was promised to nobody."""
+    journal.append(1, b"whole")
+    at = journal.position()[1]
+    journal.append(1, b"torn in its midst")
+    _abandon(journal)
+    (path,) = journal.folder.glob("*-00000001.log")
+    content = bytearray(path.read_bytes())
+    content[at + 14 : at + 40] = bytes(26)
+    path.write_bytes(content)
+    (orphan,) = orphans(journal.folder)
+    assert [one and one.payload for one in orphan.records()] == [b"whole", None]
+    assert orphan.remove() == []
 
 
 def test_making_pages_ready_leaves_what_is_written_alone(journal):
