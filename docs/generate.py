@@ -10,7 +10,9 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import attrs
 import click
@@ -224,13 +226,28 @@ def _arguments(method: Callable[..., object]) -> Iterator[str]:
 
 
 def names() -> str:
+    return _names_of(perfmon)
+
+
+MODULES = ("perfmon.charts", "perfmon.testing")
+
+
+def modules() -> str:
+    """The other public modules, each with its names."""
+    found = ((name, import_module(name)) for name in MODULES)
+    return "\n\n".join(
+        f"### {name}\n\n{_first_sentence(module.__doc__)}\n\n{_names_of(module)}"
+        for name, module in found
+    )
+
+
+def _names_of(module: ModuleType) -> str:
     rows = []
-    for name in sorted(perfmon.__all__, key=str.lower):
-        thing = getattr(perfmon, name)
+    for name in sorted(module.__all__, key=str.lower):
+        thing = getattr(module, name)
         is_own = inspect.isclass(thing) or inspect.isfunction(thing)
-        rows.append(
-            (f"`{name}`", _first_sentence(thing.__doc__) if is_own else _CONSTANTS.get(name, ""))
-        )
+        words = _first_sentence(thing.__doc__) if is_own else _CONSTANTS.get(name, "")
+        rows.append((f"`{name}`", words))
     return _table(("name", "what it is"), rows)
 
 
@@ -242,6 +259,8 @@ _CONSTANTS = {
     "RUN_FIELDS": "The fields of a run's row, in order.",
     "RUN_ROW": "The same with what perfmon adds to them.",
     "SecretText": "A type for fields of a plugin's table: text, or a `Secret`.",
+    "START_US": "When the rows of these helpers begin, in microseconds.",
+    "TONES": "The tones of charts, by name, each with its colour.",
     "http_url": "A validator for fields of a plugin's table: a web address, which may be secret.",
     "hookimpl": "Marks a function of a plugin as the implementation of the hook of its name.",
 }
@@ -259,6 +278,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "cli": command_line,
     "methods": methods,
     "names": names,
+    "modules": modules,
     "monitor-toml": monitor_toml,
 }
 
