@@ -19,7 +19,7 @@ SUBJECTS = (
     "recording", "sustained", "footprint", "queries", "server", "history", "accuracy", "imports",
     "alerting", "evaluating", "reliability",
 )  # fmt: skip
-_README = HERE / "README.md"
+_RESULTS = HERE / "RESULTS.md"
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 
 
@@ -27,8 +27,8 @@ _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 @click.argument("subjects", metavar="[SUBJECT]...", nargs=-1, type=click.Choice(SUBJECTS))
 @click.option("--quick", is_flag=True, help="Seconds rather than minutes; figures shake more.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="The table as Markdown.")
-@click.option("--readme", is_flag=True, help="Write the table into benchmarks/README.md, too.")
-def main(subjects: tuple[str, ...], *, quick: bool, as_markdown: bool, readme: bool) -> None:
+@click.option("--results", is_flag=True, help="Write the table into benchmarks/RESULTS.md, too.")
+def main(subjects: tuple[str, ...], *, quick: bool, as_markdown: bool, results: bool) -> None:
     """Measure all subjects, or those named, and print one table."""
     console = Console(stderr=True)
     figures: Figures = {}
@@ -40,8 +40,8 @@ def main(subjects: tuple[str, ...], *, quick: bool, as_markdown: bool, readme: b
         else:
             figures[subject] = found
     text = f"{_conditions(quick=quick)}\n\n{markdown(figures)}"
-    if readme:
-        _write_readme(text)
+    if results:
+        _write_results(text)
     if as_markdown:
         click.echo(text)
     else:
@@ -70,11 +70,11 @@ def _conditions(*, quick: bool) -> str:
     )
 
 
-def _write_readme(text: str) -> None:
-    page = _README.read_text(encoding="utf-8")
+def _write_results(text: str) -> None:
+    page = _RESULTS.read_text(encoding="utf-8")
     before, _, rest = page.partition(_BEGIN)
     after = rest.partition(_END)[2]
-    _README.write_text(f"{before}{_BEGIN}\n{text}{_END}{after}", encoding="utf-8")
+    _RESULTS.write_text(f"{before}{_BEGIN}\n{text}{_END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

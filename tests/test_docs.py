@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import inspect
 import re
 import shlex
+import sqlite3
 import subprocess
 import time
 import tomllib
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
 from test_layers import PUBLIC
 
 from perfmon import (
@@ -30,19 +36,33 @@ from perfmon.accuracy.scoring import Scoring
 from perfmon.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+DOCS = ROOT / "docs"
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ROUTE = re.compile(r"`(GET|POST|DELETE) (/\S*?)`")
+MANUAL = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*MANUAL, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md")),
+         *sorted((ROOT / "benchmarks").glob("*.md"))]  # fmt: skip
 
 
-def blocks(language):
-    return [text for kind, text in BLOCK.findall(README) if kind == language]
+def shown(path):
+    return str(path.relative_to(ROOT))
 
 
-def section(title):
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+def page(name):
+    return (DOCS / name).read_text()
+
+
+def blocks(language, *paths):
+    return [
+        text for path in paths or MANUAL for kind, text in BLOCK.findall(path.read_text())
+        if kind == language
+    ]  # fmt: skip
+
+
+def section(title, text):
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def plugin_files():
@@ -55,40 +75,80 @@ def commands(program):
     """The lines of shell blocks that call a program, each of `a && b` apart."""
     lines = [line for text in blocks("sh") for line in text.splitlines()]
     parts = [part.strip() for line in lines for part in line.split("&&")]
-    return [shlex.split(part)[1:] for part in parts if part.split()[0].endswith(program)]
+    found = [shlex.split(part)[1:] for part in parts if part.split()[0].endswith(program)]
+    return list({" ".join(words): words for words in found}.values())
 
 
 # The code
 
 
-def test_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
-    """Its Python is one program, as a reader types it in."""
+@pytest.fixture
+def secrets_there(monkeypatch):
+    """The variables that the manual's tables name."""
+    for name in re.findall(r'env = "(\w+)"', "".join(path.read_text() for path in MANUAL)):
+        monkeypatch.setenv(name, "https://example.org/secret")
+    monkeypatch.setenv("PERFMON_STORAGE", "memory:")
+
+
+def run_page(path):
+    """Run a page's Python as a reader types it in, and stop what it started."""
+    document = Sybil([PythonCodeBlockParser()]).parse(path)
+    try:
+        for example in document.examples():
+            example.evaluate()
+    finally:
+        monitor = document.namespace.get("monitor")
+        if monitor is not None:
+            monitor.stop()
+
+
+# What pages print, as their text and comments have it, in this order.
+SAID = {
+    "docs/tutorial.md": [
+        "3 runs, 67% succeeded (21% to 94%)", "planner active 840.0 {'RateLimit': 1}", "0.9",
+        "critical agent planner: success rate",
+    ],
+    "docs/guides/recording.md": ["quality_score = 1.5", "['run-19']"],
+    "docs/guides/accuracy.md": ["measured", "measured", "waiting", "0% of 1, coverage 33%"],
+    "docs/guides/configuration.md": ["30", "5", "0.9"],
+    "docs/guides/costs.md": ["small-1: $0.004 in 2 runs", "large-1: 2 runs, $0.1"],
+    "docs/guides/orchestrators.md": ["success "],
+    "docs/plugins/detectors.md": ["15%"],
+    "docs/plugins/testing.md": ["0"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [p for p in MANUAL if "```python" in p.read_text()], ids=shown)
+def test_a_page_runs_from_top_to_bottom(path, tmp_path, monkeypatch, capsys):
+    """Its Python is one program, and prints what the page says."""
     monkeypatch.chdir(tmp_path)
-    namespace = {}
-    for text in blocks("python"):
-        if not text.startswith("# my_plugins/"):
-            exec(compile(text, "README.md", "exec"), namespace)
-    printed = capsys.readouterr().out
-    assert "0.9\n3 runs, 67% succeeded (21% to 94%)\n" in printed
-    assert "planner active 840.0 {'RateLimit': 1}" in printed
-    assert "quality_score = 1.5" in printed
-    assert not namespace["monitor"].get_stats()["monitoring_active"]
+    run_page(path)
+    lines = iter(capsys.readouterr().out.splitlines())
+    for words in SAID.get(shown(path), ()):
+        assert any(words in line for line in lines), words
+
+
+def test_the_pages_that_print_are_there():
+    """None was renamed."""
+    assert SAID.keys() <= {shown(path) for path in MANUAL}
 
 
 @pytest.fixture
-def reader(tmp_path, monkeypatch):
-    """A folder with the README's monitor.toml and plugins."""
+def reader(tmp_path, monkeypatch, secrets_there):
+    """A folder with the manual's monitor.toml and plugins."""
     (tmp_path / "my_plugins").mkdir()
     for name, text in plugin_files().items():
         (tmp_path / "my_plugins" / name).write_text(text)
-    (tmp_path / "monitor.toml").write_text(blocks("toml")[0])
+    (toml,) = [text for text in blocks("toml") if "[agents.billing-assistant]  " in text
+               and "my_plugins" in text and "max_runs_in_memory" not in text]  # fmt: skip
+    (tmp_path / "monitor.toml").write_text(toml)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_plugins_of_the_readme_work(reader, capsys):
-    """A scorer, a sink and a detector, each of them one file."""
-    assert len(plugin_files()) == 3
+def test_the_plugins_of_the_manual_work(reader, capsys):
+    """A scorer, a sink, a detector and prices, each of them one file."""
+    assert len(plugin_files()) == 4
     with PerformanceMonitor("monitor.toml", storage_url="memory:") as monitor:
         measured = monitor.record_accuracy("a", "1", "ok", "yes")
         assert (measured.accuracy_score, measured.scorer) == (1.0, "yes_or_no")
@@ -96,15 +156,19 @@ def test_the_plugins_of_the_readme_work(reader, capsys):
         points = (Point(0, 60, 100.0, 50), Point(60, 120, 115.0, 50))
         series = Series(metric="avg_latency_ms", higher_is_better=False, points=points)
         assert monitor.hook.detect_trend(series=series).direction == "stable"
+        monitor.record_agent_run(
+            "r-1", "a", None, "success", model="small-1", input_tokens=1e6, output_tokens=1e6
+        )
+        assert monitor.get_system_metrics().total_cost == pytest.approx(0.75)
         monitor.hook.deliver_alert(alert=an_alert())
         wait_for(lambda: monitor.get_stats()["plugins"]["to_stderr"]["calls"])
-    assert "warning: too dear" in capsys.readouterr().err
+    assert "warning: too expensive" in capsys.readouterr().err
 
 
 def an_alert():
     return PerformanceAlert(
         alert_id="1", level=AlertLevel.WARNING, metric_type=MetricType.COST,
-        message="too dear", current_value=2.0, threshold=1.0,
+        message="too expensive", current_value=2.0, threshold=1.0,
     )  # fmt: skip
 
 
@@ -115,19 +179,41 @@ def wait_for(condition, seconds=60):
         time.sleep(0.01)
 
 
-def test_the_monitor_toml_of_the_readme_is_well(reader):
+def test_the_monitor_toml_of_the_manual_is_well(reader):
     """`perfmon check` has nothing to say against it."""
     result = CliRunner().invoke(cli, ["check"])
     assert result.exit_code == 0, result.output
-    assert "all is well" in result.output
     assert "warning" not in result.output
     assert "last_step" in result.output
 
 
-def test_the_scorers_of_the_readme_take_their_tables():
+def tables():
+    """The TOML of the manual that is monitor.toml's, each block with its page."""
+    for path in MANUAL:
+        for number, text in enumerate(blocks("toml", path)):
+            if not text.startswith("# pyproject.toml"):
+                yield pytest.param(text, id=f"{shown(path)}-{number}")
+
+
+@pytest.mark.parametrize("text", list(tables()))
+def test_the_tables_of_the_manual_load(text, tmp_path, secrets_there):
+    """Without a mistake, in their plugins as well; tests of rules pass."""
+    values = tomllib.loads(text)
+    if "tests" in values:
+        (tmp_path / "rules.toml").write_text(text)
+        result = CliRunner().invoke(cli, ["alerts", "test", str(tmp_path / "rules.toml")])
+        assert result.exit_code == 0, result.output
+        return
+    if "paths" in values.get("plugins", {}):
+        values["plugins"]["paths"] = []
+    with PerformanceMonitor(Config.from_mapping(values), storage_url="memory:") as monitor:
+        assert monitor.config.warnings == []
+
+
+def test_the_scorers_of_the_manual_take_their_tables():
     """And answer as its comments say."""
-    tables = tomllib.loads(next(block for block in blocks("toml") if "[plugins.labels]" in block))
-    config = Config.from_mapping(tables)
+    values = tomllib.loads(next(block for block in blocks("toml", DOCS / "plugins" / "scorers.md")))
+    config = Config.from_mapping(values)
     with PerformanceMonitor(config, storage_url="memory:") as monitor:
         first = monitor.record_accuracy("a", "1", "Yes", "approve")
         assert (first.accuracy_score, first.scorer) == (1.0, "labels")
@@ -151,9 +237,17 @@ def test_the_whole_monitor_toml_states_the_defaults():
     assert config.scores == defaults.scores
 
 
-def test_the_outcomes_of_the_readme_and_of_monitor_toml_are_well():
-    """Those of the section load with their scorers, and measure its example; so do the comments'."""
-    (text,) = [text for kind, text in BLOCK.findall(section("Field mapping")) if kind == "toml"]
+def test_the_thresholds_of_the_guide_are_the_defaults():
+    """Each limit with its number."""
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page("guides/alerts.md"), re.MULTILINE)
+    thresholds = Config().alerts.thresholds
+    assert len(rows) == 7
+    assert all(getattr(thresholds, name) == float(value) for name, value in rows)
+
+
+def test_the_outcomes_of_the_manual_and_of_monitor_toml_are_well():
+    """Those of the guide load with their scorers, and measure its example; so do the comments'."""
+    (text,) = blocks("toml", DOCS / "guides" / "field-mapping.md")
     mapped = (ROOT / "monitor.toml").read_text().partition("# [agents.approver.outcomes]")[2]
     comment = "[agents.approver.outcomes]" + mapped.partition("\n\n")[0].replace("\n# ", "\n")
     for tables in (text, comment):
@@ -171,11 +265,34 @@ def test_the_outcomes_of_the_readme_and_of_monitor_toml_are_well():
         assert scored.confidence == 0.8
 
 
+def test_the_questions_in_sql_are_answered(tmp_path):
+    """Each finds what was recorded, in the tables as they are."""
+    path = tmp_path / "perfmon.db"
+    with PerformanceMonitor(storage_url=f"sqlite:///{path}") as monitor:
+        for number in range(30):
+            monitor.record_agent_run(
+                f"r-{number}", "writer", "chat", "failure", duration_ms=5, cost=0.1, model="small-1",
+                error_type="RateLimit", metadata={"release": "1"},
+            )  # fmt: skip
+        monitor.flush()
+        assert monitor.get_alerts(state="firing")
+    questions = blocks("sql")
+    assert len(questions) >= 5
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        for question in questions:
+            assert database.execute(question).fetchall(), question
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    rows = re.findall(r"^\| (`.+?) \|", section("The tables", page("guides/sql.md")), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(named) > 8
+    assert named <= tables
+
+
 # The commands
 
 
 @pytest.mark.parametrize("words", commands("perfmon"), ids=" ".join)
-def test_a_command_of_the_readme_exists(words):
+def test_a_command_of_the_manual_exists(words):
     """With every option it is shown with."""
     path = words[:1]
     if len(words) > 1 and isinstance(group := cli.get_command(click.Context(cli), path[0]),
@@ -187,10 +304,10 @@ def test_a_command_of_the_readme_exists(words):
         assert re.search(rf"(?<![\w-]){option}\b", result.output), option
 
 
-def test_every_command_is_in_the_readme():
+def test_every_command_is_shown_at_work():
     """None is left for the reader to find out."""
-    shown = {words[0] for words in commands("perfmon")}
-    assert shown == {"serve", "import", "report", "alerts", "check", "plugins", "init", "demo"}
+    called = {words[0] for words in commands("perfmon")}
+    assert called == {"serve", "import", "report", "alerts", "check", "plugins", "init", "demo"}
     group = cli.get_command(click.Context(cli), "alerts")
     called = {words[1] for words in commands("perfmon") if words[0] == "alerts"}
     assert set(group.commands) <= called
@@ -198,7 +315,8 @@ def test_every_command_is_in_the_readme():
 
 def test_two_commands_set_everything_up():
     """The section has two lines of shell; each works in the cloned folder, by itself."""
-    lines = [text for kind, text in BLOCK.findall(section("Set up")) if kind == "sh"]
+    readme = (ROOT / "README.md").read_text()
+    lines = [text for kind, text in BLOCK.findall(section("Set up", readme)) if kind == "sh"]
     assert [len(text.splitlines()) for text in lines] == [1, 1]
     assert all(text.startswith("python3 -m venv .venv && ") for text in lines)
     assert lines[0].rstrip().endswith("perfmon demo")
@@ -207,7 +325,8 @@ def test_two_commands_set_everything_up():
 
 def test_ci_runs_the_line_of_the_readme():
     """What a reader is told to run is what a change must pass."""
-    line = section("Set up").rpartition("```sh\n")[2].partition("\n")[0]
+    readme = (ROOT / "README.md").read_text()
+    line = section("Set up", readme).rpartition("```sh\n")[2].partition("\n")[0]
     assert line in (ROOT / ".ci" / "run").read_text().splitlines()
     subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=True)
 
@@ -215,22 +334,40 @@ def test_ci_runs_the_line_of_the_readme():
 # The surface
 
 
-def test_every_route_is_in_the_readme():
+@pytest.fixture(scope="module")
+def generate():
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_is_made_from_the_code_is_up_to_date(generate):
+    """Every generated part, and each of them is on a page."""
+    stale = [shown(path) for path, text in generate.pages() if path.read_text() != text]
+    assert not stale, "run `python docs/generate.py`"
+    made = re.findall(r"<!-- generated: ([\w-]+) -->", "".join(p.read_text() for p in MANUAL))
+    assert sorted(made) == sorted(generate.PARTS)
+
+
+def test_every_route_is_in_the_reference():
     """The table has what the server answers, no more and no less."""
     from perfmon_server.app import ROUTES
 
-    table = "".join(line for line in section("REST").splitlines(True) if line.startswith("|"))
-    assert set(ROUTE.findall(table)) == {(route.method, route.path) for route in ROUTES}
+    table = [line for line in page("reference/rest.md").splitlines() if line.startswith("|")]
+    found = {match for line in table for match in ROUTE.findall(line.split("|")[1])}
+    assert found == {(route.method, route.path) for route in ROUTES}
 
 
-def test_the_curl_lines_ask_for_routes():
-    """Each calls one that exists."""
+def test_the_curl_lines_and_routes_in_words_are_routes():
+    """Each calls or names one that exists."""
     from perfmon_server.app import ROUTES
 
     asked = {re.search(r"8787(/[^?'\s]*)", " ".join(words))[1] for words in commands("curl")}
-    patterns = [re.sub(r"\{\w+\}", "[^/]+", route.path) for route in ROUTES]
     assert len(asked) == 3
-    for path in asked:
+    named = set(re.findall(r"/api/performance/[\w/{}]+\w", "".join(p.read_text() for p in MANUAL)))
+    patterns = [re.sub(r"\{\w+\}", "[^/]+", route.path) for route in ROUTES]
+    for path in asked | named:
         assert any(re.fullmatch(pattern, path) for pattern in patterns), path
 
 
@@ -241,52 +378,106 @@ def hooks():
 
 
 @pytest.mark.parametrize(("name", "arguments"), hooks())
-def test_every_hook_is_in_the_readme(name, arguments):
+def test_every_hook_is_in_the_reference(name, arguments):
     """With its arguments, in their order."""
-    assert f"`{name}({', '.join(arguments)})`" in section("Plugins")
+    assert f"`{name}({', '.join(arguments)})`" in page("reference/hooks.md")
 
 
-@pytest.mark.parametrize("name", [n for module in PUBLIC for n in import_module(module).__all__])
-def test_every_public_name_is_in_the_readme(name):
-    """At least by its name; docstrings say the rest."""
-    assert re.search(rf"\b{name}\b", README)
+@pytest.mark.parametrize(
+    ("module", "name"), [(m, n) for m in PUBLIC for n in import_module(m).__all__]
+)
+def test_every_public_name_is_in_the_reference(module, name):
+    """With what it is, in a sentence; docstrings say the rest."""
+    assert re.search(rf"^\| `{name}` \| \S", page("reference/python.md"), re.MULTILINE)
 
 
-def test_the_walk_has_ten_steps_and_enters_no_room_twice():
-    """Each names a file, and something in it that does what the step says."""
-    steps = re.findall(r"^\d+\. `([\w/]+\.py)`: (.*)$", section("How a run travels"), re.MULTILINE)
-    rooms = [room for room, _ in steps]
-    assert len(steps) == len(set(rooms)) == 10
-    for room, words in steps:
+def test_every_plugin_is_on_its_page():
+    """Sinks and scorers by name; the README names all."""
+    readme = section("Plugins", (ROOT / "README.md").read_text())
+    for name in PROJECT["entry-points"]["perfmon"]:
+        assert f"`{name}`" in readme, name
+    with PerformanceMonitor(Config(), storage_url="memory:") as monitor:
+        kinds = {plugin["name"]: plugin["hooks"] for plugin in monitor.plugins.describe()}
+    on = "".join(page(f"plugins/{name}.md") for name in ("sinks", "scorers", "detectors"))
+    for name, its_hooks in kinds.items():
+        if {"deliver_alert", "score_outcome", "detect_trend"} & set(its_hooks):
+            assert f"`{name}`" in on, name
+
+
+WALKS = re.findall(r"^## (.*)$", page("explanation/how-a-run-travels.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("title", WALKS)
+def test_a_walk_enters_no_room_twice(title):
+    """Each step names a file, and something in it that does what the step says."""
+    text = section(title, page("explanation/how-a-run-travels.md"))
+    steps = re.findall(r"^\d+\. `([\w/]+\.py)`: (.*)$", text, re.MULTILINE)
+    assert len(WALKS) == 4
+    assert len({file for file, _ in steps}) == len(steps) >= 8
+    rooms = [room for room, _ in groupby("/".join(file.split("/")[:2]) for file, _ in steps)]
+    assert len(rooms) == len(set(rooms)), rooms
+    for file, words in steps:
         named = re.findall(r"`(\w+)`", words)
-        text = (ROOT / room).read_text()
-        assert any(re.search(rf"^\s*(def|class) {name}\b", text, re.MULTILINE) for name in named)
+        code = (ROOT / file).read_text()
+        there = set(re.findall(r"^\s*(?:async def|def|class) (\w+)", code, re.MULTILINE))
+        assert there & set(named), file
 
 
-def test_every_dependency_is_in_the_readme():
+def test_every_dependency_is_in_the_manual():
     """Why it is here, its licence and its weight; and every extra."""
-    rows = re.findall(
-        r"^\| (\S+) \| (.+) \| (.+) \| ([\d.]+) \|$", section("Dependencies"), re.MULTILINE
-    )
+    text = page("explanation/footprint.md")
+    rows = re.findall(r"^\| (\S+) \| (.+) \| (.+) \| ([\d.]+) \|$", text, re.MULTILINE)
     needed = [re.match(r"[\w-]+", requirement)[0] for requirement in PROJECT["dependencies"]]
     assert [row[0] for row in rows] == needed
     for extra in PROJECT["optional-dependencies"]:
-        assert f"| `{extra}` |" in README
+        assert f"| `{extra}` |" in text
 
 
-def test_links_lead_somewhere():
-    """Those within the README to a heading, those beside it to a file."""
-    headings = {
-        re.sub(r"\W+", "-", title.lower())
-        for title in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if target.startswith("#"):
-            assert target[1:] in headings
-        elif not target.startswith("http"):
-            assert (ROOT / target).exists()
-    for example in re.findall(r"`(examples/[\w./]+|\w+_example\.py|start_with\w+\.py)`", README):
-        assert (ROOT / example).exists() or (ROOT / "examples" / example).exists()
+# The pages
+
+
+def slugs(path):
+    """The anchors of a page's headings, as forges make them."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=shown)
+def test_links_lead_somewhere(path):
+    """To a file that is there, and to a heading of it; examples are there, too."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("http"):
+            file, _, heading = target.partition("#")
+            to = (path.parent / file).resolve() if file else path
+            assert to.exists(), target
+            assert not heading or heading in slugs(to), target
+    for example in re.findall(r"`(examples/[\w./]+|plugins/[\w/]+)`", text):
+        assert (ROOT / example.rstrip("/")).exists(), example
+
+
+@pytest.mark.parametrize("path", MANUAL, ids=shown)
+def test_a_page_can_be_found(path):
+    """The index links to every page of the manual."""
+    linked = {(DOCS / to).resolve() for to in re.findall(r"\]\(([\w/-]+\.md)\)", page("index.md"))}
+    assert path in {*linked, DOCS / "index.md", ROOT / "README.md"}
+
+
+def test_the_readme_is_read_in_two_minutes():
+    """At most 120 lines, a small picture, and twelve questions each a click away."""
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    (picture,) = re.findall(r"!\[.+\]\((.+)\)", text)
+    assert (ROOT / picture).stat().st_size < 150_000
+    questions = section("Questions", text)
+    assert len(re.findall(r"^- \[.*\?\]\((docs/\S+)\)", questions, re.MULTILINE)) >= 12
+
+
+@pytest.mark.parametrize("path", MANUAL, ids=shown)
+def test_percent_is_written_in_one_way(path):
+    """61.8%, where people wrote it."""
+    text = re.sub(r"<!-- generated.*?<!-- end", "", path.read_text(), flags=re.DOTALL)
+    assert not re.findall(r".*\d %.*", text)
 
 
 def test_the_changelog_has_this_version():

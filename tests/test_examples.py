@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import attrs
 import pytest
 from click.testing import CliRunner
+from perfmon_server.app import ROUTES
 
 from perfmon import AlertLevel, Config, MetricType, PerformanceAlert, PerformanceMonitor
 from perfmon.cli import cli
@@ -150,3 +154,49 @@ def test_a_plugin_as_a_distribution_of_its_own():
         wait_for(lambda: budget.spent["spender"])
         sentences = monitor.generate_report()["recommendations"]
     assert "Agent 'spender' has spent $12.50 of its $10.00" in sentences
+
+
+# Deploying
+
+DEPLOY = EXAMPLES / "deploy"
+
+
+def served_by(file):
+    """The words after `perfmon` with which a deployment starts it."""
+    text = (DEPLOY / file).read_text()
+    if file == "Dockerfile":
+        return json.loads(re.search(r"^CMD (\[\"serve.*)$", text, re.MULTILINE)[1])
+    return shlex.split(re.search(r"^ExecStart=\S+/perfmon (.*)$", text, re.MULTILINE)[1])
+
+
+@pytest.mark.parametrize("file", ["perfmon.service", "Dockerfile"])
+def test_what_a_deployment_starts_is_a_command(file):
+    """With options that it has, and the configuration that the guide installs."""
+    words = served_by(file)
+    shown = CliRunner().invoke(cli, [words[0], "--help"]).output
+    assert words[0] == "serve"
+    assert words[words.index("--config") + 1] == "/etc/perfmon/monitor.toml"
+    assert all(word in shown for word in words if word.startswith("--"))
+
+
+def test_the_configuration_of_a_deployment(monkeypatch):
+    """It loads, keeps everything in one folder, and may be listened to beyond loopback."""
+    monkeypatch.setenv("PERFMON_API_KEY", "k" * 20)
+    config = Config.load(DEPLOY / "monitor.toml")
+    assert config.monitor.storage == "sqlite:////var/lib/perfmon/perfmon.db"
+    assert config.monitor.journal.startswith("/var/lib/perfmon/")
+    with PerformanceMonitor(
+        attrs.evolve(config, monitor=Config().monitor), storage_url="memory:"
+    ) as m:
+        server = m.plugin("server")
+        attrs.evolve(server.settings, host="0.0.0.0").refuse_open_door()
+    assert config.warnings == []
+
+
+def test_the_routes_of_a_deployment_exist():
+    """What the proxy does not buffer, and what says that the container is well."""
+    paths = {route.path for route in ROUTES}
+    named = set(re.findall(r"location = (\S+)", (DEPLOY / "nginx.conf").read_text()))
+    named |= set(re.findall(r"8787(/\w+)", (DEPLOY / "Dockerfile").read_text()))
+    assert len(named) == 2
+    assert named <= paths

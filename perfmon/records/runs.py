@@ -57,15 +57,21 @@ class AgentRun:
         status: `success`, `failure` or `partial`.
         duration_ms: wall time in milliseconds; None is unknown, 0 is 0.
         tokens_used: all tokens; input + output where only those are known.
-        input_tokens, output_tokens, cached_tokens: tokens by kind.
+        input_tokens: tokens of what went in.
+        output_tokens: tokens of what came out.
+        cached_tokens: tokens that came from a cache.
         cost: US dollars.
         memory_mb: peak memory in MiB.
         cpu_ms: CPU time in milliseconds.
-        quality_score, confidence: in [0, 1].
-        api_calls, retries: counts; None is unknown, 0 is 0.
+        quality_score: how good the caller thinks the result is, in [0, 1].
+        confidence: how sure the agent is, in [0, 1].
+        api_calls: how many calls it made; None is unknown, 0 is 0.
+        retries: how often it was tried again; None is unknown, 0 is 0.
         timed_out: whether a time limit ended (or marked) the run.
         error_type: the error's class; a success may carry one.
-        model, task_type, task_id: what it ran on, what for, and the task it belongs to.
+        model: what it ran on.
+        task_type: what kind of work it was.
+        task_id: the task it belongs to, by the name that its prediction and outcome have.
         tenant: whose run it is.
         timestamp: when the run ended: an aware datetime (or epoch seconds; None is now).
         metadata: anything else, JSON values.
