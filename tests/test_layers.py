@@ -27,6 +27,7 @@ FLOORS = (
     "metrics",
     "accuracy",
     "delivery",
+    "charts",
     "recording alerts reports",
     "monitor",
     "agents",

@@ -306,7 +306,7 @@ class Evaluator:
             machine = self._state.read()
             changes = Changes((), self._standings)
             if verdicts is not None:
-                changes = machine.step(now, verdicts, self.details)
+                changes = machine.step(now, verdicts, self.details, self.verdicts.count)
                 self._standings = changes.standings
                 self._firing.last = [s.alert for s in self._standings if s.alert.state == "firing"]
             messages = self._state.groups.step(now, changes.standings)

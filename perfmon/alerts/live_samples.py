@@ -235,6 +235,18 @@ class LiveSamples:
             return Tally(metrics.sample_size, value=value)
         return self._of_tail(watch, Tail.of(answer.cells, asked.since), target.scope)
 
+    def counted(self, target: Target, since: int, until: int) -> tuple[int, int] | None:
+        """The runs of `[since, until)` and how many are bad by the first limit, counted anew.
+
+        For a share or a quantile; None where memory does not reach back.
+        """
+        asked = Asked(since, until, rolling=True)
+        if not self._queries.in_memory(asked):
+            return None
+        answer = self._window.answer(since, until, target.scope)
+        tally = self._from_answer(target, asked, answer)
+        return tally.runs, tally.bad[0]
+
     def _seldom(
         self, target: Target, now: int, stretch: Stretch | None, look: Callable[[], T]
     ) -> T:

@@ -15,12 +15,16 @@ import attrs
 from perfmon.alerts.evidence.judge import clear, evaluate
 from perfmon.alerts.evidence.verdicts import State, Verdict
 from perfmon.alerts.live_samples import EVER, LiveSamples, next_minute
+from perfmon.alerts.rules.rule import Kind
 from perfmon.alerts.rules.targets import Target
 from perfmon.alerts.screening import harmless
 from perfmon.records import Scope
 from perfmon.window.live import LiveWindow
 
 _MANY = 500  # targets to be looked at anew: so many are screened first
+
+
+_Counts = dict[tuple[str, int, float, int], tuple[int, int] | None]
 
 
 class _Kept(NamedTuple):
@@ -40,6 +44,10 @@ class LiveVerdicts:
         self._window = window
         self._kept: dict[str, _Kept] = {}
         self._given: dict[str, Verdict] = {}
+        self._given_at = 0
+        # What alerts are compared by, since the last look and the one before.
+        self._counts: _Counts = {}
+        self._counts_before: _Counts = {}
         self._left: frozenset[str] = frozenset()  # whose turn is first the next time
         self._versions: dict[Scope, int] = {}  # of the evaluation that goes on
 
@@ -77,6 +85,8 @@ class LiveVerdicts:
         self._versions = {}
         self._samples.end(now)
         self._given = {key: _as_of(one, now) for key, one in kept.items()}
+        self._given_at = now
+        self._counts, self._counts_before = {}, self._counts
         return list(self._given.values())
 
     @property
@@ -87,6 +97,25 @@ class LiveVerdicts:
     def latest(self, key: str) -> Verdict | None:
         """The verdict that was given last about a key."""
         return self._given.get(key)
+
+    def count(self, key: str, since: int, limit: float) -> tuple[int, int] | None:
+        """The runs of a target since a time until the last look, and how many are bad by a limit.
+
+        None where its verdict is not of a share or a quantile, or memory does not reach back.
+        """
+        verdict = self._given.get(key)
+        if verdict is None or verdict.watch.kind not in (Kind.SHARE, Kind.BEYOND):
+            return None
+        scope, watch, until = verdict.scope, verdict.watch, self._given_at + 1
+        since = max(since, until - self._window.retention)
+        wanted = (key, since, limit, self._window.version(scope))
+        if wanted not in self._counts:
+            found = self._counts_before.get(wanted)
+            if found is None:
+                alone = attrs.evolve(watch, limits=(watch.limits[0]._replace(value=limit),))
+                found = self._samples.counted(Target(key, alone, scope), since, until)
+            self._counts[wanted] = found
+        return self._counts[wanted]
 
     def _sorted_out(
         self, targets: Iterable[Target], now: int

@@ -38,7 +38,7 @@ _MICROS = 1_000_000
 def send_test_command(ctx: click.Context, sink: str, storage: str | None) -> None:
     """Send a test message to SINK now, and say what became of it."""
     del storage  # nothing of it is stored, so that nothing needs to be there
-    with open_monitor(ctx, "memory:") as monitor:
+    with open_monitor(ctx, "memory:", in_memory=True) as monitor:
         state = monitor.plugins.state_of(sink)
         if state in ("available", "off"):
             table = f"[plugins.{sink}] in monitor.toml turns it on"

@@ -15,7 +15,7 @@ from perfmon.cli.opening import open_to_write
 from perfmon.cli.options import Since, config_option, storage_option
 from perfmon.cli.output import complain
 from perfmon.cli.root import INTERRUPTED
-from perfmon.errors import PerfmonError
+from perfmon.errors import PerfmonError, StorageError
 from perfmon.recording.importing import KINDS, Columns, FileImport, Source, Tally, known_encoding
 from perfmon.records import from_micros
 
@@ -99,11 +99,13 @@ def import_command(
         sources = [stack.enter_context(closing(Source(path, columns, encoding))) for path in files]
         monitor = stack.enter_context(open_to_write(ctx, storage, make=True))
         interrupted = stack.enter_context(_interruptible())
-        tallies = [_import(monitor, source, interrupted) for source in sources if not interrupted()]
+        tallies, unread = _import_each(monitor, sources, interrupted)
         _tell_what_leaves(monitor, tallies)
         if interrupted():
             complain("interrupted; what was counted is stored, repeat the import for the rest")
             ctx.exit(INTERRUPTED)
+    if unread:
+        ctx.exit(1)
     if any(tally.rejected for tally in tallies) and not any(
         tally.accepted + tally.duplicates + tally.conflicts for tally in tallies
     ):
@@ -112,6 +114,24 @@ def import_command(
     if damaged:
         lines = "1 line is no row" if damaged == 1 else f"{damaged:,} lines are no rows"
         raise PerfmonError(f"{lines}, as told above; the others were read")
+
+
+def _import_each(
+    monitor: Recorder, sources: list[Source], interrupted: Callable[[], bool]
+) -> tuple[list[Tally], int]:
+    """What became of each file, and how many cannot be read (further), which costs no other one."""
+    tallies, unread = [], 0
+    for source in sources:
+        if interrupted():
+            break
+        try:
+            tallies.append(_import(monitor, source, interrupted))
+        except StorageError:
+            raise
+        except PerfmonError as problem:
+            unread += 1
+            complain(str(problem))
+    return tallies, unread
 
 
 def _import(monitor: Recorder, source: Source, interrupted: Callable[[], bool]) -> Tally:

@@ -11,7 +11,7 @@ import click
 
 from perfmon.cli.options import config_path, load_config
 from perfmon.cli.output import complain
-from perfmon.errors import StorageMissing
+from perfmon.errors import PerfmonError, StorageMissing
 
 if TYPE_CHECKING:
     from perfmon.config.config import Config
@@ -19,19 +19,25 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_monitor(ctx: click.Context, storage: str | None) -> Iterator[PerformanceMonitor]:
+def open_monitor(
+    ctx: click.Context, storage: str | None, *, in_memory: bool = False
+) -> Iterator[PerformanceMonitor]:
     """A monitor to look with: its storage has to be there, and stays exactly as it is.
 
     What a killed process left in its journal is counted in a line, and not shown. Where nobody
-    named a storage, none is needed: nothing was recorded in this folder, which is said.
+    named a storage, none is needed: nothing was recorded in this folder, which is said. So it is of
+    a storage in memory, except by who works `in_memory`.
 
     Raises:
         PerfmonError: the configuration has mistakes, or storage does not answer.
     """
     from perfmon.cli.leftovers import left_in_journal
     from perfmon.monitor.monitor import ReadingMonitor
+    from perfmon.monitor.opening import keeps_nothing
 
     config = load_config(ctx).with_overrides(storage_url=storage)
+    if keeps_nothing(config.monitor.storage) and not in_memory:
+        complain(f"{config.monitor.storage} keeps nothing, so that there is nothing to see here")
     with ExitStack() as stack:
         try:
             monitor = stack.enter_context(_opened(ReadingMonitor, config))
@@ -56,8 +62,12 @@ def open_to_write(
     It decides nothing about alerts: whoever watches that storage does, by its own rules.
     """
     from perfmon.monitor.monitor import PerformanceMonitor, ReadingMonitor
+    from perfmon.monitor.opening import keeps_nothing
 
     config = load_config(ctx).with_overrides(storage_url=storage)
+    if keeps_nothing(config.monitor.storage):
+        named = "name a storage by --storage, or in monitor.toml"
+        raise PerfmonError(f"{config.monitor.storage} keeps nothing; {named}")
     if not make:
         with _opened(ReadingMonitor, config):
             pass

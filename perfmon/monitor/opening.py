@@ -47,10 +47,16 @@ def journal_folder(settings: MonitorTable) -> Path | None:
     return None if settings.durability == "memory" else folder
 
 
+def keeps_nothing(url: str) -> bool:
+    """Whether a storage is there only as long as its process."""
+    scheme, _, rest = url.partition(":")
+    return scheme == "memory" or (scheme.startswith("sqlite") and rest in ("//", "///:memory:"))
+
+
 def _journal_folder(url: str, configured: str | None) -> Path | None:
     """Beside the database file, or in the current folder for a database on a server."""
     scheme, _, rest = url.partition(":")
-    if scheme == "memory" or url in ("sqlite://", "sqlite:///:memory:"):
+    if keeps_nothing(url):
         return None
     if configured is not None:
         return Path(configured)

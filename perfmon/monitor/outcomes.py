@@ -94,9 +94,9 @@ class OutcomePage(RowPage):
 
         The list has None where an item was refused.
         """
-        rows, rejected = self._rows(items, MEASUREMENT_ARGUMENTS, self._measurement_row)
+        rows, rejected, cut = self._rows(items, MEASUREMENT_ARGUMENTS, self._measurement_row)
         measured = [None if row is None else AccuracyMeasurement.from_row(row) for row in rows]
-        return measured, self._record_rows([], _kept(rows), rejected, wait=wait)
+        return measured, self._record_rows([], _kept(rows), rejected, wait=wait, cut=cut)
 
     def record_measurement(self, measurement: AccuracyMeasurement) -> None:
         """Record a measurement that has its score already."""
@@ -125,15 +125,15 @@ class OutcomePage(RowPage):
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
         """
+        fields = {
+            "agent_name": agent_name, "task_id": task_id,
+            "predicted_outcome": predicted_outcome, "metadata": metadata,
+            "confidence": confidence, "model": model, "task_type": task_type,
+            "tenant": tenant, "timestamp": timestamp,
+        }  # fmt: skip
         with self._counting():
-            row = self._prediction_row(
-                {
-                    "agent_name": agent_name, "task_id": task_id,
-                    "predicted_outcome": predicted_outcome, "metadata": metadata,
-                    "confidence": confidence, "model": model, "task_type": task_type,
-                    "tenant": tenant, "timestamp": timestamp,
-                }
-            )  # fmt: skip
+            row = self._prediction_row(fields)
+        self._count_cut(_is_cut(fields, row))
         self._append_measurement(row)
         return str(row[_ID])
 
@@ -141,8 +141,8 @@ class OutcomePage(RowPage):
         self, items: Iterable[Mapping[str, Any]], *, wait: bool = True
     ) -> Receipt:
         """Record many predictions, given as mappings of `record_prediction`'s arguments."""
-        rows, rejected = self._rows(items, PREDICTION_ARGUMENTS, self._prediction_row)
-        return self._record_rows([], _kept(rows), rejected, wait=wait)
+        rows, rejected, cut = self._rows(items, PREDICTION_ARGUMENTS, self._prediction_row)
+        return self._record_rows([], _kept(rows), rejected, wait=wait, cut=cut)
 
     def record_each_prediction(
         self, items: Iterable[Mapping[str, Any]]
@@ -151,9 +151,9 @@ class OutcomePage(RowPage):
 
         The list has None where an item was refused.
         """
-        rows, rejected = self._rows(items, PREDICTION_ARGUMENTS, self._prediction_row)
+        rows, rejected, cut = self._rows(items, PREDICTION_ARGUMENTS, self._prediction_row)
         kept = _kept(rows)
-        receipt = self._record_rows([], kept, rejected, wait=True)
+        receipt = self._record_rows([], kept, rejected, wait=True, cut=cut)
         known = self._of_tasks(receipt, dict.fromkeys((row[_TENANT], row[_TASK]) for row in kept))
         told = prediction_receipts(kept, known, lost=receipt.dropped > 0)
         return [None if row is None else told[row[_ID]] for row in rows], receipt
@@ -181,16 +181,15 @@ class OutcomePage(RowPage):
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
         """
+        fields = {
+            "task_id": task_id, "actual_outcome": actual_outcome,
+            "feedback_source": feedback_source, "metadata": metadata,
+            "agent_name": agent_name, "tenant": tenant, "timestamp": timestamp,
+            "outcome_id": outcome_id,
+        }  # fmt: skip
         with self._counting():
-            row = self._outcome_row(
-                {
-                    "task_id": task_id, "actual_outcome": actual_outcome,
-                    "feedback_source": feedback_source, "metadata": metadata,
-                    "agent_name": agent_name, "tenant": tenant, "timestamp": timestamp,
-                    "outcome_id": outcome_id,
-                }
-            )  # fmt: skip
-        receipt = self._record_rows([], [row], [], wait=True)
+            row = self._outcome_row(fields)
+        receipt = self._record_rows([], [row], [], wait=True, cut=_is_cut(fields, row))
         return _named(self._receipts([row], receipt)[0], outcome_id)
 
     def record_outcomes(
@@ -201,9 +200,9 @@ class OutcomePage(RowPage):
         The list has None where an item was refused.
         """
         items = list(items)
-        rows, rejected = self._rows(items, OUTCOME_ARGUMENTS, self._outcome_row)
+        rows, rejected, cut = self._rows(items, OUTCOME_ARGUMENTS, self._outcome_row)
         kept = _kept(rows)
-        receipt = self._record_rows([], kept, rejected, wait=True)
+        receipt = self._record_rows([], kept, rejected, wait=True, cut=cut)
         told = iter(self._receipts(kept, receipt))
         return [
             None if row is None else _named(next(told), item.get("outcome_id"))
@@ -216,6 +215,7 @@ class OutcomePage(RowPage):
         except InvalidRun:
             self._count_rejected(1)
             raise
+        self._count_cut(_is_cut(fields, row))
         self._append_measurement(row)
         return row
 
@@ -227,43 +227,37 @@ class OutcomePage(RowPage):
     def _measurement_row(self, fields: dict[str, Any]) -> Row:
         if fields.get("measurement_id") is None:
             fields["measurement_id"] = new_id()
-        row = checked_measurement(fields, self.now_us(), self.scoring.score)
-        self._count_cut_measurement(fields, row)
-        return row
+        return checked_measurement(fields, self.now_us(), self.scoring.score)
 
     def _prediction_row(self, fields: dict[str, Any]) -> Row:
-        row = prediction_row(fields, self.now_us())
-        self._count_cut_measurement(fields, row)
-        return row
-
-    def _count_cut_measurement(self, fields: Mapping[str, Any], row: Row) -> None:
-        if cut(fields, row, _F):
-            with self._counts_lock:
-                self._parts.counts.cut += 1
+        return prediction_row(fields, self.now_us())
 
     def _outcome_row(self, fields: dict[str, Any]) -> Row:
         given = fields.get("outcome_id")
         row = outcome_row(
             {**fields, "outcome_id": new_id() if given is None else given}, self.now_us()
         )
-        self._count_cut_measurement(fields, row)
         if given is None:
             return row
         return (told_id(row[_TENANT], row[_AGENT], row[_TASK], row[_ID]), *row[1:])
 
     def _rows(
         self, items: Iterable[Mapping[str, Any]], allowed: tuple[str, ...], made: Made
-    ) -> tuple[list[Row | None], list[Rejection]]:
-        """The rows of many items, None where one is refused, and why."""
+    ) -> tuple[list[Row | None], list[Rejection], int]:
+        """The rows of many items, None where one is refused, why, and how many were cut."""
         rows: list[Row | None] = []
         rejected: list[Rejection] = []
+        cut = 0
         for index, item in enumerate(items):
             try:
-                rows.append(made(_known_fields(item, allowed)))
+                fields = _known_fields(item, allowed)
+                row = made(fields)
+                rows.append(row)
+                cut += _is_cut(fields, row)
             except InvalidRun as problem:
                 rows.append(None)
                 rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
-        return rows, rejected
+        return rows, rejected, cut
 
     def _receipts(self, rows: list[Row], receipt: Receipt) -> list[OutcomeReceipt]:
         """What became of outcomes, from what storage now has of their tasks."""
@@ -288,6 +282,11 @@ class OutcomePage(RowPage):
 def _named(receipt: OutcomeReceipt, given: str | None) -> OutcomeReceipt:
     """With the id that its teller knows."""
     return attrs.evolve(receipt, outcome_id=given) if given else receipt
+
+
+def _is_cut(fields: Mapping[str, Any], row: Row) -> bool:
+    """Whether something of these fields was too large for their row."""
+    return bool(cut(fields, row, _F))
 
 
 def _kept(rows: list[Row | None]) -> list[Row]:

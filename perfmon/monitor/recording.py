@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from perfmon.recording.resources import counted
 from perfmon.recording.tracking import Home, TrackedRun
 from perfmon.recording.wrappers import Wrapped, watched
 from perfmon.records import AgentRun, Receipt, Rejection
-from perfmon.records.content import OWN_STAMP, recorded_run, when
+from perfmon.records.content import CUT, OWN_STAMP, recorded_run, when
 from perfmon.records.validation import (
     MAX_JSON,
     RUN_FIELDS,
@@ -183,7 +183,7 @@ class RecordingPage(RowPage):
         """Record a run given as a mapping of `AgentRun`'s fields."""
         with self._counting():
             row = self._checked(fields)
-        self._count_cut([row])
+        self._count_cut(_cut([row]))
         self._append_run(row)
         self.in_flight.end([row])
         if self._writer is None:
@@ -229,7 +229,7 @@ class RecordingPage(RowPage):
                 places.append(index)
             except InvalidRun as problem:
                 rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
-        receipt = self._record_rows(rows, [], rejected, wait=wait)
+        receipt = self._record_rows(rows, [], rejected, wait=wait, cut=_cut(rows))
         if not (rejected and receipt.conflicts):
             return receipt
         conflicts = [attrs.evolve(one, index=places[one.index]) for one in receipt.conflicts]
@@ -308,3 +308,8 @@ class RecordingPage(RowPage):
         unknown; other threads are noticed, and leave it unknown, only while no other run is open.
         """
         return counted(work)
+
+
+def _cut(rows: Sequence[Row]) -> int:
+    """Of how many runs something was too large."""
+    return sum(bool(row[-1] & CUT) for row in rows)

@@ -6,14 +6,13 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from perfmon.errors import InvalidRun, StorageError
 from perfmon.monitor.page import Page
 from perfmon.recording.awaited_rows import Bulk
 from perfmon.recording.journal_rows import Row
 from perfmon.records import Conflict, Receipt, Rejection
-from perfmon.records.content import CUT
 
 _TAKE_IN_AT = 10_000
 _RETRY = 1.0  # seconds between tries of a storage that is away
@@ -39,11 +38,17 @@ class RowPage(Page):
             _log.exception("what is pending could not be stored; it is kept")
 
     def _record_rows(
-        self, runs: list[Row], measurements: list[Row], rejected: list[Rejection], *, wait: bool
+        self,
+        runs: list[Row],
+        measurements: list[Row],
+        rejected: list[Rejection],
+        *,
+        wait: bool,
+        cut: int,
     ) -> Receipt:
         self.in_flight.end(runs)
         self._count_rejected(len(rejected))
-        cut = self._count_cut(runs)
+        self._count_cut(cut)
         if not wait:
             dropped = self._parts.queue.append_many(runs, measurements)
             if self._writer is None:
@@ -101,10 +106,8 @@ class RowPage(Page):
             with self._counts_lock:
                 self._parts.counts.rejected += rows
 
-    def _count_cut(self, rows: Sequence[Row]) -> int:
-        """Of how many runs something was too large."""
-        count = sum(bool(row[-1] & CUT) for row in rows)
-        if count:
+    def _count_cut(self, rows: int) -> None:
+        """Of so many rows something was too large."""
+        if rows:
             with self._counts_lock:
-                self._parts.counts.cut += count
-        return count
+                self._parts.counts.cut += rows

@@ -142,13 +142,20 @@ def _has_an_end(kind: type) -> bool:
     if issubclass(kind, io.IOBase) or kind.__module__ == "unittest.mock":
         return False
 
+    if is_stream(kind):
+        return True
+
     def has(*names: str) -> bool:
         return all(special_method(kind, name) is not None for name in names)
 
-    if has("__next__") or has("__anext__") or has("__aiter__") or has("__await__"):
-        return True
     is_entered = has("__enter__", "__exit__") or has("__aenter__", "__aexit__")
     return is_entered and all(name.startswith("_") for name in dir(kind))
+
+
+def is_stream(kind: type) -> bool:
+    """Whether objects of a class are gone through once, or awaited."""
+    names = ("__next__", "__anext__", "__aiter__", "__await__")
+    return any(special_method(kind, name) is not None for name in names)
 
 
 def _is_iterator(of: Any) -> bool:

@@ -15,7 +15,7 @@ from concurrent import futures
 from contextlib import suppress
 from typing import Any, Self
 
-from perfmon.recording.proxies import Follow, proxied
+from perfmon.recording.proxies import Follow, is_stream, proxied
 from perfmon.recording.tracking import Part, TrackedRun
 
 _log = logging.getLogger("perfmon")
@@ -59,7 +59,7 @@ def _follow(part: Part, value: Any) -> Any:
     if kind in (list, dict):
         places = range(len(value)) if kind is list else list(value)
         for place in places[:_MOST_PLACES]:
-            one = _lone(part, value[place])
+            one = _inside(part, value[place])
             if one is not None:
                 value[place] = one
         return value
@@ -81,8 +81,16 @@ def _lone(part: Part, value: Any) -> Any:
     return None
 
 
+def _inside(part: Part, value: Any) -> Any:
+    """What is followed of what a container holds: streams and awaitables of any class, too."""
+    lone = _lone(part, value)
+    if lone is not None or type(value) in _NATIVE or not is_stream(type(value)):
+        return lone
+    return proxied(part, value, _FOLLOW)
+
+
 def _tuple(part: Part, value: tuple[Any, ...]) -> Any:
-    found = {place: _lone(part, one) for place, one in enumerate(value[:_MOST_PLACES])}
+    found = {place: _inside(part, one) for place, one in enumerate(value[:_MOST_PLACES])}
     new = [one if found.get(place) is None else found[place] for place, one in enumerate(value)]
     if all(one is other for one, other in zip(new, value, strict=True)):
         return value

@@ -76,6 +76,7 @@ class TrackedRun:
 
     def __init__(self, home: Home, fields: dict[str, Any]) -> None:
         self._open: list[bool] = []  # one token while it is under way, taken by who ends it
+        self._failed: type[BaseException] | None = None  # how a part of it ended
         self._home = home
         self.run_id: str = fields.pop("run_id", None) or new_id()
         self.status: str | None = None
@@ -89,15 +90,16 @@ class TrackedRun:
         self._open.append(True)
         return self._meter
 
-    def _finish(self, problem: BaseException | None) -> None:
+    def _finish(self, problem: BaseException | type[BaseException] | None) -> None:
+        kind = problem if isinstance(problem, type) or problem is None else type(problem)
         # The host's own work is never disturbed by what it told us about it.
         try:
             self._open.pop()
         except IndexError:
             return  # it has ended before
         try:
-            told = self._told(problem)
-            if isinstance(problem, GeneratorExit):
+            told = self._told(kind)
+            if kind is not None and issubclass(kind, GeneratorExit):
                 self._leave(told)
             else:
                 _record(self._home.record, told)
@@ -113,9 +115,9 @@ class TrackedRun:
     def __del__(self) -> None:
         with suppress(Exception):
             if self._open and self._process == os.getpid() and not sys.is_finalizing():
-                self._finish(GeneratorExit())
+                self._finish(self._failed or GeneratorExit)
 
-    def _told(self, problem: BaseException | None) -> dict[str, Any]:
+    def _told(self, kind: type[BaseException] | None) -> dict[str, Any]:
         """What was set on the run, and what was measured where it was not."""
         meter = self._meter
         meter.end()
@@ -127,13 +129,13 @@ class TrackedRun:
             if found is not None and fields.setdefault(name, found.amount) is found.amount:
                 sources[name] = found.source
         fields["metadata"] = with_sources(fields.get("metadata"), sources)
-        if isinstance(problem, GeneratorExit):
+        if kind is not None and issubclass(kind, GeneratorExit):
             # Whoever asked for the items has enough of them: no error, and not all of the work.
             fields["status"] = self.status or "partial"
-        elif problem is not None:
+        elif kind is not None:
             fields["status"] = self.status or "failure"
-            fields["error_type"] = self.error_type or type(problem).__name__
-            fields["timed_out"] = self.timed_out or isinstance(problem, TimeoutError)
+            fields["error_type"] = self.error_type or kind.__name__
+            fields["timed_out"] = self.timed_out or issubclass(kind, TimeoutError)
         else:
             fields["status"] = self.status or "success"
         return fields
@@ -167,13 +169,13 @@ class TrackedRun:
 
 
 class _All:
-    """The parts of a run: which are open, and how others ended that did not end well."""
+    """The parts of a run: which are open, and whether others were left before their end."""
 
-    __slots__ = ("open", "problems")
+    __slots__ = ("left", "open")
 
     def __init__(self) -> None:
         self.open: set[int] = set()
-        self.problems: list[BaseException] = []
+        self.left = False
 
 
 class Part:
@@ -203,13 +205,15 @@ class Part:
             return
         self._over = True
         every = self._all
-        if problem is not None:
-            every.problems.append(problem)
+        run = self.run
+        # Of a problem only its class is kept: its traceback holds the frames that hold the parts.
+        if isinstance(problem, GeneratorExit):
+            every.left = True
+        elif problem is not None and run._failed is None:  # noqa: SLF001 - a run's own part
+            run._failed = type(problem)  # noqa: SLF001
         every.open.discard(id(self))
         if not every.open:
-            worst = sorted(every.problems, key=lambda one: isinstance(one, GeneratorExit))
-            every.problems.clear()
-            self.run._finish(worst[0] if worst else None)  # noqa: SLF001 - a run's own part
+            run._finish(run._failed or (GeneratorExit if every.left else None))  # noqa: SLF001
 
     def __del__(self) -> None:
         with suppress(Exception):

@@ -68,7 +68,9 @@ def _function(make: Make, function: Any) -> Any:
             part = _begun(make, None)
             return (yield from iterated(part, _called(part, function, args, kwargs)))
 
-        return watching_items
+        # A generator that can be awaited (`types.coroutine`) still can.
+        old = inspect.unwrap(function).__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
+        return types.coroutine(watching_items) if old else watching_items
 
     if inspect.iscoroutinefunction(function):
 

@@ -14,7 +14,14 @@ from typing import Any
 import msgspec
 
 from perfmon.records.equality import same_value
-from perfmon.records.validation import RUN_FIELDS, checked_run, stamp
+from perfmon.records.validation import (
+    MAX_ERROR,
+    MAX_NAME,
+    RUN_FIELDS,
+    checked_run,
+    stamp,
+    whole_metadata,
+)
 
 Row = tuple[Any, ...]
 
@@ -29,10 +36,13 @@ CLASSIFIED = 4  # a plugin named the error class
 METADATA_LEFT_OUT = 8  # too large
 TEXT_CUT = 32  # the end of a text was left off
 ASSUMED_STAMP = 16  # the time is one that an import assumed
+SUMMED = 64  # a checksum of what was cut is noted
 _WHOSE = OWN_STAMP | ASSUMED_STAMP
 _AHEAD = 8  # from this bit on: how far ahead of the clock the given time was, in microseconds
 _AHEAD_BITS = (1 << 29) - 1  # five minutes at most
-_ERROR = 37  # from this bit on: a checksum of the error class that a plugin's took the place of
+# From this bit on: checksums of what was cut, and of the error class that a plugin's took the place
+# of. Both at once are combined by "exclusive or": they are compared, and never taken apart.
+_ERROR = 37
 _ERROR_BITS = (1 << 26) - 1
 _DAY = 86_400_000_000
 
@@ -43,6 +53,7 @@ _AT, _COST, _ERROR_TYPE, _METADATA, _ADDED = (
 _ODD = frozenset(("run_id", "tenant", "agent_name", "timestamp", "cost", "error_type", "metadata"))
 _PLAIN = tuple((name, _PLACE[name]) for name in RUN_FIELDS if name not in _ODD)
 _TEXTS = ("agent_type", "model", "task_type", "error_type", "feedback_source")
+_CUT = ("agent_type", "model", "task_type", "error_type")  # those of a run
 CUT = METADATA_LEFT_OUT | TEXT_CUT
 _KEY = 3  # what comes before it is the same in a repeat anyway
 # What an old row has where its caller gave nothing.
@@ -71,7 +82,10 @@ def when(value: datetime | float | str | None, now_us: int | None) -> tuple[int,
 def recorded_run(fields: Mapping[str, Any], now_us: int | None) -> Row:
     """The row of a run, in the order of `RUN_ROW`, or `InvalidRun` for its first bad field."""
     row = checked_run(fields, now_us)
-    return (*row, when(fields.get("timestamp"), now_us)[1] | cut(fields, row, _PLACE))
+    added = when(fields.get("timestamp"), now_us)[1]
+    if found := cut(fields, row, _PLACE):
+        added |= found | SUMMED | _checksum_of_cut(fields, found) << _ERROR
+    return (*row, added)
 
 
 def cut(fields: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> int:
@@ -88,6 +102,14 @@ def cut(fields: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> int:
     return found
 
 
+def _checksum_of_cut(fields: Mapping[str, Any], found: int) -> int:
+    """Of texts and metadata that were too large, which are compared by nothing else."""
+    parts = [str(fields[name]).encode(errors="replace") for name in _CUT if fields.get(name)]
+    if found & METADATA_LEFT_OUT:
+        parts.append(whole_metadata("metadata", fields["metadata"]))
+    return zlib.crc32(b"\0".join(parts)) & _ERROR_BITS
+
+
 def modern_run(row: Row) -> Row:
     """A row as an older version left it in its journal, with what was not noted then."""
     return (*row, None) if len(row) == len(RUN_FIELDS) else row
@@ -99,7 +121,7 @@ def with_answer(row: Row, place: int, answer: Any) -> Row:
     if place == _COST:
         added |= PRICED
     else:
-        added |= CLASSIFIED | _checksum(row[_ERROR_TYPE]) << _ERROR
+        added = (added | CLASSIFIED) ^ _checksum(row[_ERROR_TYPE]) << _ERROR
     return (*row[:place], answer, *row[place + 1 : _ADDED], added)
 
 
@@ -127,6 +149,8 @@ def differing(first: Row, again: Row) -> tuple[str, ...]:
     ):
         if not is_same(first, again):
             names.append(name)
+    if not names and not _same_cut(first, again):
+        names.append(_cut_field(again))
     return tuple(sorted(names, key=_PLACE.__getitem__))
 
 
@@ -157,13 +181,37 @@ def _same_error(first: Row, again: Row) -> bool:
     if not (one | other) & CLASSIFIED:
         told: bool = first[_ERROR_TYPE] == again[_ERROR_TYPE]
         return told or (first[_ADDED] is None and again[_ERROR_TYPE] is None)
-    if first[_ADDED] is None:  # nor what its caller said of the error
+    # Nor what its caller said of the error; that of a text that was cut is in the same checksum.
+    if first[_ADDED] is None or (one ^ other) & SUMMED:
         return True
     sums = [
-        added >> _ERROR & _ERROR_BITS if added & CLASSIFIED else _checksum(row[_ERROR_TYPE])
+        _sum(added) ^ (0 if added & CLASSIFIED else _checksum(row[_ERROR_TYPE]))
         for row, added in ((first, one), (again, other))
     ]
     return sums[0] == sums[1]
+
+
+def _sum(added: int) -> int:
+    return added >> _ERROR & _ERROR_BITS
+
+
+def _same_cut(first: Row, again: Row) -> bool:
+    """Whether what was left of neither was the same in both."""
+    one, other = first[_ADDED], again[_ADDED]
+    if one is None or other is None:
+        return True
+    if (one ^ other) & SUMMED:  # an older version noted none
+        return bool((one if other & SUMMED else other) & CUT)
+    return bool((one | other) & CLASSIFIED or _sum(one) == _sum(other))
+
+
+def _cut_field(row: Row) -> str:
+    """The field of which something was left off."""
+    if row[_ADDED] & METADATA_LEFT_OUT:
+        return "metadata"
+    full = {name: MAX_ERROR if name == "error_type" else MAX_NAME for name in _CUT}
+    sizes = {name: len((row[_PLACE[name]] or "").encode()) for name in full}
+    return max(full, key=lambda name: sizes[name] - full[name])
 
 
 def _same_metadata(first: Row, again: Row) -> bool:

@@ -275,6 +275,17 @@ def metadata_text(field: str, value: Any) -> str | None:
     return None if _bytes(encoded, MAX_JSON) > MAX_JSON else encoded
 
 
+def whole_metadata(field: str, value: Mapping[Any, Any]) -> bytes:
+    """A dictionary as JSON whatever its size, its keys in order: the same for the same values."""
+    encoded = _metadata_json(field, value)
+    with suppress(msgspec.DecodeError, RecursionError):  # what could be written
+        return _in_order(msgspec.json.decode(encoded))
+    return encoded.encode()
+
+
+_in_order = msgspec.json.Encoder(order="sorted").encode
+
+
 def _metadata_json(field: str, value: Mapping[Any, Any]) -> str:
     with suppress(Exception):  # the caller's own objects may raise anything
         return quick_json(value).decode()

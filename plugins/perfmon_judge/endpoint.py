@@ -105,10 +105,14 @@ class Endpoint:
     async def _post(self, session: ClientSession, prompt: str) -> Any:
         import aiohttp
 
+        proxy = self._config.proxy
         try:
             # A redirect is not followed: the key is for this endpoint and for no other.
             async with session.post(
-                self._config.endpoint, json=self._body(prompt), allow_redirects=False
+                self._config.endpoint,
+                json=self._body(prompt),
+                allow_redirects=False,
+                proxy=None if proxy is None else proxy.reveal(),
             ) as response:
                 body = await self._read(response)
         except (aiohttp.InvalidURL, aiohttp.ClientSSLError) as problem:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from perfmon import Duration, Secret
+from perfmon import Duration, Secret, http_url
 from perfmon_judge.words import PLACES, PROMPT
 
 
@@ -49,6 +49,7 @@ class JudgeConfig:
         url: the endpoint's base; requests go to `<url>/chat/completions`.
         model: the model's name there.
         api_key: sent as a bearer token.
+        proxy: the http proxy that requests go through; those of the environment are not used.
         prompt: the question; {predicted} and {actual} become one line of JSON each.
         deadline: what a whole question may take, with its retries.
         timeout: what one request may take; half of the deadline where it is not given.
@@ -65,6 +66,7 @@ class JudgeConfig:
     url: str = attrs.field(validator=_is_url)
     model: str = attrs.field(validator=attrs.validators.min_len(1))
     api_key: Secret | None = attrs.field(default=None, validator=_is_key)
+    proxy: Secret | None = attrs.field(default=None, validator=http_url)
     prompt: str = attrs.field(default=PROMPT, validator=_is_prompt, repr=False)
     deadline: Duration = attrs.field(default=30.0, validator=_positive)
     timeout: Duration | None = attrs.field(

@@ -16,11 +16,11 @@ def recommend(report: dict[str, Any]) -> list[Recommendation]:
     """At most ten recommendations, most important first; one where nothing is to be done."""
     view = View.of_report(report)
     mixed_up = [_ids_again(report["conflicts"])] if report.get("conflicts") else []
+    firing = (report.get("health") or {}).get("alerts") or []
     if not view.runs:
-        return mixed_up or [_nothing_ran()]
+        return mixed_up or [_alerts_fire(firing) if firing else _nothing_ran()]
     found = [item for rule in RULES for item in rule(view)]
     found.sort(key=lambda item: -item[0])
-    firing = (report.get("health") or {}).get("alerts") or []
     rest = [_alerts_fire(firing)] if firing else [_all_is_well(view)]
     wanted = [*mixed_up, *(recommendation for _, recommendation in found)]
     return wanted[:MOST] or rest
@@ -51,7 +51,7 @@ def _ids_again(conflicts: list[dict[str, Any]]) -> Recommendation:
 
 def _alerts_fire(firing: list[dict[str, Any]]) -> Recommendation:
     first = firing[0]
-    more = f" and {len(firing) - 1:,} more" if len(firing) > 1 else ""
+    more = f" ({len(firing) - 1:,} more fire)" if len(firing) > 1 else ""
     return Recommendation(
         text=f"See to what fires first: {first['message']}{more}",
         reason=f"a {first['level']} alert fires, though nothing else in these figures stands out",

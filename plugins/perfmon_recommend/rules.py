@@ -61,20 +61,26 @@ def _failing_agents(view: View) -> Found:
 def _dominant_error(view: View) -> Found:
     error, count = view.system.worst_error
     total = sum(view.system.errors.values())
-    if count < 5 or wilson(count, total)[0] < 0.4:
+    failures = view.system.count("failed_tasks")
+    if not failures or count < 5 or wilson(count, total)[0] < 0.4:
         return
     by_agent = {name: agent.errors.get(error, 0) for name, agent in view.agents.items()}
     name, most = max(by_agent.items(), key=lambda item: item[1], default=("", 0))
     if most > 0.8 * count and any(name == failing for failing, *_ in view.failing()):
         return  # said of that agent
-    failures = view.system.count("failed_tasks")
+    # A run that succeeded may name an error, too: how many of the failures are of a class is then
+    # not known.
+    has_others = total > failures
+    noun = "named errors" if has_others else "errors"
+    some = "by what it makes of the failures"
+    less = f"to {percent(max(0, failures - count) / view.runs)}"
     yield advice(
-        count / view.runs,
-        text=f"Deal with {error}: it makes {share_of(count, total, 'errors')}"
+        min(count, failures) / view.runs,
+        text=f"Deal with {error}: it makes {share_of(count, total, noun)}"
         + (f", {most:,} of them in agent {name!r}" if most else ""),
         reason="one class makes most of the errors, so one remedy goes a long way",
         expected_effect=f"without it the error rate, now {percent(view.system['error_rate'])},"
-        f" could fall to {percent(max(0, failures - count) / view.runs)}",
+        f" could fall {some if has_others else less}",
         agent_name=name if most > 0.8 * count else None,
     )
 

@@ -271,7 +271,9 @@ def _database(url: str, *, read_only: bool) -> Database:
         return Postgres(parsed, read_only=read_only)
     if parsed.query or parsed.host:
         raise StorageError(f"storage: a SQLite URL has neither host nor options; allowed: {FORMS}")
-    if parsed.database in (None, "", ":memory:"):
+    if parsed.database == "":
+        raise StorageError(f"storage: this SQLite URL names no file; allowed: {FORMS}")
+    if parsed.database in (None, ":memory:"):
         return SqliteMemory()
     path = Path(str(parsed.database))
     return SqliteReading(path) if read_only else SqliteFile(path)

@@ -265,3 +265,25 @@ def test_a_longer_tail_holds_the_newest_minutes(seed):
             if held >= count:
                 assert found.since == day.slices[first]
     monitor.stop()
+
+
+@pytest.mark.parametrize("rule", ["error_rate_max", "success_rate_min", "latency_p95_max_ms"])
+def test_what_alerts_are_compared_by_is_counted_as_in_plain_rows(monitor, clock, rule):
+    """Of every target, since any time, by any limit: also by that of another target."""
+    chance, begin = random.Random(7), clock()
+    runs = [some_run(chance, number, 3 * number) for number in range(200)]
+    clock.advance(timedelta(minutes=600))
+    for run in runs:
+        monitor.record_agent_run(**run | {"timestamp": begin + run["timestamp"]})
+    monitor.flush()
+    rows, now = Rows([row_of(run, begin) for run in runs]), monitor.now_us()
+    sampling = sampling_of(monitor)
+    targets = [one for one in looked_at(monitor) if one.watch.rule == rule]
+    assert len(targets) > 1
+    sampling.verdicts(targets, now)
+    for target in targets:
+        for minutes, limit in ((5, 1000.0), (77, 20_000.0), (599, 20_000.0)):
+            since = now - minutes * 60_000_000
+            expected = rows.track(target).count_since(since, now, limit)
+            assert sampling.count(target.key, since, limit) == expected
+    assert sampling.count("nothing", now, 1.0) is None

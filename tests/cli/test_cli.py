@@ -596,3 +596,19 @@ def test_the_demo_tells_of_a_port_in_use_before_it_begins():
     assert f"port {port}" in done.stderr
     assert "--port" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite://", "sqlite:///:memory:"])
+def test_a_storage_that_keeps_nothing_is_not_imported_into_nor_taken_for_an_empty_one(runs, url):
+    """What was imported would be gone with the command; and its report is said to be of nothing."""
+    told = perfmon("import", runs, "--storage", url, code=1)
+    assert "keeps nothing" in told.stderr
+    assert "accepted" not in told.output.replace(told.stderr, "")
+    assert "keeps nothing" in perfmon("report", "--storage", url).stderr
+
+
+def test_a_sqlite_url_without_a_file_is_refused(runs):
+    """Three slashes and nothing behind them would be a database in memory."""
+    for command in (("import", runs), ("report",)):
+        told = perfmon(*command, "--storage", "sqlite:///", code=1)
+        assert "names no file" in told.stderr

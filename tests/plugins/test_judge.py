@@ -106,6 +106,31 @@ async def hang(_request):
 # The question
 
 
+async def test_a_proxy_is_used_where_one_is_named(judge_of, script, monkeypatch):
+    """And none of the environment; one that is away is told without its password."""
+    asked = []
+
+    async def proxied(request):
+        asked.append(str(request.url))
+        return said(RIGHT)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", proxied)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with TestServer(app) as proxy:
+        judge = judge_of(url="http://judge.invalid/v1", proxy=str(proxy.make_url("/")))
+        assert (await judge.score_outcome(1, 2)).value == 0.75
+    assert asked == ["http://judge.invalid/v1/chat/completions"]
+    script.answers = [RIGHT]
+    assert (await judge_of().score_outcome(1, 2)).value == 0.75
+    away = judge_of(proxy="http://user:pass-0123456789@127.0.0.1:1")
+    with pytest.raises(JudgeError, match="could not be reached") as told:
+        await away.score_outcome(1, 2)
+    assert "pass-0123456789" not in str(told.value)
+    with pytest.raises(ConfigError, match="proxy"):
+        judge_of(proxy="no url")
+
+
 async def test_the_models_verdict_is_the_score(judge_of, script):
     """With its reason as the note; without prices nothing is said about the cost."""
     script.answers = [RIGHT]
@@ -529,7 +554,7 @@ def test_the_table_in_monitor_toml_is_complete(monkeypatch):
     assert config.plugins["judge"].keys() == attrs.fields_dict(JudgeConfig).keys()
     assert settings == JudgeConfig(
         url=settings.url, model=settings.model, api_key=settings.api_key,
-        prompt=settings.prompt, timeout=15.0, max_tokens=500, budget=5.0,
+        prompt=settings.prompt, proxy=settings.proxy, timeout=15.0, max_tokens=500, budget=5.0,
         input_cost_per_million=0.15, output_cost_per_million=0.60,
     )  # fmt: skip
 

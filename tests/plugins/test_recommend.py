@@ -26,6 +26,23 @@ def test_without_runs_there_is_one_that_says_so():
     assert "no runs" in only.text
 
 
+def test_without_runs_what_fires_is_still_said():
+    """An agent that is gone has no runs for just that reason."""
+    alerts = [{"message": "agent a: no run for 1 h", "level": "critical"}] * 3
+    (only,) = advise(metrics(), health={"alerts": alerts})
+    assert only.text == "See to what fires first: agent a: no run for 1 h (2 more fire)"
+
+
+def test_errors_that_succeeding_runs_name_are_no_failures():
+    """A success may carry an error class; nothing that it says would lower the error rate."""
+    (only,) = advise(metrics(200, 0, errors={"Warned": 200}))
+    assert only.text.startswith("All is well")
+    found = advise(metrics(60, 30, errors={"Slow": 45, "Broken": 15}))
+    (slow,) = (one for one in found if "Slow" in one.text)
+    assert slow.text == "Deal with Slow: it makes 45 of 60 named errors (75 %)"
+    assert slow.expected_effect.endswith("now 50 %, could fall by what it makes of the failures")
+
+
 def test_where_nothing_is_to_be_done_one_says_so():
     """With the figures it rests on."""
     (only,) = advise(metrics(1000, 30, avg_latency_ms=800.0, p95_latency_ms=1500.0))

@@ -144,7 +144,7 @@ async def test_rest_has_the_same_bounds(tmp_path):
                 )
                 told = await answer.json()
                 assert (told["accepted"], [one["index"] for one in told["rejected"]]) == (2, [1])
-                assert monitor.get_stats()["cut"] == 2
+                assert monitor.get_stats()["cut"] == told["cut"] == 2
 
 
 def test_tracked_runs_have_the_same_bounds(monitor):
@@ -168,6 +168,24 @@ def test_metadata_of_measurements_and_predictions_costs_them_nothing(monitor):
     )
     assert receipt.accepted == 1
     assert monitor.get_stats()["cut"] == 4
+
+
+def test_receipts_count_what_was_cut_of_measurements_predictions_and_outcomes(monitor):
+    """As those of runs do; what is refused is not counted as cut."""
+    large = {"agent_name": "bot", "task_id": "t", "metadata": {"k": "é" * 40_000}}
+    small = large | {"metadata": {"k": 1}}
+    bad = large | {"tenant": ""}
+    told = {"predicted_outcome": 1}, {"actual_outcome": 1}
+    for record, fields in (
+        (lambda items: monitor.record_accuracies(items)[1], told[0] | told[1]),
+        (monitor.record_predictions, told[0]),
+        (lambda items: monitor.record_each_prediction(items)[1], told[0]),
+        (lambda items: monitor.record_outcomes(items)[1], told[1]),
+    ):
+        before = monitor.get_stats()["cut"]
+        receipt = record([one | fields for one in (large, small, bad)])
+        assert (receipt.cut, len(receipt.rejected)) == (1, 1)
+        assert monitor.get_stats()["cut"] - before == 1
 
 
 @given(st.text(max_size=30), st.integers(4, 40))

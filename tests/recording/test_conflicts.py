@@ -233,6 +233,67 @@ class Prices:
         return self.error
 
 
+@pytest.mark.parametrize(
+    ("field", "one", "other"),
+    [
+        ("metadata", {"a": 1, "doc": "x" * 70_000}, {"a": 1, "doc": "y" * 70_000}),
+        ("metadata", {"doc": ["x" * 70_000]}, {"doc": ["x" * 70_000, None]}),
+        ("error_type", "e" * 300 + "x", "e" * 300 + "y"),
+        ("error_type", "e" * 300, "e" * 200),
+        ("model", "é" * 200 + "x", "é" * 200 + "y"),
+        ("agent_type", "a" * 300, "a" * 301),
+        ("task_type", "a" * 300, "a" * 301),
+    ],
+)
+def test_what_was_cut_is_content_too(shared, field, one, other):
+    """Runs that differ in nothing but what was left out are told apart; a repeat is one still."""
+    _, monitors = shared
+    tenant = next(tenants)
+    told = [RUN | {"tenant": tenant, field: value} for value in (one, one, other)]
+    receipts = [monitors[n % len(monitors)].record_agent_runs([run]) for n, run in enumerate(told)]
+    assert [(r.accepted, r.duplicates) for r in receipts[:2]] == [(1, 0), (0, 1)]
+    assert [conflict.fields for conflict in receipts[2].conflicts] == [(field,)]
+
+
+def test_large_metadata_in_another_order_is_the_same(shared):
+    _, monitors = shared
+    tenant, large = next(tenants), "x" * 70_000
+    for number, metadata in enumerate(({"a": large, "b": 1}, {"b": 1, "a": large})):
+        receipt = monitors[0].record_agent_runs([RUN | {"tenant": tenant, "metadata": metadata}])
+        assert (receipt.accepted, receipt.duplicates) == (1 - number, number)
+
+
+def test_what_was_cut_is_compared_under_an_error_class_of_a_plugin(shared):
+    """The class that a plugin gave takes no difference away, and makes none."""
+    _, monitors = shared
+
+    class Classifier:
+        @hookimpl
+        def classify_error(self, run):
+            return "classified"
+
+    monitor = monitors[0]
+    monitor.bus.register(Classifier(), "classifier")
+    try:
+        for cut in ({"metadata": {"k": "x" * 70_000}}, {"error_type": "e" * 300}):
+            run = RUN | {"tenant": next(tenants), "status": "failure"} | cut
+            other = run | {name: value * 2 if name == "error_type" else {"k": "y" * 70_000}
+                           for name, value in cut.items()}  # fmt: skip
+            receipts = [monitor.record_agent_runs([one]) for one in (run, run, other)]
+            found = [(one.accepted, one.duplicates, len(one.conflicts)) for one in receipts]
+            assert found == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    finally:
+        monitor.bus.unregister("classifier")
+
+
+def test_runs_cut_by_an_older_version_repeat_as_they_did():
+    """No checksum of what was left out was noted then."""
+    run = RUN | {"metadata": {"k": "x" * 70_000}, "timestamp": 1_767_225_000.0}
+    new = recorded_run(run, None)
+    old = (*new[:-1], new[-1] & 0x3F)
+    assert differing(old, new) == differing(new, old) == ()
+
+
 def test_what_plugins_add_is_no_content():
     """A price list or an error class may change between a run and its repeat."""
     monitor, plugin = PerformanceMonitor(storage_url="memory:"), Prices()

@@ -395,6 +395,48 @@ async def test_several_parts_are_one_run(monitor):
     assert told(monitor) == [LOST, LEFT]
 
 
+def use_the_first(works):
+    """Its frame, in the traceback of what fails, holds the others."""
+    return list(works[0])
+
+
+def test_a_part_that_failed_makes_its_run_a_failure_as_soon_as_the_others_are_left(monitor):
+    """It does not wait for the collector, which might find the run before its parts."""
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(LookupError):
+            use_the_first(monitor.watch("teller")(lambda: [gen(fail=True), gen()])())
+        assert told(monitor) == [LOST]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("inside", [list, tuple, lambda items: dict(enumerate(items))])
+def test_streams_of_any_class_are_followed_inside_containers(monitor, inside):
+    """Iterators of somebody's own, and Python's lazy ones, are no values that are there."""
+    made = inside([Steps(), map(int, ["no number"])])
+    steps, lazy = (found := monitor.watch("teller")(lambda: made)())[0], found[1]
+    assert isinstance(steps, Steps)
+    assert recorded(monitor) == []
+    list(steps)
+    with pytest.raises(ValueError, match="no number"):
+        list(lazy)
+    assert told(monitor) == [("failure", "ValueError")]
+
+
+async def test_a_generator_that_can_be_awaited_still_can(monitor):
+    @monitor.watch("teller")
+    @types.coroutine
+    def old():
+        yield from asyncio.sleep(0).__await__()
+        raise LookupError("late")
+
+    with pytest.raises(LookupError):
+        await old()
+    assert told(monitor) == [LOST]
+
+
 def test_a_stream_passes_for_what_it_is(monitor):
     """By kind, class, attributes, methods and protocol; a generator is one, with all it can do."""
     watched = monitor.watch("teller")

@@ -28,6 +28,7 @@ from perfmon.config.config import Config
 from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert
 
 _MICROS = 1_000_000
+_MINUTE = 60 * _MICROS
 _BREACH, _SETTLED, _FLOORS = 100, 1, 100
 _PERIODS = {"hour": 3_600.0, "day": 86_400.0, "week": 7 * 86_400.0, "month": 31 * 86_400.0}
 
@@ -156,6 +157,7 @@ class _Replay:
         self._machine = Machine(settings)
         self._groups = groups
         self._step = step
+        self._minutes = np.unique(_minutes([track.at for track in tracks]))
         self._open: dict[str, Fired] = {}
         self.episodes: list[Fired] = []
         self.messages: list[AlertMessage] = []
@@ -198,6 +200,9 @@ class _Replay:
             before = None if change is None else change - self._step
             edges = [self._machine.next_edge()]
             edges += [] if self._groups is None else [self._groups.next_edge()]
+            if len(self._machine.memory.concerns) > 1:
+                # What alerts say of one another changes with every run.
+                edges.append(_after(self._minutes, now))
             found = [change, before, *(_grid(edge, self._step) for edge in edges)]
         return min((time for time in found if time is not None and time > now), default=None)
 
@@ -207,7 +212,12 @@ class _Replay:
             for track in self._tracks
         ]
         by_key = {track.target.key: track for track in self._tracks}
-        changes = self._machine.step(now, verdicts, lambda one: by_key[one.key].describe(one))
+        changes = self._machine.step(
+            now,
+            verdicts,
+            lambda one: by_key[one.key].describe(one),
+            lambda key, begin, limit: by_key[key].count_since(begin, now, limit),
+        )
         for change in changes.changes:
             self._note(change.kind, change.alert, now, change.reason)
         for alert in (standing.alert for standing in changes.standings):
@@ -233,6 +243,12 @@ class _Replay:
 
 def _rules(alert: PerformanceAlert) -> frozenset[str]:
     return frozenset((alert.rule, *alert.details.get("rules", ())))
+
+
+def _minutes(times: list[Ints]) -> Ints:
+    """The ends of the minutes of these times."""
+    ends: Ints = (np.concatenate(times) // _MINUTE + 1) * _MINUTE
+    return ends
 
 
 def _after(times: Ints, now: int) -> int | None:

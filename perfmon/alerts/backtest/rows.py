@@ -256,6 +256,14 @@ class Track:
         bad = [(running[last] - running[first]).astype(np.int64) for running in self._bad]
         return last - first, bad
 
+    def count_since(self, since: int, now: int, limit: float) -> tuple[int, int]:
+        """The runs of `[since, now]`, and how many of them are bad, or beyond a limit."""
+        first, last = np.searchsorted(self.at, [since, now + 1], "left").tolist()
+        watch, values = self.target.watch, self._values[first:last]
+        if watch.kind in (Kind.SHARE, Kind.BURN):
+            return last - first, int((values > 0).sum())
+        return last - first, int(((values - limit) * watch.sign > 0).sum())
+
     def sample(self, now: int) -> Sample:
         """What a verdict needs to know at a time."""
         watch = self.target.watch

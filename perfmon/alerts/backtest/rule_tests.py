@@ -215,6 +215,7 @@ class _Replay:
         self._machine = Machine(settings)
         self._rows = rows
         self._targets = targets(watched, rows.keys)
+        self._by_key = {target.key: target for target in self._targets}
         self._step = step = micros(config.alerts.evaluation_interval)
         edges = {_BEGIN}
         for target in self._targets:
@@ -228,8 +229,11 @@ class _Replay:
         while (found := self._next()) is not None and found <= time:
             self._now = found
             verdicts = evaluate(self._targets, self._rows, found)
-            self._machine.step(found, verdicts)
+            self._machine.step(found, verdicts, count=self._count)
         return self._machine.alerts(time)
+
+    def _count(self, key: str, since: int, limit: float) -> tuple[int, int]:
+        return self._rows.track(self._by_key[key]).count_since(since, self._now, limit)
 
     def _next(self) -> int | None:
         place = bisect_right(self._times, self._now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from perfmon.alerts.episodes.comparing import Comparing, Count
 from perfmon.alerts.episodes.concerns import Concern
 from perfmon.alerts.episodes.episode import Episode
 from perfmon.alerts.episodes.failures import failures
@@ -99,12 +100,17 @@ class Machine:
     # A step
 
     def step(
-        self, now: int, verdicts: Iterable[Verdict], describe: Describe | None = None
+        self,
+        now: int,
+        verdicts: Iterable[Verdict],
+        describe: Describe | None = None,
+        count: Count | None = None,
     ) -> Changes:
         """Take in one verdict for each target there is, at a time in microseconds.
 
         A target without a verdict has no data. `describe` finds the details of a breach that
         begins to fire, rises, or is due for a reminder; where it raises they stay as they are.
+        `count` counts the runs of a target anew, so that alerts are compared over the same time.
         """
         step = Step(self.settings, self.memory, now, describe)
         by_key = {verdict.key: verdict for verdict in verdicts}
@@ -116,7 +122,8 @@ class Machine:
         for key in sorted(known | by_key.keys()):
             step.take(key, by_key.get(key))
         joining = step.join()
-        inhibit(self.memory.in_concern(), self.memory.steady, self.memory.over)
+        comparing = Comparing(now, count)
+        inhibit(self.memory.in_concern(), self.memory.steady, self.memory.over, comparing)
         self.memory.hush(now)
         for concern in self.memory.in_concern():
             step.remind(joining, concern, by_key.get(concern.led_by))

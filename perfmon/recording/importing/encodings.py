@@ -22,6 +22,16 @@ _SIGNS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_FORMATS = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet (.xlsx); unpack it, or save it as CSV",
+    b"\xfd7zXZ\0": "packed by xz; unpack it, or pack it by gzip",
+    b"BZh": "packed by bzip2; unpack it, or pack it by gzip",
+    b"\x28\xb5\x2f\xfd": "packed by zstd; unpack it, or pack it by gzip",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of an old kind (.xls); save it as CSV",
+    b"SQLite format 3\0": "an SQLite database; export its rows as CSV",
+    b"PAR1": "a Parquet file; write its rows as CSV or JSON lines",
+    b"%PDF": "a PDF document",
+}
 _KEYS = frozenset(
     ("run_id", "agent_name", "tenant", "task_id", "outcome_id", "measurement_id")
 )  # fmt: skip
@@ -54,6 +64,11 @@ def known_encoding(name: str) -> str:
     return found.name
 
 
+def foreign_format(head: bytes) -> str | None:
+    """What a file is that is no text, by its first bytes, and what to do; None where it may be."""
+    return next((words for sign, words in _FORMATS.items() if head.startswith(sign)), None)
+
+
 def encoding_of(head: bytes, given: str | None) -> str:
     """By its byte order mark, else as given, else by the zeros of UTF-16, else UTF-8."""
     for sign, name in _SIGNS:
@@ -63,10 +78,10 @@ def encoding_of(head: bytes, given: str | None) -> str:
 
 
 def _by_zeros(head: bytes) -> str | None:
-    """UTF-16 without a mark: a header's letters are ASCII, so every other byte is zero."""
+    """UTF-16 without a mark: of names, digits and signs every other byte is zero."""
     half = len(head) // 2
     first, second = head[: 2 * half : 2].count(0), head[1 : 2 * half : 2].count(0)
-    if half < 2 or max(first, second) < 0.8 * half or min(first, second) > 0.05 * half:
+    if half < 2 or max(first, second) < 0.2 * half or min(first, second) > 0.05 * half:
         return None
     return "utf-16-be" if first > second else "utf-16-le"
 

@@ -16,6 +16,7 @@ from perfmon.recording.importing.encodings import (
     MARKED,
     DamagedRow,
     encoding_of,
+    foreign_format,
     is_marked,
     legible,
 )
@@ -122,7 +123,10 @@ class Source:
         if head == _GZIP:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=self._raw))
         with io.BufferedReader(cast("Any", stream), 1 << 16) as buffered:
-            self._encoding = encoding_of(buffered.peek(256), self._given)
+            start = buffered.peek(256)
+            if words := foreign_format(start):
+                raise ImportFileError(f"{self.path}: is {words}")
+            self._encoding = encoding_of(start, self._given)
             # A bad byte in a message must not cost the run it belongs to.
             text = io.TextIOWrapper(buffered, self._encoding, errors=MARKED, newline="")
             text._CHUNK_SIZE = 1 << 16  # type: ignore[attr-defined]  # noqa: SLF001
@@ -136,6 +140,11 @@ class Source:
             raise ImportFileError(
                 f"{self.path}: is one JSON list; an import takes JSON lines, an object a line "
                 "(jq -c '.[]' makes them)"
+            )
+        if start.strip() == "{":
+            raise ImportFileError(
+                f"{self.path}: is JSON over several lines; an import takes JSON lines, an object "
+                "a line (jq -c . makes them)"
             )
         if start.startswith("{"):
             yield from self._json_lines(lines)

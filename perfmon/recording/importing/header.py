@@ -87,7 +87,8 @@ def _header(
         except csv.Error as problem:
             best = best or PerfmonError(f"{where}: line {index + 1}: not a header: {problem}")
         except PerfmonError as problem:
-            if len(names) > most:
+            # One name alone is what any text has under a separator that is not its own.
+            if best is None or len(names) > max(most, 1):
                 best, most = problem, len(names)
         else:
             return Header(shape, names, separator, index + count, {}), None

@@ -102,12 +102,14 @@ def refuse_unstored(monitor: PerformanceMonitor, receipt: Receipt) -> None:
 
 def answer_of(receipt: Receipt, **more: Any) -> Any:
     """The counts and more, or 422 with the counts where nothing but refusals came of it."""
-    counts = {
+    counts: dict[str, Any] = {
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,
         "conflicts": receipt.conflicts,
         "rejected": receipt.rejected,
     }
+    if receipt.cut:
+        counts["cut"] = receipt.cut
     if len(receipt.rejected) < receipt.total or not receipt.rejected:
         return {**counts, **more}
     first = receipt.rejected[0]

@@ -199,12 +199,17 @@ class ConflictItem(TypedDict):
 
 
 class RecordedRuns(TypedDict):
-    """Accepted runs are stored as durably as configured; duplicates were stored before."""
+    """Accepted runs are stored as durably as configured; duplicates were stored before.
+
+    Of `cut` of them, where there are any, the end of a text or the whole metadata was too large
+    and is left out.
+    """
 
     accepted: int
     duplicates: int
     conflicts: list[ConflictItem]
     rejected: list[RejectedItem]
+    cut: NotRequired[int]
 
 
 class ErrorBody(TypedDict):

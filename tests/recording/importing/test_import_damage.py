@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import attrs
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from perfmon import PerformanceMonitor
 from perfmon.cli import cli
+from perfmon.errors import PerfmonError
 from perfmon.recording.importing import Columns, FileImport, ImportFileError, Source
 from perfmon.recording.importing.lines import Lines
 from perfmon.records import Receipt
@@ -511,3 +513,53 @@ def test_rows_that_are_not_accounted_for_are_a_bug_that_is_told(tmp_path, perfmo
     assert (
         "1 of its rows are neither accepted, duplicate, conflicting nor rejected" in result.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK\x03\x04\x14\0\0\0", "a zip archive or a spreadsheet"),
+        (b"\xfd7zXZ\0\0\x04", "packed by xz"),
+        (b"SQLite format 3\0\x10\0", "an SQLite database"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+        (b'{\n  "run_id": "r",\n  "agent_name": "a"\n}\n', "JSON over several lines"),
+        (b'run_id,agent_name,status,"timestamp\n1,a,success,\n', "line 1: not a header"),
+    ],
+)
+def test_what_is_no_table_is_told_by_what_it_is(tmp_path, content, words):
+    """Rather than by columns that are not there, or by each of its lines."""
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(PerfmonError, match=words):
+        list(Source(tmp_path / "file", Columns()).items())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("lines", [
+    "run_id,agent_name,status,timestamp\n跑一,%s,success,2026-01-01\n" % ("机器人" * 60),
+    '{"run_id":"跑一","agent_name":"%s","status":"success","timestamp":"2026-01-01"}\n'
+    % ("机器人" * 60),
+])  # fmt: skip
+def test_utf_16_without_a_mark_is_seen_among_other_letters(tmp_path, encoding, lines):
+    """Few letters of its beginning are ASCII."""
+    (tmp_path / "file").write_bytes(lines.encode(encoding))
+    (item,) = Source(tmp_path / "file", Columns()).items()
+    assert (item.kind, item.fields["agent_name"]) == ("run", "机器人" * 60)
+
+
+def test_a_file_that_cannot_be_read_costs_no_other(tmp_path, monkeypatch):
+    """Whatever is wrong with it as a whole; it is told, and the exit code is 1."""
+    monkeypatch.chdir(tmp_path)
+    good = "run_id,agent_name,status,timestamp\n%d,a,success,2026-01-01\n"
+    Path("header.csv").write_text("a,b\n1,2\n")
+    Path("one.csv").write_text(good % 1)
+    Path("archive.zip").write_bytes(b"PK\x03\x04")
+    Path("torn.csv.gz").write_bytes(gzip.compress((good % 2).encode())[:-12])
+    Path("two.csv").write_text(good % 3)
+    names = ["header.csv", "one.csv", "archive.zip", "torn.csv.gz", "two.csv"]
+    result = CliRunner().invoke(cli, ["import", *names, "--storage", "sqlite:///p.db"])
+    assert result.exit_code == 1
+    assert [line.split(":")[1].strip() for line in result.stderr.splitlines()] == [
+        "header.csv", "archive.zip", "torn.csv.gz",
+    ]  # fmt: skip
+    for name in ("one.csv", "two.csv"):
+        assert f"{name}: 1 accepted, 0 duplicate, 0 rejected" in result.stdout
