@@ -130,6 +130,10 @@ class AlertPage(Page):
         """
         self._parts.alerts.unsilence(silence_id)
 
+    def alerts_decided_by(self) -> str | None:
+        """Which of the monitors on this storage decides about alerts; None where none does."""
+        return self._parts.evaluator.decided_by()
+
     def get_silences(self) -> list[Silence]:
         """Silences that are not over, the latest beginning first."""
         return self._parts.alerts.silences()

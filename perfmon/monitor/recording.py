@@ -249,18 +249,28 @@ class RecordingPage(RowPage):
         metadata: Mapping[str, Any] | None = None,
         *,
         tenant: str = "default",
-    ) -> None:
+    ) -> bool:
         """Say that a run begins; it is in flight until the run of this tenant, id and agent is
         recorded.
+
+        Returns:
+            Whether it is noted. It is not where too many runs are in flight already; recording
+            it works all the same.
 
         Raises:
             InvalidRun: as recording it would.
         """
         whose = text("tenant", tenant)  # not given to the hook, it would be the default
+        dropped = self.in_flight.dropped
         self.hook.run_started(
-            run_id=run_id, agent_name=agent_name, agent_type=agent_type, metadata=metadata,
+            run_id=run_id,
+            agent_name=agent_name,
+            agent_type=agent_type,
+            metadata=metadata,
             tenant=whose,
-        )  # fmt: skip
+        )
+        flying = self.in_flight
+        return flying.dropped == dropped or (whose, run_id, agent_name) in flying.runs
 
     def get_in_flight(self) -> list[dict[str, Any]]:
         """Runs that began and did not end yet, the oldest first; on this storage, wherever."""

@@ -57,6 +57,15 @@ class StatsPage(Page):
             "plugins": self.bus.accounts(),
         }
 
+    @property
+    def dropped(self) -> int:
+        """How many runs and measurements were lost since it was made, for want of room."""
+        return self._parts.queue.dropped + self._parts.counts.dropped
+
+    def check(self) -> None:
+        """Raise `StorageError` where storage does not answer just now; for a readiness probe."""
+        self._parts.storage.check()
+
     def recent_conflicts(self) -> list[dict[str, Any]]:
         """Those of the last 24 hours by agent, of every process on this storage."""
         try:
