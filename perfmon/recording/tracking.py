@@ -178,7 +178,7 @@ class _All:
         self.left = False
 
 
-class Part:
+class RunPart:
     """What a run lasts as long as: it ends when all of its parts have; dropped, one was left.
 
     Attributes:
@@ -188,7 +188,9 @@ class Part:
 
     __slots__ = ("_all", "_over", "run", "value")
 
-    def __init__(self, run: TrackedRun, value: Any = None, *, beside: Part | None = None) -> None:
+    def __init__(
+        self, run: TrackedRun, value: Any = None, *, beside: RunPart | None = None
+    ) -> None:
         self.run = run
         self.value = value
         self._over = False
