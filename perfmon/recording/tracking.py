@@ -301,5 +301,6 @@ def _say_once(strange: Mapping[str, Any]) -> None:
         kept = f"{meant} It" if meant else "; it"
         _log.warning(
             "a tracked run has no field %s%s is kept in the metadata (said once)",
-            spelled(name), kept,
-        )  # fmt: skip
+            spelled(name),
+            kept,
+        )
