@@ -19,7 +19,7 @@ from benchmarks.meters import seconds
 from benchmarks.subject import Bench, run_alone
 from benchmarks.table import Figure
 from perfmon import Config, PerformanceMonitor
-from perfmon.recording.importing import Columns, FileImport, Source, Tally
+from perfmon.recording.importing import Columns, FileImport, ImportTally, Source
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Enough to tell a slow reader by; the facts in their rows are held by the tests.
@@ -55,7 +55,7 @@ def _import(bench: Bench, path: Path, mapping: dict[str, str]) -> Iterator[Figur
     url = f"sqlite:///{bench.folder}/{path.parent.name}.db"
     settings = {"storage": url, "durability": "memory"}
     monitor = PerformanceMonitor(Config.from_mapping({"monitor": settings}))
-    tallies: list[Tally] = []
+    tallies: list[ImportTally] = []
     with bench.bar(f"imports, {path.parent.name}", source.size) as advance:
         done = 0
 

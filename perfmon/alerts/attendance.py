@@ -31,7 +31,7 @@ _log = logging.getLogger("perfmon")
 
 
 @attrs.define
-class _Watched:
+class _Awaited:
     """Whom an absence is watched for; `seen` is when the last run ended, 0 where there was none."""
 
     rule: str
@@ -61,7 +61,7 @@ class Attendance:
         self.first = since
         self.left_out = 0
         self._rules: dict[str, list[Watch]] = {}
-        self._known: dict[str, _Watched] = {}
+        self._known: dict[str, _Awaited] = {}
         self._gaps: list[tuple[int, int]] = []
         self._alive_at: int | None = None
         self._alive_every = _ALIVE_EVERY
@@ -112,10 +112,10 @@ class Attendance:
             if len(self._known) >= MOST:
                 self.left_out += 1
                 continue
-            new[key] = self._known[key] = _Watched(target.watch.rule, labels(target.scope))
+            new[key] = self._known[key] = _Awaited(target.watch.rule, labels(target.scope))
         for episode in episodes:
             if episode.kind is Kind.NO_RUNS and episode.key not in self._known:
-                new[episode.key] = _Watched(episode.rule, dict(episode.labels), episode.seen)
+                new[episode.key] = _Awaited(episode.rule, dict(episode.labels), episode.seen)
                 self._known[episode.key] = new[episode.key]
         missed, gone = [], []
         for key, one in self._known.items():
@@ -132,7 +132,7 @@ class Attendance:
             found = [target for target in found if target.key not in left]
         return found + missed
 
-    def _target(self, key: str, one: _Watched) -> Target | None:
+    def _target(self, key: str, one: _Awaited) -> Target | None:
         """What a rule watches it for, where it still does."""
         for watch in self._rules.get(one.rule, ()):
             matches = all(fnmatchcase(one.labels.get(name, ""), glob) for name, glob in watch.globs)
@@ -165,7 +165,7 @@ class Attendance:
         for key, body in self._storage.read_notes(_KIND).items():
             raw = _object(body)
             if key != _LIFE and isinstance(raw.get("labels"), dict):
-                known[key] = _Watched(
+                known[key] = _Awaited(
                     str(raw.get("rule")), raw["labels"], int(raw.get("seen") or 0)
                 )
         life = _object(self._storage.read_notes(_LIFE).get(_LIFE, "{}"))
@@ -187,7 +187,7 @@ class Attendance:
             (first, _), (_, second) = self._gaps[:2]
             self._gaps[:2] = [(first, second)]
 
-    def _save(self, new: dict[str, _Watched], gone: list[str]) -> None:
+    def _save(self, new: dict[str, _Awaited], gone: list[str]) -> None:
         for key in gone:
             del self._known[key]
         if new or gone:
@@ -218,7 +218,7 @@ class Attendance:
             _log.debug("the last sign of life waits for storage: %s", problem)
 
 
-def _body(one: _Watched) -> str:
+def _body(one: _Awaited) -> str:
     return json.dumps(attrs.asdict(one))
 
 

@@ -31,7 +31,7 @@ from perfmon.alerts.sources import Sources
 from perfmon.config.config import Config
 from perfmon.delivery.heartbeat import Heartbeat
 from perfmon.delivery.outbox import Outbox
-from perfmon.delivery.terms import Terms
+from perfmon.delivery.terms import DeliveryTerms
 from perfmon.errors import StorageError
 from perfmon.plugins.bus import Bus
 from perfmon.records import from_micros
@@ -73,7 +73,7 @@ class Evaluator:
         firing: Firing,
         bus: Bus,
         outbox: Outbox,
-        terms: Terms,
+        terms: DeliveryTerms,
         now: Callable[[], int],
         *,
         link: str | None = None,

@@ -107,7 +107,7 @@ class _Pace:
     sent_at: int | None = None
 
 
-class _News(NamedTuple):
+class _Untold(NamedTuple):
     """What a sink has not been told of an alert."""
 
     kind: Kind
@@ -172,7 +172,7 @@ class Groups:
     def _for_sink(
         self, sink: SinkTerms, now: int, firing: dict[str, Standing]
     ) -> Iterator[AlertMessage]:
-        waiting: dict[str, list[_News]] = {}
+        waiting: dict[str, list[_Untold]] = {}
         for group, news in self._news(sink, now, firing):
             waiting.setdefault(group, []).append(news)
         paces = self._paces.setdefault(sink.name, {})
@@ -185,22 +185,22 @@ class Groups:
 
     def _news(
         self, sink: SinkTerms, now: int, firing: dict[str, Standing]
-    ) -> Iterator[tuple[str, _News]]:
+    ) -> Iterator[tuple[str, _Untold]]:
         told = self._told.setdefault(sink.name, {})
         for alert_id, standing in firing.items():
             known = told.get(alert_id)
             kind = _kind(sink, standing, known)
             if kind is not None:
                 group = self.grouping.group(standing.alert) if known is None else known.group
-                yield group, _News(kind, standing)
+                yield group, _Untold(kind, standing)
         for alert_id, known in list(told.items()):
             if known.eased and alert_id not in firing:
                 del told[alert_id]  # it was over for this sink before
             elif alert_id not in firing:
                 alert = self._over.setdefault(alert_id, _lost(known.alert, now))
-                yield known.group, _News("resolved", Standing(alert, known.rises, 0, 0.0))
+                yield known.group, _Untold("resolved", Standing(alert, known.rises, 0, 0.0))
 
-    def _set_due(self, pace: _Pace, waiting: list[_News], now: int) -> None:
+    def _set_due(self, pace: _Pace, waiting: list[_Untold], now: int) -> None:
         """A first message waits for company, a further one for the interval too."""
         if not waiting:
             pace.due_at = None
@@ -212,7 +212,9 @@ class Groups:
             due = max(due, pace.sent_at + micros(self.grouping.interval))
         pace.due_at = due
 
-    def _message(self, sink: SinkTerms, group: str, waiting: list[_News], now: int) -> AlertMessage:
+    def _message(
+        self, sink: SinkTerms, group: str, waiting: list[_Untold], now: int
+    ) -> AlertMessage:
         """One message of all that is new; with it the sink is told."""
         waiting = sorted(waiting, key=lambda news: news.order)
         told = self._told[sink.name]
@@ -320,6 +322,6 @@ def _lost(alert: PerformanceAlert, now: int) -> PerformanceAlert:
     return attrs.evolve(alert, state="resolved", resolved_at=from_micros(now), details=details)
 
 
-def _message_id(sink: str, group: str, waiting: list[_News]) -> str:
+def _message_id(sink: str, group: str, waiting: list[_Untold]) -> str:
     parts = [sink, group, *sorted(news.version for news in waiting)]
     return f"msg_{blake2s(chr(0).join(parts).encode(), digest_size=12).hexdigest()}"

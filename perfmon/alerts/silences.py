@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from perfmon.alerts.episodes.silence import Silence as Hush
+from perfmon.alerts.episodes.silence import SilenceInForce
 from perfmon.errors import InvalidRun
 from perfmon.metrics.ranges import Moment
 from perfmon.records import Silence, from_micros, to_micros
@@ -37,7 +37,7 @@ class Silences:
         ends = stamp("until", until, None)
         if ends <= max(now, begins):
             raise InvalidRun("until", until, "a time to come, and after starts_at")
-        made = Hush.made(matchers, max(now, begins), ends, author, said)
+        made = SilenceInForce.made(matchers, max(now, begins), ends, author, said)
         silence = Silence(
             silence_id=made.silence_id,
             matchers=dict(made.matchers),
@@ -62,21 +62,21 @@ class Silences:
         if not self._storage.end_silence(silence_id, self._now()):
             raise InvalidRun("silence_id", silence_id, "the id of a silence that is not over")
 
-    def in_force(self, now: int) -> list[Hush]:
+    def in_force(self, now: int) -> list[SilenceInForce]:
         """Those that have begun and are not over."""
         found = [_hush(silence) for silence in self._storage.read_silences(now)]
         return [one for one in found if one.created_at <= now]
 
 
 def _check_matchers(matchers: object) -> None:
-    """What they may be about, `Hush.made` says."""
+    """What they may be about, `SilenceInForce.made` says."""
     globs = matchers.values() if isinstance(matchers, Mapping) else ()
     if not globs or not all(isinstance(glob, str) and glob for glob in globs):
         raise InvalidRun("matchers", matchers, "globs by name, such as agent = 'billing-*'")
 
 
-def _hush(silence: Silence) -> Hush:
-    return Hush(
+def _hush(silence: Silence) -> SilenceInForce:
+    return SilenceInForce(
         silence_id=silence.silence_id,
         matchers={name: str(value) for name, value in silence.matchers.items()},
         created_at=to_micros(silence.starts_at),

@@ -16,7 +16,14 @@ from perfmon.cli.options import Since, config_option, storage_option
 from perfmon.cli.output import complain
 from perfmon.cli.root import INTERRUPTED
 from perfmon.errors import PerfmonError, StorageError
-from perfmon.recording.importing import KINDS, Columns, FileImport, Source, Tally, known_encoding
+from perfmon.recording.importing import (
+    KINDS,
+    Columns,
+    FileImport,
+    ImportTally,
+    Source,
+    known_encoding,
+)
 from perfmon.records import from_micros
 
 if TYPE_CHECKING:
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from perfmon.monitor.monitor import PerformanceMonitor
-    from perfmon.recording.importing.importer import Recorder
+    from perfmon.recording.importing.importer import TakesBatches
 
 _DAY = 86_400
 
@@ -135,8 +142,8 @@ def import_command(
 
 
 def _import_each(
-    monitor: Recorder, sources: list[Source], interrupted: Callable[[], bool]
-) -> tuple[list[Tally], int]:
+    monitor: TakesBatches, sources: list[Source], interrupted: Callable[[], bool]
+) -> tuple[list[ImportTally], int]:
     """What became of each file, and how many cannot be read (further), which costs no other one."""
     tallies, unread = [], 0
     for source in sources:
@@ -152,7 +159,7 @@ def _import_each(
     return tallies, unread
 
 
-def _import(monitor: Recorder, source: Source, interrupted: Callable[[], bool]) -> Tally:
+def _import(monitor: TakesBatches, source: Source, interrupted: Callable[[], bool]) -> ImportTally:
     began = time.perf_counter()
     with _bar() as bar:
         task = bar.add_task(source.path.name, total=source.size)
@@ -176,7 +183,7 @@ def _import(monitor: Recorder, source: Source, interrupted: Callable[[], bool]) 
     return importing.tally
 
 
-def _tell(source: Source, tally: Tally, seconds: float) -> None:
+def _tell(source: Source, tally: ImportTally, seconds: float) -> None:
     lines = tally.total
     conflicts = f"{tally.conflicts:,} conflict, " if tally.conflicts else ""
     click.echo(
@@ -200,7 +207,7 @@ def _tell(source: Source, tally: Tally, seconds: float) -> None:
         click.echo(f"  left out, as no field takes them: {', '.join(source.left_out)}")
 
 
-def _tell_what_leaves(monitor: PerformanceMonitor, tallies: list[Tally]) -> None:
+def _tell_what_leaves(monitor: PerformanceMonitor, tallies: list[ImportTally]) -> None:
     """Retention goes by when a run ended, so what is imported late may not stay for long."""
     kept, now = monitor.config.monitor, time.time()
     oldest = min((tally.oldest for tally in tallies), default=now)
@@ -213,7 +220,7 @@ def _tell_what_leaves(monitor: PerformanceMonitor, tallies: list[Tally]) -> None
         )
 
 
-def _counted(tally: Tally) -> Iterator[str]:
+def _counted(tally: ImportTally) -> Iterator[str]:
     for kind, count in tally.by_kind.items():
         if count:
             word = "measurement" if kind == "accuracy" else kind

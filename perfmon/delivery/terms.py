@@ -33,7 +33,7 @@ class SinkTerms:
         return _ORDER.index(alert.level) >= _ORDER.index(self.min_level)
 
 
-class Terms:
+class DeliveryTerms:
     """Those of all sinks, under a configuration that may be reloaded."""
 
     def __init__(self, bus: Bus, config: Config) -> None:

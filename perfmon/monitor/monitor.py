@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import os
 import threading
@@ -23,21 +22,21 @@ from perfmon.errors import ConfigError, StorageError
 from perfmon.metrics.ranges import minutes_of
 from perfmon.monitor.alerts import AlertPage
 from perfmon.monitor.forking import Forks, Sleeping
-from perfmon.monitor.inputs import RecordingHooks
 from perfmon.monitor.instances import instance_of
 from perfmon.monitor.logs import close_log, open_log
 from perfmon.monitor.outcomes import OutcomePage
 from perfmon.monitor.parts import Parts, Setup
 from perfmon.monitor.queries import QueryPage
 from perfmon.monitor.recording import RecordingPage
+from perfmon.monitor.recording_hooks import RecordingHooks
 from perfmon.monitor.reload import greet_plugins, prepared, replace_plugins
+from perfmon.monitor.stats import StatsPage
 from perfmon.plugins.bus import MONITOR, Bus
 from perfmon.plugins.discovery import Plugins
 from perfmon.recording.intake import Intake
 from perfmon.recording.queue import RecordQueue
 from perfmon.recording.tracking import record_left
 from perfmon.recording.writer import Writer
-from perfmon.storage.conflicts import conflicts_since, plain
 from perfmon.storage.storage import Clock, Storage
 from perfmon.window.cells import HOUR
 from perfmon.window.vocabulary import Vocabulary
@@ -47,7 +46,7 @@ _PURGED_AT_ONCE = 10_000
 _COMPACT_SECONDS = 0.1  # of every second, after a purge
 
 
-class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage):
+class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, StatsPage):
     """Records runs and outcomes, and answers for them.
 
     Works for recording and reading without being started; nothing runs in the background then.
@@ -335,81 +334,6 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage):
         hours = minutes_of(lookback_hours, "lookback_hours")
         self.flush()
         return self._parts.load(hours)
-
-    def get_stats(self) -> dict[str, Any]:
-        """The monitor's own accounts; what was recorded before is seen.
-
-        `events_buffered` is how many runs the window holds. In runs and measurements,
-        recorded = stored + duplicate + conflict + rejected + dropped + pending, in runs and
-        measurements.
-        """
-        self._catch_up()
-        parts = self._parts
-        alerts, counts = parts.alerts.stats(), parts.counts
-        account, described = parts.intake.account(), self._described()
-        return {
-            "events_buffered": account.in_window,
-            "agents_tracked": len({key[:2] for key in self.vocabulary.agents()}),
-            "accuracy_measurements": counts.matched.measurements,
-            "active_alerts": alerts["firing"],
-            "monitoring_active": self._writer is not None and self._writer.is_alive,
-            "recorded": account.recorded,
-            "stored": counts.stored,
-            "duplicate": counts.duplicate,
-            "conflict": counts.conflict,
-            "superseded_predictions": counts.matched.superseded,
-            "rejected": counts.rejected,
-            "dropped": account.dropped,
-            "pending": account.pending,
-            "cut": counts.cut,
-            "recovered": counts.recovered,
-            "damaged": counts.damaged,
-            "in_flight": len(self.in_flight.runs),
-            "in_flight_dropped": self.in_flight.dropped,
-            "conflicts": self.recent_conflicts(),
-            "runs_in_memory": account.in_window,
-            "folded_keys": self.vocabulary.folded,
-            "instance": self._instance,
-            "storage": described,
-            "storage_error": parts.intake.storage_error or described.get("error"),
-            "alerts": alerts,
-            "plugins": self.bus.accounts(),
-        }
-
-    @property
-    def dropped(self) -> int:
-        """How many runs and measurements were lost since it was made, for want of room."""
-        return self._parts.queue.dropped + self._parts.counts.dropped
-
-    def check(self) -> None:
-        """Raise `StorageError` where storage does not answer just now; for a readiness probe."""
-        self._parts.storage.check()
-
-    def recent_conflicts(self) -> list[dict[str, Any]]:
-        """Those of the last 24 hours by agent, of every process on this storage."""
-        try:
-            since = self.now_us() - 24 * HOUR
-            return [plain(one) for one in conflicts_since(self._parts.storage, since)]
-        except StorageError:
-            return []
-
-    def _catch_up(self) -> None:
-        """See what was recorded before, as every question does; alerts where nobody else looks."""
-        if self._closed:
-            return
-        parts = self._parts
-        parts.intake.catch_up()
-        if self._writer is None:
-            with contextlib.suppress(StorageError):  # what is known without it is told
-                parts.evaluator.look_now()
-            if parts.intake.unstored.has_measurements:
-                parts.accuracy.settle()
-
-    def _described(self) -> dict[str, Any]:
-        try:
-            return self._parts.storage.describe()
-        except StorageError as problem:
-            return {"error": str(problem)}
 
     @property
     def storage(self) -> Storage:

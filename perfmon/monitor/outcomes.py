@@ -76,13 +76,20 @@ class OutcomePage(RowPage):
         """
         row = self._record_measurement(
             {
-                "agent_name": agent_name, "task_id": task_id,
-                "predicted_outcome": predicted_outcome, "actual_outcome": actual_outcome,
-                "feedback_source": feedback_source, "metadata": metadata,
-                "confidence": confidence, "model": model, "task_type": task_type,
-                "tenant": tenant, "timestamp": timestamp, "measurement_id": measurement_id,
+                "agent_name": agent_name,
+                "task_id": task_id,
+                "predicted_outcome": predicted_outcome,
+                "actual_outcome": actual_outcome,
+                "feedback_source": feedback_source,
+                "metadata": metadata,
+                "confidence": confidence,
+                "model": model,
+                "task_type": task_type,
+                "tenant": tenant,
+                "timestamp": timestamp,
+                "measurement_id": measurement_id,
             }
-        )  # fmt: skip
+        )
         return AccuracyMeasurement.of_row(
             row, predicted_outcome, actual_outcome, None if metadata is None else dict(metadata)
         )
@@ -126,11 +133,16 @@ class OutcomePage(RowPage):
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
         """
         fields = {
-            "agent_name": agent_name, "task_id": task_id,
-            "predicted_outcome": predicted_outcome, "metadata": metadata,
-            "confidence": confidence, "model": model, "task_type": task_type,
-            "tenant": tenant, "timestamp": timestamp,
-        }  # fmt: skip
+            "agent_name": agent_name,
+            "task_id": task_id,
+            "predicted_outcome": predicted_outcome,
+            "metadata": metadata,
+            "confidence": confidence,
+            "model": model,
+            "task_type": task_type,
+            "tenant": tenant,
+            "timestamp": timestamp,
+        }
         with self._counting():
             row = self._prediction_row(fields)
         self._count_cut(_is_cut(fields, row))
@@ -182,11 +194,15 @@ class OutcomePage(RowPage):
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
         """
         fields = {
-            "task_id": task_id, "actual_outcome": actual_outcome,
-            "feedback_source": feedback_source, "metadata": metadata,
-            "agent_name": agent_name, "tenant": tenant, "timestamp": timestamp,
+            "task_id": task_id,
+            "actual_outcome": actual_outcome,
+            "feedback_source": feedback_source,
+            "metadata": metadata,
+            "agent_name": agent_name,
+            "tenant": tenant,
+            "timestamp": timestamp,
             "outcome_id": outcome_id,
-        }  # fmt: skip
+        }
         with self._counting():
             row = self._outcome_row(fields)
         receipt = self._record_rows([], [row], [], wait=True, cut=_is_cut(fields, row))

@@ -12,6 +12,7 @@ from perfmon.recording.in_flight import InFlight
 from perfmon.recording.writer import Writer
 from perfmon.records import to_micros
 from perfmon.storage.storage import Clock
+from perfmon.window.vocabulary import Vocabulary
 
 _time_ns = time.time_ns
 
@@ -24,6 +25,7 @@ class Page:
         bus, hook: its plugins, and the hooks that whoever runs agents calls.
         clock: tells the time; None is the system's.
         in_flight: the runs under way.
+        vocabulary: the numbers that stand for names in the window.
         window_size_minutes: what "now" means when nobody asks for another window.
         enable_auto_alerts, enable_trend_analysis: what it was made with.
     """
@@ -36,6 +38,8 @@ class Page:
     window_size_minutes: int
     enable_auto_alerts: bool
     enable_trend_analysis: bool
+    vocabulary: Vocabulary
+    _closed: bool
     _parts: Parts
     """What it is made of. After a fork they sleep, and are opened anew by whoever needs one."""
     _writer: Writer | None

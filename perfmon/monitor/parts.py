@@ -25,7 +25,7 @@ from perfmon.alerts.saved_state import SavedState
 from perfmon.alerts.sources import Sources
 from perfmon.config.config import Config
 from perfmon.delivery.outbox import Outbox
-from perfmon.delivery.terms import Terms
+from perfmon.delivery.terms import DeliveryTerms
 from perfmon.errors import StorageError
 from perfmon.metrics.history import History
 from perfmon.metrics.known_agents import KnownAgents
@@ -130,7 +130,7 @@ class Parts:
         self.accuracy = AccuracyQueries(
             self.queries, storage, is_away=self._is_away, flush=self.intake.store_now
         )
-        self.terms = Terms(bus, config)
+        self.terms = DeliveryTerms(bus, config)
         self._make_alerts()
 
     def _intake(self) -> Intake:

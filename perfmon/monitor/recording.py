@@ -153,11 +153,32 @@ class RecordingPage(RowPage):
                 if timestamp is not None:
                     at, added = when(timestamp, at)
                 row = (
-                    run_id, tenant, agent_name, agent_type, model, kind, at,
-                    STATUS_CODES[status], duration_ms, tokens, input_tokens, output_tokens,
-                    cached_tokens, cost, memory_mb, cpu_ms, quality_score, confidence,
-                    api_calls, retries, 1 if timed_out else 0, error_type, task_id, details, added,
-                )  # fmt: skip
+                    run_id,
+                    tenant,
+                    agent_name,
+                    agent_type,
+                    model,
+                    kind,
+                    at,
+                    STATUS_CODES[status],
+                    duration_ms,
+                    tokens,
+                    input_tokens,
+                    output_tokens,
+                    cached_tokens,
+                    cost,
+                    memory_mb,
+                    cpu_ms,
+                    quality_score,
+                    confidence,
+                    api_calls,
+                    retries,
+                    1 if timed_out else 0,
+                    error_type,
+                    task_id,
+                    details,
+                    added,
+                )
         except Exception:  # noqa: S110 - objects may raise anything, and the slow way says it
             pass
         if row is not None:
@@ -169,15 +190,32 @@ class RecordingPage(RowPage):
             return
         self.record_fields(
             dict(
-                run_id=run_id, agent_name=agent_name, agent_type=agent_type, status=status,
-                duration_ms=duration_ms, tokens_used=tokens_used, cost=cost, memory_mb=memory_mb,
-                cpu_ms=cpu_ms, quality_score=quality_score, confidence=confidence,
-                error_type=error_type, metadata=metadata, input_tokens=input_tokens,
-                output_tokens=output_tokens, cached_tokens=cached_tokens, model=model,
-                task_type=task_type, api_calls=api_calls, retries=retries, timed_out=timed_out,
-                task_id=task_id, tenant=tenant, timestamp=timestamp,
+                run_id=run_id,
+                agent_name=agent_name,
+                agent_type=agent_type,
+                status=status,
+                duration_ms=duration_ms,
+                tokens_used=tokens_used,
+                cost=cost,
+                memory_mb=memory_mb,
+                cpu_ms=cpu_ms,
+                quality_score=quality_score,
+                confidence=confidence,
+                error_type=error_type,
+                metadata=metadata,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                cached_tokens=cached_tokens,
+                model=model,
+                task_type=task_type,
+                api_calls=api_calls,
+                retries=retries,
+                timed_out=timed_out,
+                task_id=task_id,
+                tenant=tenant,
+                timestamp=timestamp,
             )
-        )  # fmt: skip
+        )
 
     def record_fields(self, fields: Mapping[str, Any]) -> None:
         """Record a run given as a mapping of `AgentRun`'s fields."""

@@ -18,7 +18,7 @@ _BUILT_IN = frozenset({"open_storage", "add_routes"})
 
 
 @attrs.frozen
-class Change:
+class ReloadPlan:
     """What a new configuration comes to.
 
     Attributes:
@@ -34,7 +34,7 @@ class Change:
     later: tuple[str, ...]
 
 
-def prepared(config: Config, old: Config, before: Plugins) -> Change:
+def prepared(config: Config, old: Config, before: Plugins) -> ReloadPlan:
     """What is to be done to go from one to the other; nothing is done yet.
 
     Raises:
@@ -60,7 +60,7 @@ def prepared(config: Config, old: Config, before: Plugins) -> Change:
         else:
             changed.append(name)
     new = attrs.evolve(config, monitor=monitor, plugins=tables)
-    return Change(new, plugins, tuple(changed), tuple(later))
+    return ReloadPlan(new, plugins, tuple(changed), tuple(later))
 
 
 def _kept(new: MonitorTable, old: MonitorTable, later: list[str]) -> MonitorTable:
@@ -96,7 +96,7 @@ def _is_built_in(name: str, plugins: Plugins, before: Plugins) -> bool:
     return False
 
 
-def replace_plugins(bus: Bus, change: Change, before: Plugins, monitor: object | None) -> None:
+def replace_plugins(bus: Bus, change: ReloadPlan, before: Plugins, monitor: object | None) -> None:
     """On the bus, as prepared; `monitor` is what those hear that come and go while it runs."""
     for name in change.changed:
         if name in before.names:
@@ -112,7 +112,7 @@ def replace_plugins(bus: Bus, change: Change, before: Plugins, monitor: object |
     bus.arrange(change.plugins.names)
 
 
-def greet_plugins(bus: Bus, change: Change, monitor: object | None) -> None:
+def greet_plugins(bus: Bus, change: ReloadPlan, monitor: object | None) -> None:
     """Tell those that are new that the monitor runs."""
     for name in change.changed:
         _tell(bus, "monitor_started", name, monitor)

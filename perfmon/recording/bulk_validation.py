@@ -116,11 +116,24 @@ def json_items(body: bytes) -> list[Any]:
 
 def _row(fields: Row, now: int) -> Row | None:
     (
-        run_id, tenant, agent_name, agent_type, model, task_type, timestamp, status,
-        duration_ms, tokens_used, input_tokens, output_tokens, cached_tokens, cost, memory_mb,
-        cpu_ms, quality_score, confidence, api_calls, retries, timed_out, error_type, task_id,
+        run_id,
+        tenant,
+        agent_name,
+        agent_type,
+        model,
+        task_type,
+        timestamp,
+        status,
+        duration_ms,
+        tokens_used,
+        input_tokens,
+        output_tokens,
+        *as_given,
+        timed_out,
+        error_type,
+        task_id,
         metadata,
-    ) = fields  # fmt: skip
+    ) = fields
     details = None
     if metadata is not None:
         encoded = quick_json(metadata)
@@ -137,8 +150,22 @@ def _row(fields: Row, now: int) -> Row | None:
         return None
     at, added = when(timestamp, now)
     return (
-        run_id, tenant, agent_name, agent_type, model, task_type, at, STATUS_CODES[status],
-        duration_ms, tokens_used, input_tokens, output_tokens, cached_tokens, cost, memory_mb,
-        cpu_ms, quality_score, confidence, api_calls, retries, int(timed_out), error_type,
-        task_id, details, added,
-    )  # fmt: skip
+        run_id,
+        tenant,
+        agent_name,
+        agent_type,
+        model,
+        task_type,
+        at,
+        STATUS_CODES[status],
+        duration_ms,
+        tokens_used,
+        input_tokens,
+        output_tokens,
+        *as_given,
+        int(timed_out),
+        error_type,
+        task_id,
+        details,
+        added,
+    )

@@ -65,10 +65,14 @@ class InFlight:
             told = None  # it never costs the run
         self._put(
             RunInFlight(
-                text("tenant", tenant), text("run_id", run_id, MAX_ID),
-                text("agent_name", agent_name), optional_text("agent_type", agent_type), told, now,
+                text("tenant", tenant),
+                text("run_id", run_id, MAX_ID),
+                text("agent_name", agent_name),
+                optional_text("agent_type", agent_type),
+                told,
+                now,
             )
-        )  # fmt: skip
+        )
 
     def _put(self, run: RunInFlight) -> None:
         known = self.runs.pop(run.key, None)
@@ -78,8 +82,9 @@ class InFlight:
         if not self.dropped:
             _log.warning(
                 "%d runs are in flight; the beginnings of further ones are counted as"
-                " in_flight_dropped, and nobody will notice if those never end", self._limit,
-            )  # fmt: skip
+                " in_flight_dropped, and nobody will notice if those never end",
+                self._limit,
+            )
         self.dropped += 1
 
     def end(self, rows: Iterable[Row]) -> None:
@@ -153,10 +158,14 @@ def _plain(run: RunInFlight, now: int) -> dict[str, Any]:
     """As `get_in_flight()` has it."""
     told = None if run.metadata is None else json.loads(run.metadata)
     return {
-        "run_id": run.run_id, "agent_name": run.agent_name, "agent_type": run.agent_type,
-        "tenant": run.tenant, "metadata": told,
-        "started_at": from_micros(run.started_at), "age_seconds": (now - run.started_at) / 1e6,
-    }  # fmt: skip
+        "run_id": run.run_id,
+        "agent_name": run.agent_name,
+        "agent_type": run.agent_type,
+        "tenant": run.tenant,
+        "metadata": told,
+        "started_at": from_micros(run.started_at),
+        "age_seconds": (now - run.started_at) / 1e6,
+    }
 
 
 def _is_of(run: RunInFlight, labels: Mapping[str, str]) -> bool:

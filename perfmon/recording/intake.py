@@ -37,7 +37,7 @@ _AGENT = slice(1, 3)  # tenant and name, of runs and measurements
 _TYPE = 3
 
 
-class IntakeCounts(NamedTuple):
+class RowAccount(NamedTuple):
     """In rows, since the monitor was made; counted where they come in, so that it can be checked.
 
     Attributes:
@@ -300,11 +300,11 @@ class Intake:
         self.taking.release()
         self.writing.release()
 
-    def account(self) -> IntakeCounts:
+    def account(self) -> RowAccount:
         """What became of all rows, at one moment."""
         with self.taking, self.unstored.lock:
             counts, queue = self.counts, self.queue
-            return IntakeCounts(
+            return RowAccount(
                 recorded=queue.entered + queue.dropped + counts.rejected + counts.recovered,
                 dropped=queue.dropped + counts.dropped,
                 pending=self.pending,

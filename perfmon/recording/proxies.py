@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from perfmon.recording.tracking import Part
+from perfmon.recording.tracking import RunPart
 
 _OWN = frozenset(
     (
@@ -30,10 +30,10 @@ _CLOSING = ("close", "aclose")
 class Follow(NamedTuple):
     """How what an object gives is followed in its turn."""
 
-    passed_on: Callable[[Part, Any], Any]
-    awaited: Callable[[Part, Any], Any]
-    iterated: Callable[[Part, Any], Generator[Any, Any, Any]]
-    iterated_async: Callable[[Part, Any], AsyncGenerator[Any, Any]]
+    passed_on: Callable[[RunPart, Any], Any]
+    awaited: Callable[[RunPart, Any], Any]
+    iterated: Callable[[RunPart, Any], Generator[Any, Any, Any]]
+    iterated_async: Callable[[RunPart, Any], AsyncGenerator[Any, Any]]
 
 
 class Proxy:
@@ -92,10 +92,10 @@ class Stream(Proxy):
     """Stands for what a call returned, and ends its part of the run when that ends."""
 
     __slots__ = ("_perfmon_follow", "_perfmon_part")
-    _perfmon_part: Part
+    _perfmon_part: RunPart
     _perfmon_follow: Follow
 
-    def __init__(self, of: Any, part: Part, follow: Follow) -> None:
+    def __init__(self, of: Any, part: RunPart, follow: Follow) -> None:
         super().__init__(of)
         object.__setattr__(self, "_perfmon_part", part)
         object.__setattr__(self, "_perfmon_follow", follow)
@@ -107,7 +107,7 @@ class Stream(Proxy):
         return functools.partial(_STEPS[name], self) if name in _STEPS else found
 
 
-def proxied(part: Part, value: Any, follow: Follow) -> Any:
+def proxied(part: RunPart, value: Any, follow: Follow) -> Any:
     """A proxy for a single-pass stream, an awaitable or what is only there to be entered; or None.
 
     Files, and what can be gone through more than once, are none of these.
@@ -115,7 +115,7 @@ def proxied(part: Part, value: Any, follow: Follow) -> Any:
     if not is_followed(type(value)):
         return None
     part.meter.blur()  # others work in between
-    return _standing(type(value))(value, Part(part.run, beside=part), follow)
+    return _standing(type(value))(value, RunPart(part.run, beside=part), follow)
 
 
 def _standing(kind: type) -> Any:
@@ -261,7 +261,7 @@ def _of_exit(of: Any, problem: BaseException | None, *, handled: bool) -> BaseEx
     return GeneratorExit() if _is_iterator(of) else None
 
 
-def _closing(part: Part, close: Callable[..., Any]) -> Callable[..., Any]:
+def _closing(part: RunPart, close: Callable[..., Any]) -> Callable[..., Any]:
     """Closing before the end is an end, too."""
 
     @functools.wraps(close)
@@ -275,7 +275,7 @@ def _closing(part: Part, close: Callable[..., Any]) -> Callable[..., Any]:
     return closing
 
 
-async def _closed(part: Part, result: Any) -> Any:
+async def _closed(part: RunPart, result: Any) -> Any:
     value = await result
     part.end(GeneratorExit())
     return value

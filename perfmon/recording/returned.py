@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from perfmon.recording.proxies import Follow, is_stream, proxied
-from perfmon.recording.tracking import Part, TrackedRun
+from perfmon.recording.tracking import RunPart, TrackedRun
 
 _log = logging.getLogger("perfmon")
 _PLAIN = frozenset(
@@ -33,14 +33,14 @@ def followed(run: TrackedRun, value: Any) -> Any:
         run._finish(None)  # noqa: SLF001 - its own
         return value
     try:
-        return passed_on(Part(run), value)
+        return passed_on(RunPart(run), value)
     except Exception:  # the host's own objects may raise anything
         _log.exception("what a watched call returned could not be followed")
         run._finish(None)  # noqa: SLF001
         return value
 
 
-def passed_on(part: Part, value: Any) -> Any:
+def passed_on(part: RunPart, value: Any) -> Any:
     """A part has ended with a value: which may be a part itself."""
     try:
         value = _follow(part, value)
@@ -49,7 +49,7 @@ def passed_on(part: Part, value: Any) -> Any:
     return value
 
 
-def _follow(part: Part, value: Any) -> Any:
+def _follow(part: RunPart, value: Any) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -68,20 +68,20 @@ def _follow(part: Part, value: Any) -> Any:
     return _object(part, value)
 
 
-def _lone(part: Part, value: Any) -> Any:
+def _lone(part: RunPart, value: Any) -> Any:
     """What is followed where it is one of Python's own kinds and has not ended; else None."""
     kind = type(value)
     if kind in _PLAIN:
         return None
     if kind in _NATIVE:
-        return _WAYS[kind](Part(part.run, value, beside=part)) if _is_open(value) else None
+        return _WAYS[kind](RunPart(part.run, value, beside=part)) if _is_open(value) else None
     if isinstance(value, futures.Future) or _is_asyncio_future(value):
-        _watch_future(Part(part.run, beside=part), value)
+        _watch_future(RunPart(part.run, beside=part), value)
         return value
     return None
 
 
-def _inside(part: Part, value: Any) -> Any:
+def _inside(part: RunPart, value: Any) -> Any:
     """What is followed of what a container holds: streams and awaitables of any class, too."""
     lone = _lone(part, value)
     if lone is not None or type(value) in _NATIVE or not is_stream(type(value)):
@@ -89,7 +89,7 @@ def _inside(part: Part, value: Any) -> Any:
     return proxied(part, value, _FOLLOW)
 
 
-def _tuple(part: Part, value: tuple[Any, ...]) -> Any:
+def _tuple(part: RunPart, value: tuple[Any, ...]) -> Any:
     found = {place: _inside(part, one) for place, one in enumerate(value[:_MOST_PLACES])}
     new = [one if found.get(place) is None else found[place] for place, one in enumerate(value)]
     if all(one is other for one, other in zip(new, value, strict=True)):
@@ -98,7 +98,7 @@ def _tuple(part: Part, value: tuple[Any, ...]) -> Any:
     return make(new)
 
 
-def _object(part: Part, value: Any) -> Any:
+def _object(part: RunPart, value: Any) -> Any:
     if isinstance(value, (type, types.ModuleType, types.FunctionType, types.MethodType)):
         return value
     new = proxied(part, value, _FOLLOW)
@@ -150,7 +150,7 @@ def _is_asyncio_future(value: Any) -> bool:
     )
 
 
-def _watch_future(part: Part, future: Any) -> None:
+def _watch_future(part: RunPart, future: Any) -> None:
     def done(ended: Any) -> None:
         try:
             if ended.cancelled():
@@ -189,7 +189,7 @@ def _is_open(value: Any) -> bool:
 # Python's own kinds
 
 
-async def awaited(part: Part, work: Coroutine[Any, Any, Any]) -> Any:
+async def awaited(part: RunPart, work: Coroutine[Any, Any, Any]) -> Any:
     """Await a coroutine as the run's work."""
     meter = part.meter
     token = meter.enter()
@@ -203,16 +203,16 @@ async def awaited(part: Part, work: Coroutine[Any, Any, Any]) -> Any:
     return passed_on(part, value)
 
 
-def _coroutine(part: Part) -> Any:
+def _coroutine(part: RunPart) -> Any:
     part.meter.go_on_by_steps()
     return _named(_awaiting(part), part.value)
 
 
-async def _awaiting(part: Part) -> Any:
+async def _awaiting(part: RunPart) -> Any:
     return await awaited(part, part.value)
 
 
-def iterated(part: Part, items: Any) -> Generator[Any, Any, Any]:
+def iterated(part: RunPart, items: Any) -> Generator[Any, Any, Any]:
     """Give what another generator or iterator gives, until its end."""
     try:
         value = yield from items
@@ -223,7 +223,7 @@ def iterated(part: Part, items: Any) -> Generator[Any, Any, Any]:
     return value
 
 
-def _generator(part: Part) -> Any:
+def _generator(part: RunPart) -> Any:
     part.meter.blur()  # between two items the thread works for who asked
     way = _iterated if part.value.gi_code.co_flags & _OLD_COROUTINE else iterated
     return _named(way(part, part.value), part.value)
@@ -233,14 +233,14 @@ _OLD_COROUTINE = 0x100  # CO_ITERABLE_COROUTINE: a generator that can be awaited
 
 
 @types.coroutine
-def _iterated(part: Part, items: Iterable[Any]) -> Generator[Any, Any, Any]:
+def _iterated(part: RunPart, items: Iterable[Any]) -> Generator[Any, Any, Any]:
     return (yield from iterated(part, items))
 
 
 class Items:
     """Steps through an async generator, as `yield from` does, which they have not."""
 
-    def __init__(self, part: Part, items: AsyncGenerator[Any, Any]) -> None:
+    def __init__(self, part: RunPart, items: AsyncGenerator[Any, Any]) -> None:
         self.item: Any = None
         self.sent: Any = None
         self.thrown: BaseException | None = None
@@ -271,7 +271,9 @@ class Items:
         self._part.end(problem)
 
 
-async def iterated_async(part: Part, items: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
+async def iterated_async(
+    part: RunPart, items: AsyncGenerator[Any, Any]
+) -> AsyncGenerator[Any, Any]:
     """Give what another async generator gives, until its end."""
     async with Items(part, items) as steps:
         while await steps.advance():
@@ -283,7 +285,7 @@ async def iterated_async(part: Part, items: AsyncGenerator[Any, Any]) -> AsyncGe
                 steps.thrown = problem
 
 
-def _async_generator(part: Part) -> Any:
+def _async_generator(part: RunPart) -> Any:
     part.meter.blur()
     return _named(iterated_async(part, part.value), part.value)
 
@@ -300,7 +302,7 @@ _FRAMES: dict[type, str] = {
     types.AsyncGeneratorType: "ag_frame",
     types.CoroutineType: "cr_frame",
 }
-_WAYS: dict[type, Callable[[Part], Any]] = {
+_WAYS: dict[type, Callable[[RunPart], Any]] = {
     types.GeneratorType: _generator,
     types.AsyncGeneratorType: _async_generator,
     types.CoroutineType: _coroutine,

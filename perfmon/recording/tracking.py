@@ -178,7 +178,7 @@ class _All:
         self.left = False
 
 
-class Part:
+class RunPart:
     """What a run lasts as long as: it ends when all of its parts have; dropped, one was left.
 
     Attributes:
@@ -188,7 +188,9 @@ class Part:
 
     __slots__ = ("_all", "_over", "run", "value")
 
-    def __init__(self, run: TrackedRun, value: Any = None, *, beside: Part | None = None) -> None:
+    def __init__(
+        self, run: TrackedRun, value: Any = None, *, beside: RunPart | None = None
+    ) -> None:
         self.run = run
         self.value = value
         self._over = False
@@ -299,5 +301,6 @@ def _say_once(strange: Mapping[str, Any]) -> None:
         kept = f"{meant} It" if meant else "; it"
         _log.warning(
             "a tracked run has no field %s%s is kept in the metadata (said once)",
-            spelled(name), kept,
-        )  # fmt: skip
+            spelled(name),
+            kept,
+        )

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from perfmon.recording.proxies import Proxy, special_method, standing_for
 from perfmon.recording.resources import STEPS, THREAD, Meter
 from perfmon.recording.returned import Items, awaited, followed, iterated
-from perfmon.recording.tracking import Part, TrackedRun
+from perfmon.recording.tracking import RunPart, TrackedRun
 
 Wrapped = TypeVar("Wrapped")
 Make = Callable[[], TrackedRun]
@@ -100,15 +100,15 @@ def _calling(make: Make, function: Callable[..., Any]) -> Callable[..., Any]:
     return watching
 
 
-def _begun(make: Make, cpu: str | None) -> Part:
+def _begun(make: Make, cpu: str | None) -> RunPart:
     run = make()
     meter = run._begin(cpu)  # noqa: SLF001
     if cpu is None:
         meter.blur()  # between two items whoever asked for them works
-    return Part(run)
+    return RunPart(run)
 
 
-def _called(part: Part, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def _called(part: RunPart, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Call a function that only makes a coroutine or generator; bad arguments are a failure."""
     try:
         return function(*args, **kwargs)

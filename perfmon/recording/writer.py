@@ -106,9 +106,10 @@ class Writer:
             self._dropped += new
             self._log_dropped_from = time.monotonic() + _LOG_DROPPED_EVERY
             _log.warning(
-                "%d runs and measurements were dropped: there is no room for them in %s", new,
+                "%d runs and measurements were dropped: there is no room for them in %s",
+                new,
                 "memory" if self._intake.queue.journal is None else "the journal",
-            )  # fmt: skip
+            )
 
     @staticmethod
     def _guarded(chores: Callable[[], None]) -> None:

@@ -119,9 +119,14 @@ class Cells:
     def empty(cls, vocabulary: Vocabulary) -> Cells:
         nothing = np.zeros(0, np.int64)
         return cls(
-            vocabulary, nothing, nothing, np.zeros((0, STATS)),
-            Ragged.empty(0), Ragged.empty(0), Ragged.empty(0),
-        )  # fmt: skip
+            vocabulary,
+            nothing,
+            nothing,
+            np.zeros((0, STATS)),
+            Ragged.empty(0),
+            Ragged.empty(0),
+            Ragged.empty(0),
+        )
 
     @classmethod
     def joined(cls, parts: Iterable[Cells], vocabulary: Vocabulary) -> Cells:

@@ -282,10 +282,17 @@ class MeasurementColumns:
 
     def take(self, rows: Any) -> MeasurementColumns:
         return MeasurementColumns(
-            self.vocabulary, self.at[rows], self.keys[rows], self.states[rows],
-            self.sources[rows], self.scores[rows], self.confidence[rows], self.correct[rows],
-            self.errors[rows], self.costs[rows],
-        )  # fmt: skip
+            self.vocabulary,
+            self.at[rows],
+            self.keys[rows],
+            self.states[rows],
+            self.sources[rows],
+            self.scores[rows],
+            self.confidence[rows],
+            self.correct[rows],
+            self.errors[rows],
+            self.costs[rows],
+        )
 
     def cells(self, width: int) -> Cells:
         """The cells of these measurements in slices of `width` microseconds."""

@@ -60,8 +60,11 @@ def entries(
     measured = np.flatnonzero(counted & (np.abs(errors) < _WORTH_SUMMING))
     wrong = errors[measured]
     for slot, value in (
-        (NUMERIC_N, 1.0), (ERROR, wrong), (ABS_ERROR, np.abs(wrong)), (ERROR_SQ, np.square(wrong)),
-    ):  # fmt: skip
+        (NUMERIC_N, 1.0),
+        (ERROR, wrong),
+        (ABS_ERROR, np.abs(wrong)),
+        (ERROR_SQ, np.square(wrong)),
+    ):
         add(measured, slot, value)
     paid = np.flatnonzero(costs > 0)
     add(paid, SCORING_COST, costs[paid])

@@ -79,11 +79,15 @@ class Window:
         narrow = np.zeros(0, np.int32)
         self._runs = Recent(
             RunColumns(
-                vocabulary, nothing, narrow, np.zeros(0, np.uint8),
-                np.zeros((0, len(NUMBERS))), narrow,
+                vocabulary,
+                nothing,
+                narrow,
+                np.zeros(0, np.uint8),
+                np.zeros((0, len(NUMBERS))),
+                narrow,
             ),
             max_runs,
-        )  # fmt: skip
+        )
         self._measurements = Recent(MeasurementColumns.empty(vocabulary), max_runs)
 
     def __len__(self) -> int:

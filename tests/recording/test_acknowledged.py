@@ -319,7 +319,7 @@ def test_a_disk_full_of_journals_is_no_dead_end(tmp_path, monkeypatch):
 
     monkeypatch.setattr("perfmon.recording.segments._allocate", allocated)
     with monitor_on(tmp_path) as again:
-        assert again.recorder.journal is not None
+        assert again._parts.queue.journal is not None
         assert again.get_system_metrics(60).total_tasks == 30
 
 

@@ -84,7 +84,7 @@ def test_recording_one_by_one_agrees_too(monitor, fields, changes):
                 monitor.record_agent_run(**wanted)
         else:
             monitor.record_agent_run(**wanted)
-            assert _same(monitor._parts.intake.recorder.drain().runs[-1], expected, wanted)
+            assert _same(monitor._parts.intake.queue.drain().runs[-1], expected, wanted)
 
 
 def _same(row: Any, expected: Any, wanted: dict[str, Any]) -> bool:

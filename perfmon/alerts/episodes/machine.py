@@ -11,7 +11,7 @@ from perfmon.alerts.episodes.failures import failures
 from perfmon.alerts.episodes.inhibition import fading_for, inhibit
 from perfmon.alerts.episodes.joining import formers
 from perfmon.alerts.episodes.memory import Memory
-from perfmon.alerts.episodes.silence import Silence
+from perfmon.alerts.episodes.silence import SilenceInForce
 from perfmon.alerts.episodes.step import Changes, Describe, Latest, Step, pending, refresh
 from perfmon.alerts.episodes.timing import Settings, micros
 from perfmon.alerts.evidence.verdicts import State, Verdict
@@ -33,7 +33,7 @@ class Machine:
     # What it is asked and told
 
     @property
-    def silences(self) -> tuple[Silence, ...]:
+    def silences(self) -> tuple[SilenceInForce, ...]:
         """Those that are not over, in the order of their ends."""
         found = self.memory.silences.values()
         return tuple(sorted(found, key=lambda s: (s.ends_at, s.silence_id)))
@@ -61,9 +61,9 @@ class Machine:
 
     def silence(
         self, matchers: Mapping[str, str], now: int, until: int, by: str, comment: str = ""
-    ) -> Silence:
-        """Keep quiet about what matches; see `Silence.made` for what is refused."""
-        made = Silence.made(matchers, now, until, by, comment)
+    ) -> SilenceInForce:
+        """Keep quiet about what matches; see `SilenceInForce.made` for what is refused."""
+        made = SilenceInForce.made(matchers, now, until, by, comment)
         self.memory.silences[made.silence_id] = made
         self.memory.hush(now)
         return made

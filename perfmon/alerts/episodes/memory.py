@@ -19,7 +19,7 @@ from perfmon.alerts.episodes.saved_versions import (
     rest_of,
     silence_of,
 )
-from perfmon.alerts.episodes.silence import Silence
+from perfmon.alerts.episodes.silence import SilenceInForce
 from perfmon.alerts.evidence.verdicts import State, Verdict
 from perfmon.alerts.rules.rule import Kind
 from perfmon.records import AlertLevel
@@ -51,7 +51,7 @@ class Memory:
     episodes: dict[str, Episode] = attrs.Factory(dict)
     starts: dict[str, list[int]] = attrs.Factory(dict)
     failed: dict[str, int] = attrs.Factory(dict)
-    silences: dict[str, Silence] = attrs.Factory(dict)
+    silences: dict[str, SilenceInForce] = attrs.Factory(dict)
     concerns: dict[str, Concern] = attrs.Factory(dict)
     dismissed: dict[str, Dismissed] = attrs.Factory(dict)
     over: dict[str, Over] = attrs.Factory(dict)
@@ -199,7 +199,7 @@ _SAVED = (
 )  # fmt: skip
 
 
-def _hushed(silences: list[Silence], labels: Iterable[dict[str, str]]) -> str | None:
+def _hushed(silences: list[SilenceInForce], labels: Iterable[dict[str, str]]) -> str | None:
     """The silence that ends first, of those that match any of these labels."""
     found = list(labels)
     hushed = (one.silence_id for one in silences if any(map(one.matches, found)))

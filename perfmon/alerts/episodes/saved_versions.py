@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import attrs
 
 from perfmon.alerts.episodes.episode import Episode, Snapshot
-from perfmon.alerts.episodes.silence import Silence
+from perfmon.alerts.episodes.silence import SilenceInForce
 from perfmon.alerts.evidence.verdicts import State
 from perfmon.alerts.rules.rule import DIMENSIONS, Kind
 from perfmon.alerts.wording.advice import Details
@@ -134,10 +134,10 @@ def member(kind: type[E], value: Any, fallback: E) -> E:
         return fallback
 
 
-def silence_of(plain: dict[str, Any]) -> Silence:
+def silence_of(plain: dict[str, Any]) -> SilenceInForce:
     """The silence of its JSON values."""
-    known = {field.name for field in attrs.fields(Silence)}
-    return Silence(**{name: value for name, value in plain.items() if name in known})
+    known = {field.name for field in attrs.fields(SilenceInForce)}
+    return SilenceInForce(**{name: value for name, value in plain.items() if name in known})
 
 
 def _finite(value: Any) -> Any:

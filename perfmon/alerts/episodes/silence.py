@@ -16,7 +16,7 @@ MATCHED = ("rule", "metric", "level", "agent", "agent_type", "model", "tenant", 
 
 
 @attrs.frozen(kw_only=True)
-class Silence:
+class SilenceInForce:
     """Alerts that match are evaluated and listed, and not sent.
 
     Attributes:
@@ -36,7 +36,7 @@ class Silence:
     @classmethod
     def made(
         cls, matchers: Mapping[str, str], now: int, until: int, by: str, comment: str = ""
-    ) -> Silence:
+    ) -> SilenceInForce:
         """A checked one.
 
         Raises:
@@ -62,7 +62,7 @@ class Silence:
         return all(fnmatchcase(labels.get(name, ""), glob) for name, glob in self.matchers.items())
 
 
-def silenced_by(alert: PerformanceAlert, silences: Iterable[Silence]) -> str | None:
+def silenced_by(alert: PerformanceAlert, silences: Iterable[SilenceInForce]) -> str | None:
     """The silence an alert is under: of several the one that ends first."""
     labels = {
         "rule": alert.rule, "metric": alert.metric, "level": alert.level.value, "key": alert.key,

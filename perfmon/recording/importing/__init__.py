@@ -6,7 +6,7 @@ from perfmon.recording.importing.cells import moment
 from perfmon.recording.importing.columns import Columns
 from perfmon.recording.importing.encodings import known_encoding
 from perfmon.recording.importing.files import ImportFileError, Source
-from perfmon.recording.importing.importer import FileImport, Refused, Tally
+from perfmon.recording.importing.importer import FileImport, ImportTally, Refused
 from perfmon.recording.importing.kinds import KINDS
 
 __all__ = [
@@ -14,9 +14,9 @@ __all__ = [
     "Columns",
     "FileImport",
     "ImportFileError",
+    "ImportTally",
     "Refused",
     "Source",
-    "Tally",
     "known_encoding",
     "moment",
 ]

@@ -22,7 +22,7 @@ from perfmon.recording.importing.encodings import (
 )
 from perfmon.recording.importing.header import find_header, foreign_words, is_told_apart, leading
 from perfmon.recording.importing.lines import TOO_LONG, Lines, is_too_long
-from perfmon.recording.importing.rows import Rows
+from perfmon.recording.importing.rows import GridRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,11 +166,11 @@ class Source:
             yield Item(line, "refused", {}, reason=foreign_words(words), is_damaged=True)
         for _ in range(found.lines):
             lines.next()
-        rows = Rows(lines, found.lines, found.names, found.separator, shape.is_row)
+        rows = GridRows(lines, found.lines, found.names, found.separator, shape.is_row)
         yield from self._rows(rows)
         self.unaccounted = lines.read - rows.number
 
-    def _rows(self, rows: Rows) -> Iterator[Item]:
+    def _rows(self, rows: GridRows) -> Iterator[Item]:
         shape = cast("CsvColumns", self._shape)
         for line, cells, wrong, is_marked_row in rows:
             if cells is None:

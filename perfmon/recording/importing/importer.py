@@ -23,7 +23,7 @@ BATCH = 2_000
 SHOWN = 10
 
 
-class Recorder(Protocol):
+class TakesBatches(Protocol):
     """The part of a monitor that takes in batches."""
 
     def record_agent_runs(
@@ -50,7 +50,7 @@ class Refused:
 
 
 @attrs.define
-class Tally:
+class ImportTally:
     """What became of what a file's lines hold; a prediction with its outcome is two things.
 
     Attributes:
@@ -141,13 +141,13 @@ class FileImport:
 
     def __init__(
         self,
-        monitor: Recorder,
+        monitor: TakesBatches,
         source: Source,
         *,
         progress: Callable[[int], None] = lambda _: None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.tally = Tally()
+        self.tally = ImportTally()
         self.expected = 0
         self._monitor = monitor
         self._source = source
@@ -155,7 +155,7 @@ class FileImport:
         self._interrupted = interrupted
         self._piles = {kind: _Pile() for kind in KINDS}
 
-    def run(self) -> Tally:
+    def run(self) -> ImportTally:
         """Read all, or as far as it goes; `tally` is right at any time, after an error too."""
         try:
             for item in self._source.items():

@@ -117,9 +117,7 @@ def _outcome(fields: dict[str, Any], known: float | None) -> dict[str, Any] | No
         return None
     told.setdefault("outcome_id", _identity(whole))
     shared = ("agent_name", "task_id", "tenant")
-    return {
-        **{name: fields[name] for name in shared if name in fields}, **told, "timestamp": known
-    }  # fmt: skip
+    return {**{name: fields[name] for name in shared if name in fields}, **told, "timestamp": known}
 
 
 def _identity(fields: Mapping[str, Any]) -> str:

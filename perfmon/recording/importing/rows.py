@@ -22,7 +22,7 @@ class _Swallowed(Exception):
     """Inside a quoted cell the rows begin again."""
 
 
-class Rows:
+class GridRows:
     """Rows by the strict grammar of RFC 4180, of the header's width.
 
     What is no such row costs its first line, and the next line is read on its own. So does a cell

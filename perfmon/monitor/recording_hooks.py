@@ -14,7 +14,7 @@ from perfmon.recording.in_flight import InFlight
 from perfmon.records import AccuracyMeasurement, AgentRun
 
 
-class Recording(Protocol):
+class TakesRecords(Protocol):
     """A monitor, as far as it is told things."""
 
     in_flight: InFlight
@@ -27,10 +27,10 @@ class Recording(Protocol):
 class RecordingHooks:
     """Registered on the bus under the monitor's name; what it refuses reaches the caller."""
 
-    def __init__(self, monitor: Recording) -> None:
+    def __init__(self, monitor: TakesRecords) -> None:
         self._monitor = weakref.ref(monitor)
 
-    def _get(self) -> Recording:
+    def _get(self) -> TakesRecords:
         monitor = self._monitor()
         if monitor is None:
             raise PerfmonError("the monitor of this hook is gone")
