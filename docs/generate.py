@@ -259,6 +259,7 @@ _CONSTANTS = {
     "RUN_FIELDS": "The fields of a run's row, in order.",
     "RUN_ROW": "The same with what perfmon adds to them.",
     "SecretText": "A type for fields of a plugin's table: text, or a `Secret`.",
+    "METRICS": "The catalogue of metrics: each `Metric` by its name.",
     "START_US": "When the rows of these helpers begin, in microseconds.",
     "TONES": "The tones of charts, by name, each with its colour.",
     "http_url": "A validator for fields of a plugin's table: a web address, which may be secret.",
