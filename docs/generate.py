@@ -19,7 +19,7 @@ import click
 from click.testing import CliRunner
 
 import perfmon
-from perfmon import AgentRun, PerformanceMetrics, PerformanceMonitor, hookspecs
+from perfmon import METRICS, AgentRun, PerformanceMonitor, hookspecs
 from perfmon.cli import cli
 
 DOCS = Path(__file__).resolve().parent
@@ -100,10 +100,6 @@ _GOOD = {True: "higher", False: "lower", None: ""}
 
 
 def metrics() -> str:
-    try:
-        from perfmon import METRICS
-    except ImportError:
-        return _metrics_of_fields()
     rows = [
         (
             f"`{one.name}`", one.label, str(one.nature), one.unit, _GOOD[one.higher_is_better],
@@ -112,34 +108,6 @@ def metrics() -> str:
         for one in METRICS.values()
     ]  # fmt: skip
     return _table(("metric", "name", "nature", "unit", "good is", "also called"), rows)
-
-
-def _metrics_of_fields() -> str:
-    """Where there is no catalogue of metrics yet."""
-    from perfmon.metrics.directions import higher_is_better
-
-    from perfmon.config.alerts import _OTHER_NAMES
-
-    others = {name: other for other, name in _OTHER_NAMES.items()}
-    rows = []
-    for field in attrs.fields(PerformanceMetrics):
-        if str(field.type) in ("int", "float") and field.name != "sample_size":
-            other = others.get(field.name)
-            rows.append((
-                f"`{field.name}`", f"`{other}`" if other else "", _unit(field.name),
-                _GOOD[higher_is_better(field.name)],
-            ))  # fmt: skip
-    return _table(("metric", "also called", "unit", "good is"), rows)
-
-
-def _unit(name: str) -> str:
-    ends = {
-        "_ms": "ms", "_mb": "MiB", "_rate": "share", "_score": "share", "per_minute": "per minute",
-        "_tokens": "tokens", "tokens_per_task": "tokens", "_cost": "dollars",
-        "cost_per_task": "dollars", "_confidence": "share", "avg_accuracy": "share",
-        "_coverage": "share",
-    }  # fmt: skip
-    return next((unit for end, unit in ends.items() if name.endswith(end)), "count")
 
 
 def hooks() -> str:
@@ -230,7 +198,13 @@ def names() -> str:
     return _names_of(perfmon)
 
 
-MODULES = ("perfmon.charts", "perfmon.testing")
+MODULES = (
+    "perfmon.sinks",
+    "perfmon.scorers",
+    "perfmon.storage",
+    "perfmon.charts",
+    "perfmon.testing",
+)
 
 
 def modules() -> str:
@@ -260,6 +234,7 @@ _CONSTANTS = {
     "RUN_FIELDS": "The fields of a run's row, in order.",
     "RUN_ROW": "The same with what perfmon adds to them.",
     "SecretText": "A type for fields of a plugin's table: text, or a `Secret`.",
+    "METRICS": "The catalogue of metrics: each `Metric` by its name.",
     "START_US": "When the rows of these helpers begin, in microseconds.",
     "TONES": "The tones of charts, by name, each with its colour.",
     "http_url": "A validator for fields of a plugin's table: a web address, which may be secret.",

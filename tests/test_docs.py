@@ -1,26 +1,33 @@
-"""The documents are true: their code runs, their commands exist, and nothing public is missing."""
+"""The manual is true: its code runs, its commands exist, and its links lead somewhere."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import inspect
 import re
-import shlex
 import sqlite3
 import subprocess
 import time
 import tomllib
-from importlib import import_module
-from itertools import groupby
-from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from manual import (
+    BLOCK,
+    DOCS,
+    MANUAL,
+    PAGES,
+    PROJECT,
+    README,
+    ROOT,
+    blocks,
+    commands,
+    page,
+    section,
+    shown,
+)
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
-from test_layers import PUBLIC
 
 from perfmon import (
     AlertLevel,
@@ -30,53 +37,17 @@ from perfmon import (
     PerformanceMonitor,
     Point,
     Series,
-    hookspecs,
 )
 from perfmon.accuracy.scoring import Scoring
 from perfmon.cli import cli
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-ROUTE = re.compile(r"`(GET|POST|DELETE) (/\S*?)`")
-MANUAL = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-PAGES = [*MANUAL, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md")),
-         *sorted((ROOT / "benchmarks").glob("*.md"))]  # fmt: skip
-
-
-def shown(path):
-    return str(path.relative_to(ROOT))
-
-
-def page(name):
-    return (DOCS / name).read_text()
-
-
-def blocks(language, *paths):
-    return [
-        text for path in paths or MANUAL for kind, text in BLOCK.findall(path.read_text())
-        if kind == language
-    ]  # fmt: skip
-
-
-def section(title, text):
-    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def plugin_files():
     """The blocks that are files of their own, by name."""
     named = (re.match(r"# my_plugins/(\w+\.py)\n", text) for text in blocks("python"))
     return {match[1]: match.string for match in named if match}
-
-
-def commands(program):
-    """The lines of shell blocks that call a program, each of `a && b` apart."""
-    lines = [line for text in blocks("sh") for line in text.splitlines()]
-    parts = [part.strip() for line in lines for part in line.split("&&")]
-    found = [shlex.split(part)[1:] for part in parts if part.split()[0].endswith(program)]
-    return list({" ".join(words): words for words in found}.values())
 
 
 # The code
@@ -315,8 +286,7 @@ def test_every_command_is_shown_at_work():
 
 def test_two_commands_set_everything_up():
     """The section has two lines of shell; each works in the cloned folder, by itself."""
-    readme = (ROOT / "README.md").read_text()
-    lines = [text for kind, text in BLOCK.findall(section("Set up", readme)) if kind == "sh"]
+    lines = [text for kind, text in BLOCK.findall(section("Set up", README)) if kind == "sh"]
     assert [len(text.splitlines()) for text in lines] == [1, 1]
     assert all(text.startswith("python3 -m venv .venv && ") for text in lines)
     assert lines[0].rstrip().endswith("perfmon demo")
@@ -325,112 +295,9 @@ def test_two_commands_set_everything_up():
 
 def test_ci_runs_the_line_of_the_readme():
     """What a reader is told to run is what a change must pass."""
-    readme = (ROOT / "README.md").read_text()
-    line = section("Set up", readme).rpartition("```sh\n")[2].partition("\n")[0]
+    line = section("Set up", README).rpartition("```sh\n")[2].partition("\n")[0]
     assert line in (ROOT / ".ci" / "run").read_text().splitlines()
     subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=True)
-
-
-# The surface
-
-
-@pytest.fixture(scope="module")
-def generate():
-    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_what_is_made_from_the_code_is_up_to_date(generate):
-    """Every generated part, and each of them is on a page."""
-    stale = [shown(path) for path, text in generate.pages() if path.read_text() != text]
-    assert not stale, "run `python docs/generate.py`"
-    made = re.findall(r"<!-- generated: ([\w-]+) -->", "".join(p.read_text() for p in MANUAL))
-    assert sorted(made) == sorted(generate.PARTS)
-
-
-def test_every_route_is_in_the_reference():
-    """The table has what the server answers, no more and no less."""
-    from perfmon_server.app import ROUTES
-
-    table = [line for line in page("reference/rest.md").splitlines() if line.startswith("|")]
-    found = {match for line in table for match in ROUTE.findall(line.split("|")[1])}
-    assert found == {(route.method, route.path) for route in ROUTES}
-
-
-def test_the_curl_lines_and_routes_in_words_are_routes():
-    """Each calls or names one that exists."""
-    from perfmon_server.app import ROUTES
-
-    asked = {re.search(r"8787(/[^?'\s]*)", " ".join(words))[1] for words in commands("curl")}
-    assert len(asked) == 3
-    named = set(re.findall(r"/api/performance/[\w/{}]+\w", "".join(p.read_text() for p in MANUAL)))
-    patterns = [re.sub(r"\{\w+\}", "[^/]+", route.path) for route in ROUTES]
-    for path in asked | named:
-        assert any(re.fullmatch(pattern, path) for pattern in patterns), path
-
-
-def hooks():
-    specs = inspect.getmembers(hookspecs, inspect.isfunction)
-    return [(name, list(inspect.signature(f).parameters)) for name, f in specs
-            if f.__module__ == hookspecs.__name__]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "arguments"), hooks())
-def test_every_hook_is_in_the_reference(name, arguments):
-    """With its arguments, in their order."""
-    assert f"`{name}({', '.join(arguments)})`" in page("reference/hooks.md")
-
-
-@pytest.mark.parametrize(
-    ("module", "name"), [(m, n) for m in PUBLIC for n in import_module(m).__all__]
-)
-def test_every_public_name_is_in_the_reference(module, name):
-    """With what it is, in a sentence; docstrings say the rest."""
-    assert re.search(rf"^\| `{name}` \| \S", page("reference/python.md"), re.MULTILINE)
-
-
-def test_every_plugin_is_on_its_page():
-    """Sinks and scorers by name; the README names all."""
-    readme = section("Plugins", (ROOT / "README.md").read_text())
-    for name in PROJECT["entry-points"]["perfmon"]:
-        assert f"`{name}`" in readme, name
-    with PerformanceMonitor(Config(), storage_url="memory:") as monitor:
-        kinds = {plugin["name"]: plugin["hooks"] for plugin in monitor.plugins.describe()}
-    on = "".join(page(f"plugins/{name}.md") for name in ("sinks", "scorers", "detectors"))
-    for name, its_hooks in kinds.items():
-        if {"deliver_alert", "score_outcome", "detect_trend"} & set(its_hooks):
-            assert f"`{name}`" in on, name
-
-
-WALKS = re.findall(r"^## (.*)$", page("explanation/how-a-run-travels.md"), re.MULTILINE)
-
-
-@pytest.mark.parametrize("title", WALKS)
-def test_a_walk_enters_no_room_twice(title):
-    """Each step names a file, and something in it that does what the step says."""
-    text = section(title, page("explanation/how-a-run-travels.md"))
-    steps = re.findall(r"^\d+\. `([\w/]+\.py)`: (.*)$", text, re.MULTILINE)
-    assert len(WALKS) == 4
-    assert len({file for file, _ in steps}) == len(steps) >= 8
-    rooms = [room for room, _ in groupby("/".join(file.split("/")[:2]) for file, _ in steps)]
-    assert len(rooms) == len(set(rooms)), rooms
-    for file, words in steps:
-        named = re.findall(r"`(\w+)`", words)
-        code = (ROOT / file).read_text()
-        there = set(re.findall(r"^\s*(?:async def|def|class) (\w+)", code, re.MULTILINE))
-        assert there & set(named), file
-
-
-def test_every_dependency_is_in_the_manual():
-    """Why it is here, its licence and its weight; and every extra."""
-    text = page("explanation/footprint.md")
-    rows = re.findall(r"^\| (\S+) \| (.+) \| (.+) \| ([\d.]+) \|$", text, re.MULTILINE)
-    needed = [re.match(r"[\w-]+", requirement)[0] for requirement in PROJECT["dependencies"]]
-    assert [row[0] for row in rows] == needed
-    for extra in PROJECT["optional-dependencies"]:
-        assert f"| `{extra}` |" in text
 
 
 # The pages
@@ -465,11 +332,10 @@ def test_a_page_can_be_found(path):
 
 def test_the_readme_is_read_in_two_minutes():
     """At most 120 lines, a small picture, and twelve questions each a click away."""
-    text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) <= 120
-    (picture,) = re.findall(r"!\[.+\]\((.+)\)", text)
+    assert len(README.splitlines()) <= 120
+    (picture,) = re.findall(r"!\[.+\]\((.+)\)", README)
     assert (ROOT / picture).stat().st_size < 150_000
-    questions = section("Questions", text)
+    questions = section("Questions", README)
     assert len(re.findall(r"^- \[.*\?\]\((docs/\S+)\)", questions, re.MULTILINE)) >= 12
 
 

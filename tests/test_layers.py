@@ -46,7 +46,7 @@ EXCEPTIONS = {
 }
 MOST_ENTRIES = 24
 # What plugins may import from, theirs and ours.
-PUBLIC = ("perfmon", "perfmon.scorers", "perfmon.sinks", "perfmon.storage")
+PUBLIC = ("perfmon", "perfmon.charts", "perfmon.scorers", "perfmon.sinks", "perfmon.storage")
 
 
 def _imports(path: Path) -> Iterator[str]:
