@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perfmon.config.config import Config, Duration, Secret
     from perfmon.config.secret import redacted
     from perfmon.config.validators import SecretText, duration_seconds
-    from perfmon.delivery.http import retry_after
+    from perfmon.delivery.http import http_url, retry_after
     from perfmon.errors import (
         ConfigError,
         DeliveryError,
@@ -93,6 +93,7 @@ _HOMES = {
     "from_micros": "perfmon.records",
     "get_performance_monitor": "perfmon.monitor.current",
     "hookimpl": "perfmon.hookspecs",
+    "http_url": "perfmon.delivery.http",
     "in_thread": "perfmon.plugins.threads",
     "init_performance_monitor": "perfmon.monitor.current",
     "install_hint": "perfmon.plugins.discovery",
@@ -148,7 +149,6 @@ _ELSEWHERE = {
     "FoundBy": "perfmon.storage",
     "headline": "perfmon.sinks",
     "HOUR": "perfmon.storage",
-    "http_url": "perfmon.sinks",
     "HttpSinkTable": "perfmon.sinks",
     "KnownAgent": "perfmon.storage",
     "link_of": "perfmon.sinks",
@@ -224,6 +224,7 @@ __all__ = [
     "from_micros",
     "get_performance_monitor",
     "hookimpl",
+    "http_url",
     "in_thread",
     "init_performance_monitor",
     "install_hint",

@@ -7,7 +7,7 @@ must not go. `perfmon.testing.check_sink` tries a sink out.
 
 from __future__ import annotations
 
-from perfmon.delivery.http import HttpAnswer, encoded, http_url, post
+from perfmon.delivery.http import HttpAnswer, encoded, post
 from perfmon.delivery.messages import (
     alert_annotations,
     alert_facts,
@@ -27,7 +27,6 @@ __all__ = [
     "alert_labels",
     "encoded",
     "headline",
-    "http_url",
     "link_of",
     "post",
     "urgency",

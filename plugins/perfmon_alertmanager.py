@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import DeliveryError, Duration, SecretText, hookimpl
-from perfmon.sinks import HttpSinkTable, alert_annotations, alert_labels, http_url, link_of
+from perfmon import DeliveryError, Duration, SecretText, hookimpl, http_url
+from perfmon.sinks import HttpSinkTable, alert_annotations, alert_labels, link_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import DeliveryError, Secret, hookimpl, redacted
-from perfmon.sinks import HttpSinkTable, alert_facts, http_url, link_of
+from perfmon import DeliveryError, Secret, hookimpl, http_url, redacted
+from perfmon.sinks import HttpSinkTable, alert_facts, link_of
 
 if TYPE_CHECKING:
     from perfmon import AlertMessage, Config, PerformanceAlert

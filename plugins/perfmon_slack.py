@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import Secret, hookimpl, redacted
+from perfmon import Secret, hookimpl, http_url, redacted
 from perfmon.sinks import (
     HttpSinkTable,
     alert_facts,
     headline,
-    http_url,
     link_of,
     urgency,
 )

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from perfmon import Duration, Secret, SecretText, hookimpl
+from perfmon import Duration, Secret, SecretText, hookimpl, http_url
 from perfmon.sinks import (
     HttpSinkTable,
     alert_annotations,
     alert_labels,
     encoded,
-    http_url,
     link_of,
 )
 

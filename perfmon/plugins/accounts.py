@@ -18,7 +18,7 @@ _LOG_EVERY = 100
 Check = Callable[[Any], Any]
 
 
-class Account:
+class PluginStats:
     """How a plugin has behaved since the start; every number only grows."""
 
     def __init__(self, plugin: str) -> None:

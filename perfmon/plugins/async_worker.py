@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Future, wait
 from typing import Any, NamedTuple
 
 from perfmon.config.secret import redacted
-from perfmon.plugins.accounts import Account, Check
+from perfmon.plugins.accounts import Check, PluginStats
 
 PATIENCE = 120.0
 """How many seconds an answer may take where the plugin has no `deadline` of its own."""
@@ -40,7 +40,7 @@ class Remote:
 
     def __init__(
         self,
-        account: Account,
+        account: PluginStats,
         deadline: float,
         retire: Callable[[str], None],
         clock: Callable[[], float],

@@ -11,7 +11,7 @@ import pluggy
 
 from perfmon import hookspecs
 from perfmon.errors import PerfmonError, PluginError
-from perfmon.plugins.accounts import Account, Check
+from perfmon.plugins.accounts import Check, PluginStats
 from perfmon.plugins.async_worker import PATIENCE, Remote, RemoteAnswer
 from perfmon.plugins.hookimpls import checked, positional, specs
 from perfmon.plugins.hooks import EVENTS, INPUTS, Hooks
@@ -60,7 +60,7 @@ class Bus:
         self._manager.add_hookspecs(hookspecs)
         self._capacity = capacity
         self._deadline = deadline
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, PluginStats] = {}
         # A plugin's events and its questions do not wait for one another.
         self._workers: dict[str, tuple[Worker, Worker]] = {}
         self._remotes: dict[str, Remote] = {}
@@ -121,7 +121,7 @@ class Bus:
 
     def _add(self, plugin: object, name: str, by_name: Collection[str]) -> None:
         self._manager.register(plugin, name)
-        account = self._accounts[name] = Account(name)
+        account = self._accounts[name] = PluginStats(name)
         self._workers[name] = (self._worker(account), self._worker(account))
         self._remotes[name] = self._remote(account, plugin)
         self._by_name[name] = frozenset(by_name)
@@ -308,25 +308,25 @@ class Bus:
             return self.call_remote(implementation, values, check).answer
         return self.call(implementation, values, check, propagate)
 
-    def _retire_if_stuck(self, account: Account) -> bool:
+    def _retire_if_stuck(self, account: PluginStats) -> bool:
         """Whether a plugin is in service, after a look at its calls in callers' threads."""
         if account.longest_call(self._clock()) >= self._deadline:
             self._retire(account, f"a call took longer than {self._deadline:g} s")
         return account.in_service
 
-    def _retire(self, account: Account, reason: str) -> None:
+    def _retire(self, account: PluginStats, reason: str) -> None:
         if account.retire(reason):
             self._rebuild()
             for worker in self._workers[account.plugin]:
                 worker.drop_all()
 
-    def _worker(self, account: Account) -> Worker:
+    def _worker(self, account: PluginStats) -> Worker:
         def retire(reason: str) -> None:
             self._retire(account, reason)
 
         return Worker(account, self._capacity, self._deadline, retire, self._clock)
 
-    def _remote(self, account: Account, plugin: object) -> Remote:
+    def _remote(self, account: PluginStats, plugin: object) -> Remote:
         def retire(reason: str) -> None:
             self._retire(account, reason)
 

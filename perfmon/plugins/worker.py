@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from perfmon.plugins.accounts import Account, Check
+from perfmon.plugins.accounts import Check, PluginStats
 from perfmon.plugins.async_worker import Remote
 
 _OVERRUNS_ALLOWED = 3
@@ -30,7 +30,7 @@ class Implementation:
     function: Callable[..., Any]
     argnames: tuple[str, ...]
     positional: Callable[..., Any]
-    account: Account
+    account: PluginStats
     worker: Worker
     remote: Remote | None
     unhurried: bool
@@ -86,7 +86,7 @@ class Worker:
 
     def __init__(
         self,
-        account: Account,
+        account: PluginStats,
         capacity: int,
         deadline: float,
         retire: Callable[[str], None],

@@ -33,7 +33,7 @@ _SOME = 500
 
 
 @attrs.frozen
-class Place:
+class Bookmark:
     """How far somebody has come.
 
     Attributes:
@@ -46,7 +46,7 @@ class Place:
     seen: frozenset[int] = frozenset()
     left_out: tuple[tuple[int, float], ...] = ()
 
-    def and_seen(self, ids: Iterable[int], now: float) -> Place:
+    def and_seen(self, ids: Iterable[int], now: float) -> Bookmark:
         """Further on, by what was seen."""
         seen = self.seen.union(ids)
         left_out = dict(self.left_out)
@@ -59,7 +59,7 @@ class Place:
         for one in range(low + 1, min(last, low + _BACK)):
             if one not in seen:
                 left_out.setdefault(one, now)
-        return Place(
+        return Bookmark(
             low,
             frozenset(one for one in seen if one > low),
             tuple((one, since) for one, since in left_out.items() if one > low),
@@ -87,7 +87,7 @@ def note_arrival(
 
 
 def read_news(
-    connection: sa.Connection, writer: int, place: Place | None, since: int, mark: str
+    connection: sa.Connection, writer: int, place: Bookmark | None, since: int, mark: str
 ) -> News:
     """What others put in after a place; None is from now on."""
     now = time.monotonic()
@@ -97,7 +97,7 @@ def read_news(
         rows = _after(connection, first, mark)
         # What is missing at the beginning was forgotten long ago.
         low = rows[0][0] - 1 if rows else last
-        return News(Place(low).and_seen([row[0] for row in rows], now))
+        return News(Bookmark(low).and_seen([row[0] for row in rows], now))
     rows = _after(connection, place.low - 1, mark)
     if place.low and (not rows or rows[0][0] != place.low) and _is_cut(connection, place):
         return attrs.evolve(read_news(connection, writer, None, since, mark), is_whole=False)
@@ -127,7 +127,7 @@ def _after(connection: sa.Connection, low: int, mark: str) -> list[Row]:
     )
 
 
-def _is_cut(connection: sa.Connection, place: Place) -> bool:
+def _is_cut(connection: sa.Connection, place: Bookmark) -> bool:
     """Whether what comes after the place was forgotten, or another database is there."""
     first, last = fetched(connection, "SELECT min(id), max(id) FROM arrivals")[0]
     return last is None or last < place.low or first > place.low + 1

@@ -20,7 +20,7 @@ from perfmon.storage import (
     Stored,
 )
 from perfmon_sql.alerts import SqlAlerts
-from perfmon_sql.arrivals import BUT_NEWEST, Place, note_arrival, read_news
+from perfmon_sql.arrivals import BUT_NEWEST, Bookmark, note_arrival, read_news
 from perfmon_sql.cells import OpenCells, read_packed
 from perfmon_sql.commits import Commits
 from perfmon_sql.database import TRIES
@@ -170,7 +170,7 @@ class SqlStorage(SqlAlerts):
 
     def news(self, place: object | None, since: int) -> News:
         self._database.check()
-        known = place if isinstance(place, Place) else None
+        known = place if isinstance(place, Bookmark) else None
         stamp = self._database.stamp()
         if known is not None and stamp is not None and self._read_at == (stamp, known):
             return News(known)
