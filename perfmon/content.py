@@ -15,6 +15,7 @@ import msgspec
 
 from perfmon.checks import RUN_FIELDS, checked_run, stamp
 from perfmon.equality import same_value
+from perfmon.stamps import AssumedTime
 
 Row = tuple[Any, ...]
 
@@ -49,10 +50,6 @@ _KEY = 3  # what comes before it is the same in a repeat anyway
 _ONCE_FILLED_IN = {"api_calls": 1, "retries": 0}
 
 
-class AssumedTime(float):
-    """Epoch seconds that nobody gave and an import assumed: another import may assume others."""
-
-
 def when(value: datetime | float | str | None, now_us: int | None) -> tuple[int, int]:
     """When a run ended, in microseconds, and what of that was added.
 
@@ -81,9 +78,11 @@ def cut(fields: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> int:
         found = METADATA_LEFT_OUT
     for name in _TEXTS:
         given = fields.get(name)
-        if name == "task_type" and given is None and isinstance(metadata, Mapping):
+        if given is None:
+            if name != "task_type" or metadata is None or not isinstance(metadata, Mapping):
+                continue
             given = metadata.get(name)
-        if isinstance(given, str) and given.strip() and row[place[name]] != given:
+        if isinstance(given, str) and row[place[name]] != given and given.strip():
             return found | TEXT_CUT
     return found
 
