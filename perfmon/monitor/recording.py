@@ -252,24 +252,24 @@ class RecordingPage(RowPage):
         it returns when they are committed, so that `accepted`, `duplicates` and `conflicts` are
         exact; without, what is not refused or dropped is `pending`.
         """
-        rows, places, rejected = [], [], []
+        rows, rejected = [], []
         items = runs if isinstance(runs, (list, bytes)) else list(runs)
         quick = quick_rows(items, self._known, self._known_errors, self.now_us())
         for index, row in enumerate(quick):
             if row is not None:
                 rows.append(row)
-                places.append(index)
                 continue
             if isinstance(items, bytes):
                 items = json_items(items)
             try:
                 rows.append(self._row(items[index]))
-                places.append(index)
             except InvalidRun as problem:
                 rejected.append(Rejection(index=index, field=problem.field, message=str(problem)))
         receipt = self._record_rows(rows, [], rejected, wait=wait, cut=_cut(rows))
         if not (rejected and receipt.conflicts):
             return receipt
+        refused = {one.index for one in rejected}
+        places = [index for index in range(len(items)) if index not in refused]
         conflicts = [attrs.evolve(one, index=places[one.index]) for one in receipt.conflicts]
         return attrs.evolve(receipt, conflicts=tuple(conflicts))
 

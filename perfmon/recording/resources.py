@@ -13,7 +13,6 @@ import os
 import threading
 import types
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from time import perf_counter, process_time, thread_time
 from typing import Any, NamedTuple, Self
@@ -24,6 +23,7 @@ THREAD, STEPS, COUNTED = "thread", "steps", "counted"
 """Sources of CPU time: the run's own thread, its coroutine's steps, either with `counted` ones."""
 # Other threads have worked, if they took more CPU time than this, or this part of the run's time.
 _NOISE_SECONDS, _NOISE_PART = 0.010, 0.1
+_CORES = os.cpu_count() or 1
 
 _current: ContextVar[Meter | None] = ContextVar("perfmon_run", default=None)
 _open: set[Meter] = set()
@@ -55,7 +55,6 @@ class Meter:
         self._cpu = cpu
         self._thread = threading.get_ident() if cpu == THREAD else None
         self._others = others
-        self._adding = threading.RLock()
         self._spent = 0.0  # seconds of CPU time, beside those of the run's own thread
         self._has_more = False
         self._expected = 0
@@ -70,7 +69,7 @@ class Meter:
             _open.add(self)
         self._resident = _resident() if self.alone else None
         self._started = perf_counter()
-        self._process_before = process_time()
+        self._process_before = process_time() if self.alone else 0.0
         self._thread_before = thread_time()
         return self
 
@@ -80,8 +79,10 @@ class Meter:
 
     @staticmethod
     def leave(token: Token[Meter | None]) -> None:
-        with suppress(ValueError):  # it ends in another context than it began in
+        try:  # noqa: SIM105 - it is a good deal quicker
             _current.reset(token)
+        except ValueError:  # it ends in another context than it began in
+            pass
 
     def go_on_by_steps(self) -> None:
         """The call has returned a coroutine: the run is no longer its thread's only work."""
@@ -96,7 +97,6 @@ class Meter:
     def end(self) -> None:
         """Read off what the run took."""
         own = thread_time() - self._thread_before if self._thread is not None else 0.0
-        process = process_time() - self._process_before
         self.duration = perf_counter() - self._started
         with _lock:
             _open.discard(self)
@@ -110,15 +110,22 @@ class Meter:
             return
         spent = max(own + self._spent, 0.0)
         noise = max(_NOISE_SECONDS, _NOISE_PART * self.duration, _NOISE_PART * spent)
-        if not self._expected and not (alone and process - spent > noise):
+        if not self._expected and not (alone and self._elsewhere(spent, noise)):
             self.cpu_ms = Measured(spent * 1000, COUNTED if self._has_more else self._cpu)
 
+    def _elsewhere(self, spent: float, noise: float) -> bool:
+        """Whether other threads have worked more than noise, while no other run was open."""
+        # In so short a time all cores together cannot have: no need to ask the system.
+        if self.duration * _CORES < noise:
+            return False
+        return process_time() - self._process_before - spent > noise
+
     def _add(self, seconds: float) -> None:
-        with self._adding:
+        with _lock:
             self._spent += seconds
 
     def _expect(self, more: int) -> None:
-        with self._adding:
+        with _lock:
             self._expected += more
             self._has_more = True
 
@@ -201,15 +208,16 @@ def counted(work: Any) -> Any:
 
 def _resident() -> float | None:
     """The process's resident memory in MiB now, where the system tells that."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(os.pread(_statm(os.getpid()), 200, 0).split()[1]) * _PAGE_MB
-    return None
+    try:
+        return int(os.pread(_statm(), 200, 0).split()[1]) * _PAGE_MB
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 @functools.lru_cache(maxsize=1)
-def _statm(process: int) -> int:
+def _statm() -> int:
     """Open once for each process (a fork is another), since opening costs most of the reading."""
-    return os.open(f"/proc/{process}/statm", os.O_RDONLY | os.O_CLOEXEC)
+    return os.open(f"/proc/{os.getpid()}/statm", os.O_RDONLY | os.O_CLOEXEC)
 
 
 _PAGE_MB = (os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096) / 2**20
@@ -220,6 +228,7 @@ def _forget() -> None:
     global _lock  # noqa: PLW0603 - perhaps somebody held it
     _lock = threading.RLock()
     _open.clear()
+    _statm.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):

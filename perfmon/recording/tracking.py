@@ -17,13 +17,14 @@ from perfmon.config.validators import did_you_mean
 from perfmon.errors import InvalidRun, PerfmonError, spelled
 from perfmon.recording.resources import THREAD, Meter
 from perfmon.records.ids import new_id
-from perfmon.records.validation import RUN_FIELDS, checked_run
+from perfmon.records.validation import RUN_FIELDS, check_given
 
 _log = logging.getLogger("perfmon")
 Record = Callable[..., None]
 _KNOWN = frozenset(RUN_FIELDS)
 _NEEDED = ("run_id", "agent_name", "status")
 _MOST_STRANGE = 1_000
+_process = os.getpid()
 MEASURED = "measured"
 """The key of a run's metadata that says where its measured amounts come from."""
 
@@ -85,7 +86,7 @@ class TrackedRun:
         self.__dict__.update({str(name): value for name, value in fields.items()})
 
     def _begin(self, cpu: str | None) -> Meter:
-        self._process = os.getpid()
+        self._process = _process
         self._meter = Meter(cpu, self._home.others).begin()
         self._open.append(True)
         return self._meter
@@ -113,9 +114,11 @@ class TrackedRun:
         _left.append((self._home.record, told))
 
     def __del__(self) -> None:
-        with suppress(Exception):
-            if self._open and self._process == os.getpid() and not sys.is_finalizing():
+        try:
+            if self._open and self._process == _process and not sys.is_finalizing():
                 self._finish(self._failed or GeneratorExit)
+        except Exception:  # noqa: S110 - at the end of an interpreter anything may be gone
+            pass
 
     def _told(self, kind: type[BaseException] | None) -> dict[str, Any]:
         """What was set on the run, and what was measured where it was not."""
@@ -219,7 +222,7 @@ class RunPart:
 
     def __del__(self) -> None:
         with suppress(Exception):
-            if not self._over and self.run._process == os.getpid():  # noqa: SLF001
+            if not self._over and self.run._process == _process:  # noqa: SLF001
                 # It never began; that it was never awaited is said once, of what the host had.
                 close = getattr(self.value, "close", None)
                 if hasattr(self.value, "cr_frame") and close is not None:
@@ -241,8 +244,15 @@ def record_left() -> None:
                 _log.exception("a tracked run was not recorded")
 
 
+def _forget() -> None:
+    """In a forked child: what its parent tracks and left is its parent's."""
+    global _process  # noqa: PLW0603 - asked for by every run, and a call of the system
+    _process = os.getpid()
+    _left.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_left.clear)  # the parent records them
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _record(record: Record, told: dict[str, Any]) -> None:
@@ -256,9 +266,9 @@ def with_sources(metadata: Any, sources: dict[str, str]) -> Any:
     """The metadata with where amounts come from, unless there is something else under that key."""
     if not sources:
         return metadata
+    if metadata is None:
+        return {MEASURED: sources}
     with suppress(Exception):  # the caller's own objects may raise anything
-        if metadata is None:
-            return {MEASURED: sources}
         if isinstance(metadata, Mapping) and MEASURED not in metadata:
             return {**metadata, MEASURED: sources}
     return metadata
@@ -266,8 +276,8 @@ def with_sources(metadata: Any, sources: dict[str, str]) -> Any:
 
 def _mended(fields: dict[str, Any]) -> dict[str, Any]:
     """Without what a run cannot have: strange names go to the metadata, bad values are left out."""
-    strange = {name: fields.pop(name) for name in set(fields) - _KNOWN}
-    if strange:
+    if not _KNOWN.issuperset(fields):
+        strange = {name: fields.pop(name) for name in set(fields) - _KNOWN}
         _say_once(strange)
         given = fields.get("metadata")
         if given is not None and not isinstance(given, Mapping):
@@ -275,7 +285,7 @@ def _mended(fields: dict[str, Any]) -> dict[str, Any]:
         fields["metadata"] = {**(given or {}), **strange}
     for _ in range(len(fields)):
         try:
-            checked_run(fields, None)
+            check_given(fields)
         except InvalidRun as wrong:
             name = wrong.field.partition(".")[0]  # metadata.task_type is the metadata's
             if name not in fields or name in _NEEDED:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from perfmon.records.equality import same_value
+from perfmon.records.stamps import AssumedTime
 from perfmon.records.validation import (
     MAX_ERROR,
     MAX_NAME,
@@ -60,10 +61,6 @@ _KEY = 3  # what comes before it is the same in a repeat anyway
 _ONCE_FILLED_IN = {"api_calls": 1, "retries": 0}
 
 
-class AssumedTime(float):
-    """Epoch seconds that nobody gave and an import assumed: another import may assume others."""
-
-
 def when(value: datetime | float | str | None, now_us: int | None) -> tuple[int, int]:
     """When a run ended, in microseconds, and what of that was added.
 
@@ -95,9 +92,11 @@ def cut(fields: Mapping[str, Any], row: Row, place: Mapping[str, int]) -> int:
         found = METADATA_LEFT_OUT
     for name in _TEXTS:
         given = fields.get(name)
-        if name == "task_type" and given is None and isinstance(metadata, Mapping):
+        if given is None:
+            if name != "task_type" or metadata is None or not isinstance(metadata, Mapping):
+                continue
             given = metadata.get(name)
-        if isinstance(given, str) and given.strip() and row[place[name]] != given:
+        if isinstance(given, str) and row[place[name]] != given and given.strip():
             return found | TEXT_CUT
     return found
 

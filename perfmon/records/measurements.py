@@ -13,7 +13,7 @@ from hashlib import blake2s
 from typing import Any, NamedTuple
 
 from perfmon.errors import InvalidRun
-from perfmon.records.content import AssumedTime
+from perfmon.records.stamps import AssumedTime
 from perfmon.records.validation import (
     MAX_ID,
     as_read,
@@ -57,6 +57,9 @@ class Stamped(enum.IntEnum):
     GIVEN = 0  # its caller
     HERE = 1  # the clock, when it was recorded
     ASSUMED = 2  # an import, of a row without a clock: the next one may assume another time
+
+
+_GIVEN, _HERE, _ASSUMED = map(int, Stamped)  # plain numbers, as every storage takes them
 
 
 class State(enum.IntEnum):
@@ -287,8 +290,8 @@ def _tenant(fields: Mapping[str, Any]) -> Any:
 def _stamped(fields: Mapping[str, Any]) -> int:
     given = fields.get("timestamp")
     if given is None:
-        return int(Stamped.HERE)
-    return int(Stamped.ASSUMED if isinstance(given, AssumedTime) else Stamped.GIVEN)
+        return _HERE
+    return _ASSUMED if type(given) is AssumedTime else _GIVEN
 
 
 def _prediction_id(*parts: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers that are given as a time, and are no seconds since 1970."""
+"""Numbers that are given as a time: seconds since 1970, and what is none of those."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ _RANGES = (
 )
 DATE_WITHOUT_DASHES = "a date without dashes"
 _DATES = (19_000_101, 22_001_231)
+SURELY_SECONDS = _DATES[1]
+"""What is greater is no such number, whatever else it is."""
+
+
+class AssumedTime(float):
+    """Epoch seconds that nobody gave and an import assumed: another import may assume others."""
 
 
 def not_seconds(number: float) -> str | None:

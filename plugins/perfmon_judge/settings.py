@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from perfmon import Duration, Secret
-from perfmon.sinks import http_url
+from perfmon import Duration, Secret, http_url
 from perfmon_judge.words import PLACES, PROMPT
 
 

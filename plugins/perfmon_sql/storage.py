@@ -100,7 +100,7 @@ class SqlStorage(SqlAlerts):
             else:
                 self._open_cells.keep()
                 self._commits.settle(batch)
-                self._lately.append((time.monotonic(), batch))
+                self._remember(batch)
                 return stored
         raise AssertionError
 
@@ -227,6 +227,12 @@ class SqlStorage(SqlAlerts):
 
     def close(self) -> None:
         self._database.close()
+
+    def _remember(self, batch: Batch) -> None:
+        """For `_reopened`, which only a file is: its rows, without all that was made of them."""
+        if self._database.kind == "sqlite":
+            rows = Batch(batch.runs, batch.measurements, batch.vocabulary, batch.amended)
+            self._lately.append((time.monotonic(), rows))
 
     def _reopened(self, is_same: bool) -> None:
         """Numbers may be others; of the same database the last moment may be missing.

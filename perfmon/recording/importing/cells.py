@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfmon.errors import InvalidRun
-from perfmon.records.stamps import DATE_WITHOUT_DASHES, not_seconds
+from perfmon.records.stamps import DATE_WITHOUT_DASHES, SURELY_SECONDS, not_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def moment(value: str) -> float:
     # Only a dash after the year makes it ISO text; 20231116 is refused by who asks the clock.
     if value[4:5] != "-":
         seconds = number(value)
-        if not_seconds(seconds) not in (None, DATE_WITHOUT_DASHES):
+        if seconds <= SURELY_SECONDS and not_seconds(seconds) not in (None, DATE_WITHOUT_DASHES):
             raise ValueError(value)
         return seconds
     when = datetime.fromisoformat(value)

@@ -10,6 +10,7 @@ from perfmon.errors import PerfmonError
 from perfmon.recording.importing.cells import CONVERTERS, converted
 from perfmon.recording.importing.encodings import DamagedRow, legible, mended
 from perfmon.recording.importing.kinds import KINDS, REQUIRED, TARGETS, Found, finished, kind_of
+from perfmon.records.stamps import AssumedTime
 from perfmon.records.validation import STATUS_CODES
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Columns:
     ) -> None:
         self.mapping = dict(mapping or {})
         self.given = kind
-        self.default_time = default_time
+        self.default_time = None if default_time is None else AssumedTime(default_time)
         self.tenant = tenant
         for field in self.mapping:
             if field not in _ALL and not field.startswith("metadata."):

@@ -88,6 +88,8 @@ def _by_zeros(head: bytes) -> str | None:
 
 def is_marked(text: str) -> bool:
     """Whether something in it is no text of the file's encoding."""
+    if text.isascii():
+        return "\0" in text
     return _MARKS.search(text) is not None
 
 

@@ -187,11 +187,11 @@ class Source:
         decode = msgspec.json.Decoder().decode
         number = 0
         for number, text in enumerate(iter(lines.next, ""), 1):
-            if text.isspace() and not is_too_long(text):
+            if text.isspace():
+                if is_too_long(text):
+                    yield _refused(number, DamagedRow(TOO_LONG))
                 continue
             try:
-                if is_too_long(text):
-                    raise DamagedRow(TOO_LONG)
                 if text.isascii() or not is_marked(text):
                     yield Item(number, *shape.found(decode(text)))
                 else:

@@ -200,7 +200,7 @@ class FileImport:
         receipt = record(pile.fields)
         self.tally.add(kind, receipt, pile.lines)
         refused = {pile.lines[rejection.index] for rejection in receipt.rejected}
-        for line, fields in zip(pile.lines, pile.fields, strict=True):
-            if line not in refused:
-                self.tally.oldest = min(self.tally.oldest, fields["timestamp"])
+        kept = pile.without(refused) if refused else pile
+        oldest = min((fields["timestamp"] for fields in kept.fields), default=math.inf)
+        self.tally.oldest = min(self.tally.oldest, oldest)
         return refused

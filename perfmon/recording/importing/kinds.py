@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from perfmon.records.content import AssumedTime
 from perfmon.records.measurements import (
     MEASUREMENT_ARGUMENTS,
     OUTCOME_ARGUMENTS,
@@ -16,6 +15,7 @@ from perfmon.records.measurements import (
     joined_id,
     told_id,
 )
+from perfmon.records.stamps import AssumedTime
 from perfmon.records.validation import RUN_FIELDS
 
 _CLOCKS = ("started_at", "outcome_timestamp")
@@ -58,7 +58,7 @@ def kind_of(names: Container[str], otherwise: str = "run") -> str:
 
 
 def finished(
-    kind: str, fields: dict[str, Any], *, default_time: float | None, tenant: str | None
+    kind: str, fields: dict[str, Any], *, default_time: AssumedTime | None, tenant: str | None
 ) -> Found:
     """A row with its stamps, tenant and ids; a prediction's own outcome apart from it.
 
@@ -101,11 +101,11 @@ def _ended(started: float | None, duration_ms: Any) -> float | None:
     return started + duration_ms / 1000
 
 
-def _stamped(fields: dict[str, Any], default_time: float | None) -> dict[str, Any]:
+def _stamped(fields: dict[str, Any], default_time: AssumedTime | None) -> dict[str, Any]:
     if fields["timestamp"] is None:
         if default_time is None:
             raise ValueError(NO_CLOCK)
-        fields["timestamp"] = AssumedTime(default_time)
+        fields["timestamp"] = default_time
     return fields
 
 

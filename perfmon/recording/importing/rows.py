@@ -56,9 +56,13 @@ class GridRows:
         self._separators = 0
 
     def __iter__(self) -> Iterator[Row]:
-        width, record = len(self._names), self._record
+        width, record, lines = len(self._names), self._record, self._lines
         reader = self._reader()
         while True:
+            while not lines.are_at_hand and (rows := self._at_once()):
+                for cells in rows:
+                    self.number += 1
+                    yield self.number, cells, "", False
             try:
                 cells = next(reader)
             except StopIteration:
@@ -79,6 +83,22 @@ class GridRows:
                 yield self._damaged(_width(cells, record[0], width))
             self._is_marked = False
 
+    def _at_once(self) -> list[list[str]]:
+        """Some rows of a line each, none of which is damaged or marked; else none of them."""
+        lines = self._lines.some()
+        text = "".join(lines)
+        if text.count("\n") == len(lines) and not is_marked(text):
+            try:
+                rows = list(csv.reader(lines, delimiter=self._separator, strict=True))
+            except csv.Error:
+                rows = []
+            # As many rows as lines: no cell holds the end of one.
+            if len(rows) == len(lines) and {*map(len, rows)} == {len(self._names)}:
+                self._lines.take(lines)
+                return rows
+        self._lines.leave(lines)
+        return []
+
     def _reader(self) -> Iterator[list[str]]:
         return csv.reader(self._feed(), delimiter=self._separator, strict=True)
 
@@ -94,8 +114,7 @@ class GridRows:
                 record.append(line)
                 if is_too_long(line):
                     raise _Swallowed
-            if not line.isascii() or "\0" in line:
-                self._is_marked = self._is_marked or is_marked(line)
+            self._is_marked = self._is_marked or is_marked(line)
             yield line
 
     def _begins_again(self, line: str) -> bool:
