@@ -649,18 +649,18 @@ def test_an_acknowledgement_that_was_not_asked_for_keeps_the_monitor_awake():
     try:
         runs = [dict(run_id=f"r{n}", agent_name="a", status="failure") for n in range(50)]
         monitor.record_agent_runs(runs)
-        alerting, (alert, *_) = monitor._parts.evaluator, monitor.get_alerts()
+        evaluator, (alert, *_) = monitor._parts.evaluator, monitor.get_alerts()
         monitor.storage.acknowledge_alert(alert.alert_id, "ann", monitor.now_us())
-        alerting._heard_at = time.monotonic() + 100  # asked just now
-        alerting.evaluate()
-        assert not alerting._is_quiet()
-        alerting._heard_at = -1e9
-        alerting.evaluate()
+        evaluator._heard_at = time.monotonic() + 100  # asked just now
+        evaluator.evaluate()
+        assert not evaluator._is_quiet()
+        evaluator._heard_at = -1e9
+        evaluator.evaluate()
         heard = {
-            e.alert_id: e.acknowledged_by for e in alerting._known.machine.memory.episodes.values()
+            e.alert_id: e.acknowledged_by for e in evaluator._state.machine.memory.episodes.values()
         }
         assert heard[alert.alert_id] == "ann"
-        assert not alerting._is_deaf
+        assert not evaluator._is_deaf
     finally:
         monitor.stop()
 
