@@ -199,10 +199,13 @@ def _mind_aftermath(concern: Concern, steady: int, over: Mapping[str, Over]) -> 
 
 
 def _is_over(concern: Concern, speaker: Concern | None) -> bool:
-    """Whether what spoke for it is over, eases or is less urgent, rather than no explanation."""
+    """Whether what spoke for it is over or less urgent, rather than no explanation any more.
+
+    Where the whole is no more in breach, what its part still has is of the time when it was.
+    """
     if speaker is None or speaker is concern or rank(speaker.level) < rank(concern.level):
         return True
-    return speaker.lead.evidence is not State.BREACH
+    return _is_within(concern, speaker) and speaker.lead.evidence is not State.BREACH
 
 
 def _is_news(concern: Concern, steady: int, comparing: Comparing) -> bool:
