@@ -38,7 +38,7 @@ _ONE_BY_ONE = (Kind.ANY, Kind.SINGLE)
 _TRACED = (*_SHARES, Kind.BEYOND, Kind.MEAN)
 
 
-class _Part(NamedTuple):
+class _Excerpt(NamedTuple):
     """Runs, with how many of them are bad: single ones, or the cells they are in.
 
     Attributes:
@@ -95,7 +95,7 @@ class DetailsOf:
             prompt_tokens_before=_share(earlier, Stat.INPUT_TOKENS) or math.nan,
         )
 
-    def _part(self, verdict: Verdict, since: int, until: int) -> _Part:
+    def _part(self, verdict: Verdict, since: int, until: int) -> _Excerpt:
         runs = self._window.raw_runs(since, until, verdict.scope)
         if runs is None:
             return self._of_cells(verdict, since, until)
@@ -104,9 +104,11 @@ class DetailsOf:
         failed = bad if by_class else ~runs.counted(Stat.SUCCESS)
         of = _known(runs, verdict.watch).astype(np.float64)
         classes = _classes(runs, failed)
-        return _Part(runs.cells(MINUTE), runs.keys.astype(np.int64), of, bad.astype(float), classes)
+        return _Excerpt(
+            runs.cells(MINUTE), runs.keys.astype(np.int64), of, bad.astype(float), classes
+        )
 
-    def _of_cells(self, verdict: Verdict, since: int, until: int) -> _Part:
+    def _of_cells(self, verdict: Verdict, since: int, until: int) -> _Excerpt:
         """Where single runs had to leave: their sums, and classes only where all of them count."""
         asked = Asked(since, until, True)
         cells = self._queries.answer(asked, verdict.scope, by_key=True).cells
@@ -114,7 +116,7 @@ class DetailsOf:
         errors = error_counts(cells)
         fits = sum(errors.values()) <= bad.sum()
         known = _among(verdict.watch)
-        return _Part(cells, cells.keys, cells.stats[:, known], bad, errors if fits else {})
+        return _Excerpt(cells, cells.keys, cells.stats[:, known], bad, errors if fits else {})
 
     # Since when
 
@@ -235,7 +237,7 @@ def _bad_in(cells: Cells, verdict: Verdict) -> Floats:
     return found
 
 
-def _parts(part: _Part, name_of: Callable[[CellKey], str | None]) -> tuple[Part, ...]:
+def _parts(part: _Excerpt, name_of: Callable[[CellKey], str | None]) -> tuple[Part, ...]:
     """What each of them has of the bad runs, the worst first."""
     numbers, owners = np.unique(part.keys, return_inverse=True)
     runs = np.bincount(owners, part.runs, len(numbers))

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from perfmon.accuracy.scoring import Scoring
-from perfmon.alerts.evaluator import Evaluator
 from perfmon.config import MonitorTable
 from perfmon.config.config import Config
 from perfmon.delivery.outbox import Outbox
@@ -33,8 +32,6 @@ from perfmon.monitor.reload import greet_plugins, prepared, replace_plugins
 from perfmon.monitor.stats import StatsPage
 from perfmon.plugins.bus import MONITOR, Bus
 from perfmon.plugins.discovery import Plugins
-from perfmon.recording.intake import Intake
-from perfmon.recording.queue import RecordQueue
 from perfmon.recording.tracking import record_left
 from perfmon.recording.writer import Writer
 from perfmon.storage.storage import Clock, Storage
@@ -344,20 +341,6 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, Stats
     def outbox(self) -> Outbox:
         """Sends what was decided about alerts to the sinks."""
         return self._parts.outbox
-
-    # Until the server asks by public names.
-
-    @property
-    def intake(self) -> Intake:
-        return self._parts.intake
-
-    @property
-    def recorder(self) -> RecordQueue:
-        return self._parts.queue
-
-    @property
-    def alerting(self) -> Evaluator:
-        return self._parts.evaluator
 
     def plugin(self, name: str) -> Any:
         """A loaded plugin by name; `PluginError` where it is not loaded."""

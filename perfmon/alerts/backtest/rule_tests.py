@@ -199,14 +199,14 @@ def run_case(config: Config, case: Case) -> list[str]:
         rows = Rows([row for table in case.runs for row in table.rows(_BEGIN)], by_minute=memory)
     except (ValueError, InvalidRun) as problem:
         return [f"{case.name}: runs: {problem}"]
-    replay = _Replay(config, rows)
+    replay = _CaseReplay(config, rows)
     problems: list[str] = []
     for expected in sorted(case.expect, key=lambda expect: expect.at):
         problems += _differences(case, expected, replay.at(_BEGIN + micros(expected.at)))
     return problems
 
 
-class _Replay:
+class _CaseReplay:
     """All targets of a test together, looked at wherever on the grid something may change."""
 
     def __init__(self, config: Config, rows: Rows) -> None:
