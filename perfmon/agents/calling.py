@@ -14,7 +14,7 @@ import attrs
 
 from perfmon.errors import PerfmonError
 from perfmon.plugins.threads import in_thread
-from perfmon.recording.resources import STEPS, THREAD, Measured, Meter
+from perfmon.recording.resources import STEPS, THREAD, Meter, Usage
 
 # What an agent may say about its own run, beside its output.
 REPLY_FIELDS = (
@@ -91,8 +91,8 @@ class Ending:
     value: Any = None
     problem: BaseException | None = None
     duration_ms: float = 0.0
-    cpu_ms: Measured | None = None
-    memory_mb: Measured | None = None
+    cpu_ms: Usage | None = None
+    memory_mb: Usage | None = None
 
     @property
     def timed_out(self) -> bool:
@@ -211,8 +211,8 @@ def joined(first: Ending, rest: Ending) -> Ending:
     )
 
 
-def _both(first: Measured | None, rest: Measured | None) -> Measured | None:
+def _both(first: Usage | None, rest: Usage | None) -> Usage | None:
     """Known where both are."""
     if first is None or rest is None:
         return None
-    return Measured(first.amount + rest.amount, rest.source)
+    return Usage(first.amount + rest.amount, rest.source)

@@ -31,7 +31,7 @@ _open: set[Meter] = set()
 _lock = threading.RLock()
 
 
-class Measured(NamedTuple):
+class Usage(NamedTuple):
     """An amount, and where it comes from."""
 
     amount: float
@@ -48,8 +48,8 @@ class Meter:
     """
 
     def __init__(self, cpu: str | None, others: Callable[[], int] | None = None) -> None:
-        self.cpu_ms: Measured | None = None
-        self.memory_mb: Measured | None = None
+        self.cpu_ms: Usage | None = None
+        self.memory_mb: Usage | None = None
         self.duration = 0.0
         self.alone = False
         self._cpu = cpu
@@ -105,13 +105,13 @@ class Meter:
             return
         resident = _resident() if alone else None
         if resident is not None and self._resident is not None:
-            self.memory_mb = Measured(max(resident - self._resident, 0.0), GROWTH)
+            self.memory_mb = Usage(max(resident - self._resident, 0.0), GROWTH)
         if self._cpu is None or self._thread not in (None, threading.get_ident()):
             return
         spent = max(own + self._spent, 0.0)
         noise = max(_NOISE_SECONDS, _NOISE_PART * self.duration, _NOISE_PART * spent)
         if not self._expected and not (alone and self._elsewhere(spent, noise)):
-            self.cpu_ms = Measured(spent * 1000, COUNTED if self._has_more else self._cpu)
+            self.cpu_ms = Usage(spent * 1000, COUNTED if self._has_more else self._cpu)
 
     def _elsewhere(self, spent: float, noise: float) -> bool:
         """Whether other threads have worked more than noise, while no other run was open."""

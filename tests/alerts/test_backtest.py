@@ -21,7 +21,7 @@ from perfmon.alerts.evidence.judge import judge
 from perfmon.alerts.rules.compile import watches
 from perfmon.alerts.rules.targets import alert_key, targets
 from perfmon.records import from_micros
-from perfmon.records.measurements import MEASUREMENT_FIELDS, State
+from perfmon.records.measurements import MEASUREMENT_FIELDS, RowState
 from perfmon.records.validation import checked_run
 
 START = 1_767_225_600
@@ -133,7 +133,7 @@ def test_accuracy_comes_from_measurements():
     fields = dict.fromkeys(MEASUREMENT_FIELDS)
     rows = [
         tuple({**fields, "agent_name": "a", "tenant": "default", "timestamp": (START + n) * SECOND,
-               "accuracy_score": 0.0, "state": State.MEASURED if n else State.FAILED}.values())
+               "accuracy_score": 0.0, "state": RowState.MEASURED if n else RowState.FAILED}.values())
         for n in range(9)
     ]  # fmt: skip
     sampled = Rows(measurements=rows)
