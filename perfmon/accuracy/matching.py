@@ -17,7 +17,7 @@ from perfmon.accuracy.tasks import Priority, joined, scored_again, tasks_of
 from perfmon.errors import StorageError
 from perfmon.plugins.bus import Bus
 from perfmon.records import AccuracyMeasurement
-from perfmon.records.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, Compare, Row, State
+from perfmon.records.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, Compare, Row, RowState
 from perfmon.storage.storage import Storage
 from perfmon.window.batch import Batch
 from perfmon.window.live import LiveWindow
@@ -26,8 +26,8 @@ _log = logging.getLogger("perfmon")
 _AT_ONCE = 8_000  # tasks
 _TRIES = 10  # where another process compares the same tasks
 _ID, _STATE = 0, MEASUREMENT_FIELDS.index("state")
-_SCORING = (State.SCORING, State.JOINED_SCORING)
-_TOLD = MEASURED_STATES | {State.UNMAPPED, State.JOINED_UNMAPPED}
+_SCORING = (RowState.SCORING, RowState.JOINED_SCORING)
+_TOLD = MEASURED_STATES | {RowState.UNMAPPED, RowState.JOINED_UNMAPPED}
 
 
 @attrs.define
@@ -89,7 +89,7 @@ class Matcher:
         Raises:
             StorageError: storage does not answer.
         """
-        tasks = tasks_of(row for row in rows if row[_STATE] == State.WAITING)
+        tasks = tasks_of(row for row in rows if row[_STATE] == RowState.WAITING)
         if not tasks:
             return set()
         try:
@@ -206,10 +206,10 @@ class Matcher:
     def _note_amended(self, pairs: Sequence[tuple[Row, Row]]) -> None:
         self._note_unscored([after for _, after in pairs])
         for before, after in pairs:
-            if before[_STATE] == State.TOLD and after[_STATE] == State.REPEATED:
+            if before[_STATE] == RowState.TOLD and after[_STATE] == RowState.REPEATED:
                 self._repeated.add(before[_ID])
-            self._counts.superseded += after[_STATE] == State.REPLACED
-            self._counts.superseded -= before[_STATE] == State.REPLACED
+            self._counts.superseded += after[_STATE] == RowState.REPLACED
+            self._counts.superseded -= before[_STATE] == RowState.REPLACED
 
     def _note_unscored(self, rows: Sequence[Row]) -> None:
         if any(row[_STATE] in _SCORING for row in rows):

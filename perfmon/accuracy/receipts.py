@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from perfmon.accuracy.known_ids import stored_as
 from perfmon.accuracy.rounds import PREDICTIONS, Rounds, Task, by_task
 from perfmon.records import AccuracyMeasurement, OutcomeReceipt, PredictionReceipt
-from perfmon.records.measurements import MEASUREMENT_FIELDS, Row, State, joined_id
+from perfmon.records.measurements import MEASUREMENT_FIELDS, Row, RowState, joined_id
 
 _F = {name: place for place, name in enumerate(MEASUREMENT_FIELDS)}
 _ID, _TENANT, _AGENT, _TASK, _STATE = (
@@ -78,11 +78,11 @@ def _receipt(told: Row, of_task: list[Row]) -> OutcomeReceipt:
     state = next((row[_STATE] for row in mine if row[_ID] == outcome_id), None)
     if state is None:
         return OutcomeReceipt(told[_ID], "dropped", f"{name}: storage cannot take this outcome")
-    if state == State.REPEATED:
+    if state == RowState.REPEATED:
         _, number = Task(mine).repeated.get(outcome_id, (None, None))
         message = f"{name}: this source told this outcome before"
         return OutcomeReceipt(told[_ID], "duplicate", message, round=number)
-    if state == State.TOLD:
+    if state == RowState.TOLD:
         return OutcomeReceipt(told[_ID], "pending", _PENDING)
     if _has_prediction(of_task):
         whose = "another tenant" if not _has_prediction(mine) else "another agent"

@@ -21,8 +21,8 @@ from perfmon.records.measurements import (
     ANY_AGENT,
     MEASUREMENT_FIELDS,
     Row,
+    RowState,
     Stamped,
-    State,
     joined_id,
 )
 
@@ -37,8 +37,10 @@ _PREDICTED, _ACTUAL, _METADATA = (
 _SOURCE, _STATE = _F["feedback_source"], _F["state"]
 _ROUND, _PREDICTION, _STAMPED = (_F[name] for name in ("round", "prediction_id", "stamped"))
 _PLAIN = tuple(_F[name] for name in ("confidence", "model", "task_type"))
-PREDICTIONS = frozenset((State.WAITING, State.ANSWERED, State.REPREDICTED, State.REPLACED))
-OUTCOMES = frozenset((State.TOLD, State.KNOWN, State.REPEATED))
+PREDICTIONS = frozenset(
+    (RowState.WAITING, RowState.ANSWERED, RowState.REPREDICTED, RowState.REPLACED)
+)
+OUTCOMES = frozenset((RowState.TOLD, RowState.KNOWN, RowState.REPEATED))
 _decode = msgspec.json.decode
 
 
@@ -133,7 +135,7 @@ class Task:
     def _tell(self, row: Row) -> None:
         before = self._said.setdefault(row[_SOURCE], {})
         # What was compared stays so; what was a repeat is none if an outcome comes in between.
-        if row[_STATE] != State.KNOWN and _is_repeat(row, before):
+        if row[_STATE] != RowState.KNOWN and _is_repeat(row, before):
             self.repeated[row[_ID]] = row, self._number(row)
             return
         self.told.append(row)
@@ -250,7 +252,9 @@ def repeats(known: Iterable[Row], fresh: Sequence[Row]) -> set[str]:
     """The ids of those fresh predictions that say again what was predicted before."""
     there = {row[_ID]: row for row in known}
     added = {row[_ID]: row for row in fresh if row[_ID] not in there}
-    wanted = {(row[_TENANT], row[_TASK]) for row in added.values() if row[_STATE] == State.WAITING}
+    wanted = {
+        (row[_TENANT], row[_TASK]) for row in added.values() if row[_STATE] == RowState.WAITING
+    }
     rows = [
         row for row in (*there.values(), *added.values()) if (row[_TENANT], row[_TASK]) in wanted
     ]

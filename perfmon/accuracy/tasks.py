@@ -18,7 +18,7 @@ from perfmon.records.measurements import (
     SCORED_STATES,
     Compare,
     Row,
-    State,
+    RowState,
     joined_id,
     said_fields,
     scored_fields,
@@ -57,16 +57,16 @@ def joined(rows: Iterable[Row], compare: Compare, priority: Priority) -> Joined:
 def _join_task(rows: list[Row], compare: Compare, priority: Priority, result: Joined) -> None:
     there, task = {row[_ID]: row for row in rows}, Task(rows)
     for row in task.told:
-        _amend(result, row, State.KNOWN)
+        _amend(result, row, RowState.KNOWN)
     for row, _ in task.repeated.values():
-        _amend(result, row, State.REPEATED)
+        _amend(result, row, RowState.REPEATED)
     for agent, rounds in task.agents.items():
         for row, one in rounds.repeats:
-            _amend(result, row, State.REPREDICTED, one.number)
+            _amend(result, row, RowState.REPREDICTED, one.number)
         for row, one in rounds.replaced:
-            _amend(result, row, State.REPLACED, one.number)
+            _amend(result, row, RowState.REPLACED, one.number)
         for one in rounds.rounds:
-            state = State.ANSWERED if one.outcomes else State.WAITING
+            state = RowState.ANSWERED if one.outcomes else RowState.WAITING
             _amend(result, one.prediction, state, one.number)
             for outcome, standing in _standings(one.outcomes, priority(agent)):
                 made = there.get(joined_id(outcome[_ID], agent))
@@ -76,7 +76,9 @@ def _join_task(rows: list[Row], compare: Compare, priority: Priority, result: Jo
                     _restate(result, made, standing, one, outcome, compare)
 
 
-def _standings(outcomes: list[Row], sources: Sequence[str]) -> Iterable[tuple[Row, State | None]]:
+def _standings(
+    outcomes: list[Row], sources: Sequence[str]
+) -> Iterable[tuple[Row, RowState | None]]:
     """Each outcome with what it is besides others: None counts, the rest does not."""
     latest = {row[_SOURCE]: place for place, row in enumerate(outcomes)}
     rank = {source: place for place, source in enumerate(sources)}
@@ -84,9 +86,9 @@ def _standings(outcomes: list[Row], sources: Sequence[str]) -> Iterable[tuple[Ro
     order = sorted(latest, key=lambda source: (rank.get(source, len(rank)), -latest[source]))
     for place, row in enumerate(outcomes):
         if latest[row[_SOURCE]] != place:
-            yield row, State.CORRECTED
+            yield row, RowState.CORRECTED
         else:
-            yield row, None if row[_SOURCE] == order[0] else State.SUPERSEDED
+            yield row, None if row[_SOURCE] == order[0] else RowState.SUPERSEDED
 
 
 def _compared(one: Round, outcome: Row, compare: Compare) -> Row:
@@ -124,7 +126,7 @@ def _both(prediction: str | None, outcome: str | None) -> str | None:
 def _restate(
     result: Joined,
     row: Row,
-    standing: State | None,
+    standing: RowState | None,
     one: Round,
     outcome: Row,
     compare: Compare,
@@ -134,26 +136,26 @@ def _restate(
         result.amended.append((row, _standing(_compared(one, outcome, compare), standing)))
     elif standing is not None:
         _amend(result, row, standing, one.number)
-    elif row[_STATE] not in (State.SUPERSEDED, State.CORRECTED):
+    elif row[_STATE] not in (RowState.SUPERSEDED, RowState.CORRECTED):
         _amend(result, row, row[_STATE], one.number)
     elif row[_SCORE] != NO_SCORE:
-        _amend(result, row, State.JOINED_MEASURED, one.number)
+        _amend(result, row, RowState.JOINED_MEASURED, one.number)
     else:
         result.amended.append((row, _compared(one, outcome, compare)))
 
 
-def _amend(result: Joined, row: Row, state: State, number: int | None = None) -> None:
+def _amend(result: Joined, row: Row, state: RowState, number: int | None = None) -> None:
     number = row[_ROUND] if number is None else number
     if (row[_STATE], row[_ROUND]) != (state, number):
         after = _in(row, state)
         result.amended.append((row, (*after[:_ROUND], number, *after[_ROUND + 1 :])))
 
 
-def _standing(row: Row, standing: State | None) -> Row:
+def _standing(row: Row, standing: RowState | None) -> Row:
     return row if standing is None else _in(row, standing)
 
 
-def _in(row: Row, state: State) -> Row:
+def _in(row: Row, state: RowState) -> Row:
     return (*row[:_STATE], int(state), *row[_STATE + 1 :])
 
 
@@ -165,7 +167,7 @@ def scored_again(row: Row, compare: Compare) -> Row:
         *row[:_SCORE],
         *scored_fields(scored, row[_SOURCE]),
         row[_METADATA],
-        int(state.joined if row[_STATE] >= State.JOINED_MEASURED else state),
+        int(state.joined if row[_STATE] >= RowState.JOINED_MEASURED else state),
         *said_fields(scored),
         *row[_ROUND:],
     )
@@ -173,5 +175,5 @@ def scored_again(row: Row, compare: Compare) -> Row:
 
 def tasks_of(rows: Iterable[Row]) -> list[tuple[Any, Any]]:
     """The tasks of predictions and outcomes that were not compared yet."""
-    fresh = (State.WAITING, State.TOLD)
+    fresh = (RowState.WAITING, RowState.TOLD)
     return list(dict.fromkeys((row[_TENANT], row[_TASK]) for row in rows if row[_STATE] in fresh))

@@ -13,7 +13,7 @@ import numpy as np
 
 from perfmon.accuracy.known_ids import names, told_apart
 from perfmon.recording.salvage import Attempt
-from perfmon.records.measurements import MEASUREMENT_FIELDS, Row, State
+from perfmon.records.measurements import MEASUREMENT_FIELDS, Row, RowState
 from perfmon.storage.storage import Storage, Stored
 from perfmon.window.batch import Batch
 
@@ -89,7 +89,7 @@ class Keeping:
         batch = self._batch
         left = np.flatnonzero(self._kept & ~new.measurements & ~lost.measurements).tolist()
         # The ids of predictions are their content's own.
-        left = [place for place in left if batch.measurements[place][_STATE] != State.WAITING]
+        left = [place for place in left if batch.measurements[place][_STATE] != RowState.WAITING]
         rows = [batch.measurements[place] for place in left]
         ids = list(dict.fromkeys(one for row in rows for one in names(row)))
         known = storage.read_ids(ids) if ids else []

@@ -62,7 +62,7 @@ class Stamped(enum.IntEnum):
 _GIVEN, _HERE, _ASSUMED = map(int, Stamped)  # plain numbers, as every storage takes them
 
 
-class State(enum.IntEnum):
+class RowState(enum.IntEnum):
     """What a row of the measurements is. Those from `JOINED_MEASURED` on came from a prediction."""
 
     MEASURED = 0  # given with its outcome
@@ -89,22 +89,22 @@ class State(enum.IntEnum):
         return _WORDS[self]
 
     @property
-    def joined(self) -> State:
+    def joined(self) -> RowState:
         """The same state of a measurement that came from a prediction."""
-        return State(self + State.JOINED_MEASURED) if self <= State.FAILED else self
+        return RowState(self + RowState.JOINED_MEASURED) if self <= RowState.FAILED else self
 
 
 _WORDS = {
-    State.MEASURED: "measured", State.UNMAPPED: "unmapped", State.SCORING: "scoring",
-    State.FAILED: "failed", State.WAITING: "waiting", State.ANSWERED: "answered",
-    State.TOLD: "outcome", State.REPEATED: "repeated", State.JOINED_MEASURED: "measured",
-    State.JOINED_UNMAPPED: "unmapped", State.JOINED_SCORING: "scoring",
-    State.JOINED_FAILED: "failed", State.SUPERSEDED: "superseded",
-    State.CORRECTED: "corrected", State.KNOWN: "outcome",
-    State.REPREDICTED: "repeated", State.REPLACED: "replaced",
+    RowState.MEASURED: "measured", RowState.UNMAPPED: "unmapped", RowState.SCORING: "scoring",
+    RowState.FAILED: "failed", RowState.WAITING: "waiting", RowState.ANSWERED: "answered",
+    RowState.TOLD: "outcome", RowState.REPEATED: "repeated", RowState.JOINED_MEASURED: "measured",
+    RowState.JOINED_UNMAPPED: "unmapped", RowState.JOINED_SCORING: "scoring",
+    RowState.JOINED_FAILED: "failed", RowState.SUPERSEDED: "superseded",
+    RowState.CORRECTED: "corrected", RowState.KNOWN: "outcome",
+    RowState.REPREDICTED: "repeated", RowState.REPLACED: "replaced",
 }  # fmt: skip
-MEASURED_STATES = frozenset((State.MEASURED, State.JOINED_MEASURED))
-MEASUREMENT_STATES = tuple(_WORDS[state] for state in sorted(State))
+MEASURED_STATES = frozenset((RowState.MEASURED, RowState.JOINED_MEASURED))
+MEASUREMENT_STATES = tuple(_WORDS[state] for state in sorted(RowState))
 """What the numbers of a row's state stand for."""
 
 
@@ -133,7 +133,7 @@ class Scored(NamedTuple):
     cost: float | None = None
 
 
-SCORED_STATES = {state.word: state for state in State if state <= State.FAILED}
+SCORED_STATES = {state.word: state for state in RowState if state <= RowState.FAILED}
 Compare = Callable[[str, Any, Any, float | None], Scored]
 
 
@@ -239,7 +239,7 @@ def prediction_row(fields: Mapping[str, Any], now_us: int) -> Row:
         None,
         confidence,
         metadata,
-        int(State.WAITING),
+        int(RowState.WAITING),
         None,
         None,
         None,
@@ -268,7 +268,7 @@ def outcome_row(fields: Mapping[str, Any], now_us: int) -> Row:
         None,
         None,
         metadata_text("metadata", fields.get("metadata")),
-        int(State.TOLD),
+        int(RowState.TOLD),
         None,
         None,
         None,
@@ -322,10 +322,10 @@ def padded(row: Row) -> Row:
     if missing == len(_FIRST_ADDED) + _THEN_ADDED:
         row, missing = (*row, *_FIRST_ADDED), _THEN_ADDED
     if missing == _THEN_ADDED:
-        is_prediction = row[MEASUREMENT_FIELDS.index("state")] == State.WAITING
+        is_prediction = row[MEASUREMENT_FIELDS.index("state")] == RowState.WAITING
         return (*row, 1 if is_prediction else None, None, int(Stamped.GIVEN))
     return row
 
 
-_FIRST_ADDED = (int(State.MEASURED), None, None, None)
+_FIRST_ADDED = (int(RowState.MEASURED), None, None, None)
 _THEN_ADDED = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfmon.records import Scope
-from perfmon.records.measurements import ANY_AGENT, MEASUREMENT_FIELDS, NO_SCORE, State
+from perfmon.records.measurements import ANY_AGENT, MEASUREMENT_FIELDS, NO_SCORE, RowState
 from perfmon.storage.storage import FoundBy, Row
 from perfmon.testing.rows import START_US, make_measurements
 from perfmon.testing.stored import (
@@ -31,12 +31,12 @@ _TASK, _SCORE, _SOURCE, _STATE = (
 _MODEL, _ROUND = MEASUREMENT_FIELDS.index("model"), MEASUREMENT_FIELDS.index("round")
 
 
-def _stated(row: Row, state: State) -> Row:
+def _stated(row: Row, state: RowState) -> Row:
     return (*row[:_STATE], int(state), *row[_STATE + 1 :])
 
 
 def _answered(rows: list[Row]) -> list[tuple[Row, Row]]:
-    return [(row, _stated(row, State.ANSWERED)) for row in rows]
+    return [(row, _stated(row, RowState.ANSWERED)) for row in rows]
 
 
 class MeasurementStorageContract:
@@ -56,17 +56,17 @@ class MeasurementStorageContract:
     def test_amendments(self, open_storage: Callable[[], Storage]) -> None:
         """A measurement gets its new version, once, and its cells follow."""
         storage, rows = open_storage(), make_measurements(40)
-        waiting = [_stated(row, State.WAITING) for row in rows]
+        waiting = [_stated(row, RowState.WAITING) for row in rows]
         stored(storage, measurements=waiting)
         assert storage.waiting(Scope()) == (40, START_US)
         assert storage.waiting(Scope(agent_name="agent-1"))[0] < 40
-        pairs = [(row, _stated(row, State.ANSWERED)) for row in waiting[:30]]
+        pairs = [(row, _stated(row, RowState.ANSWERED)) for row in waiting[:30]]
         told = storage.store(Batch([], [], Vocabulary(), pairs))
         assert told.amended.tolist() == [True] * 30
         # Whoever read the old version as well comes too late.
         again = storage.store(Batch([], [], Vocabulary(), [*pairs[:3], *_answered(waiting[30:])]))
         assert again.amended.tolist() == [False] * 3 + [True] * 10
-        after = [_stated(row, State.ANSWERED) for row in rows]
+        after = [_stated(row, RowState.ANSWERED) for row in rows]
         assert measurements_of(storage) == after
         assert_same_cells(cells_of(storage), expected_cells((), after))
         assert storage.waiting(Scope()) == (0, None)
@@ -74,7 +74,7 @@ class MeasurementStorageContract:
     def test_amended_once_for_each_prediction(self, open_storage: Callable[[], Storage]) -> None:
         """A measurement that is of another prediction now is not amended as of the first."""
         storage, (row,) = open_storage(), make_measurements(1)
-        first = (*_stated(row, State.JOINED_MEASURED)[:_ROUND], 1, "p1", 0)
+        first = (*_stated(row, RowState.JOINED_MEASURED)[:_ROUND], 1, "p1", 0)
         second = (*first[:_MODEL], "other", *first[_MODEL + 1 : _ROUND], 2, "p2", 0)
         stored(storage, measurements=[first])
         told = [storage.store(Batch([], [], Vocabulary(), [(first, second)])) for _ in range(2)]
@@ -88,8 +88,8 @@ class MeasurementStorageContract:
 
     def test_ids(self, open_storage: Callable[[], Storage]) -> None:
         """Rows of any state are found by their ids, and what is not there is left out."""
-        storage, rows = open_storage(), make_measurements(len(State))
-        rows = [_stated(row, State(place)) for place, row in enumerate(rows)]
+        storage, rows = open_storage(), make_measurements(len(RowState))
+        rows = [_stated(row, RowState(place)) for place, row in enumerate(rows)]
         stored(storage, measurements=rows)
         wanted = [rows[9], rows[4], rows[0]]
         assert sorted(storage.read_ids([*(row[0] for row in wanted), "none"])) == sorted(wanted)
@@ -100,7 +100,7 @@ class MeasurementStorageContract:
         storage, rows = open_storage(), make_measurements(20)
         unscored = [
             (
-                *(*row[:_SCORE], NO_SCORE, *row[_SCORE + 1 : _STATE], int(State.SCORING)),
+                *(*row[:_SCORE], NO_SCORE, *row[_SCORE + 1 : _STATE], int(RowState.SCORING)),
                 *(*[None] * 3, *row[_STATE + 4 :]),
             )
             for row in rows
@@ -116,15 +116,15 @@ class MeasurementStorageContract:
         """What waits for a task or was told of it is found by its id; what is measured is not."""
         storage = open_storage()
         one, two, three = make_measurements(3)
-        told = ("told", "default", ANY_AGENT, *_stated(one, State.TOLD)[3:])
-        rows = [_stated(one, State.WAITING), told, _stated(two, State.WAITING), three]
+        told = ("told", "default", ANY_AGENT, *_stated(one, RowState.TOLD)[3:])
+        rows = [_stated(one, RowState.WAITING), told, _stated(two, RowState.WAITING), three]
         stored(storage, measurements=rows)
         task = rows[0][_TASK]
         assert storage.read_tasks([("default", task)]) == rows[:2]
         assert storage.read_tasks([(None, task), ("default", rows[2][_TASK])]) == rows[:3]
         assert storage.read_tasks([("other", task), ("default", rows[3][_TASK])]) == []
         assert storage.open_tasks() == [("default", task)]
-        storage.store(Batch([], [], Vocabulary(), [(rows[1], _stated(rows[1], State.KNOWN))]))
+        storage.store(Batch([], [], Vocabulary(), [(rows[1], _stated(rows[1], RowState.KNOWN))]))
         assert storage.open_tasks() == [("default", task)]
         storage.store(Batch([], [], Vocabulary(), _answered(rows[:1])))
         assert storage.open_tasks() == []
@@ -134,13 +134,13 @@ class MeasurementStorageContract:
     def test_finding_measurements(self, open_storage: Callable[[], Storage]) -> None:
         """Newest or worst first, by source, task and state; predictions are none."""
         storage, rows = open_storage(), make_measurements(60)
-        rows = [_stated(row, State(place % 5)) for place, row in enumerate(rows)]
+        rows = [_stated(row, RowState(place % 5)) for place, row in enumerate(rows)]
         rows = [(*r[:_SOURCE], "audit", *r[_SOURCE + 1 :]) if r[_SCORE] > 0.5 else r for r in rows]
         stored(storage, measurements=rows)
         find, everything = storage.find_measurements, (START_US, START_US + 9 * HOUR, Scope())
-        there = [row for row in rows if row[_STATE] != State.WAITING][::-1]
+        there = [row for row in rows if row[_STATE] != RowState.WAITING][::-1]
         audits = [row for row in there if row[_SOURCE] == "audit"]
-        unmapped = [row for row in there if row[_STATE] == State.UNMAPPED]
+        unmapped = [row for row in there if row[_STATE] == RowState.UNMAPPED]
         assert find(*everything, FoundBy()) == there
         assert find(*everything, FoundBy(limit=7)) == there[:7]
         assert find(*everything, FoundBy(source="audit")) == audits
@@ -172,11 +172,11 @@ class MeasurementStorageContract:
 
     def test_what_waits_is_kept(self, open_storage: Callable[[], Storage]) -> None:
         """Predictions, outcomes and what came of them stay as long as cells."""
-        storage, rows = open_storage(), make_measurements(len(State))
-        rows = [_stated(row, State(place)) for place, row in enumerate(rows)]
+        storage, rows = open_storage(), make_measurements(len(RowState))
+        rows = [_stated(row, RowState(place)) for place, row in enumerate(rows)]
         stored(storage, measurements=rows)
         later = START_US + 9 * HOUR
         assert storage.purge(later, START_US - HOUR) == 4
-        assert [row[_STATE] for row in measurements_of(storage)] == list(range(4, len(State)))
+        assert [row[_STATE] for row in measurements_of(storage)] == list(range(4, len(RowState)))
         storage.purge(later, later)
         assert measurements_of(storage) == []

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from perfmon.records.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, State
+from perfmon.records.measurements import MEASURED_STATES, MEASUREMENT_FIELDS, RowState
 from perfmon.records.validation import RUN_FIELDS
 from perfmon.window import sketch, slots
 from perfmon.window.cells import FIRST_EXTREME, STATS, Cells, Stat
@@ -216,15 +216,15 @@ class RunColumns:
 
 
 _M = {name: place for place, name in enumerate(MEASUREMENT_FIELDS)}
-_COUNTED = np.isin(np.arange(len(State)), sorted(MEASURED_STATES))
+_COUNTED = np.isin(np.arange(len(RowState)), sorted(MEASURED_STATES))
 # Those whose score counts for their source.
-_OF_SOURCE = _COUNTED | (np.arange(len(State)) == State.SUPERSEDED)
+_OF_SOURCE = _COUNTED | (np.arange(len(RowState)) == RowState.SUPERSEDED)
 _STATE_STATS = (
-    (Stat.DIRECT, State.MEASURED),
-    (Stat.WAITING, State.WAITING),
-    (Stat.ANSWERED, State.ANSWERED),
+    (Stat.DIRECT, RowState.MEASURED),
+    (Stat.WAITING, RowState.WAITING),
+    (Stat.ANSWERED, RowState.ANSWERED),
 )
-_UNMAPPED = (State.UNMAPPED, State.JOINED_UNMAPPED)
+_UNMAPPED = (RowState.UNMAPPED, RowState.JOINED_UNMAPPED)
 
 
 @attrs.frozen(eq=False)
@@ -332,7 +332,7 @@ class MeasurementColumns:
             correct=self.correct,
             errors=self.errors,
             costs=self.costs,
-            replaced=self.states == State.REPLACED,
+            replaced=self.states == RowState.REPLACED,
         )
         return merge_labels(row_of[where], places, values, rows)
 

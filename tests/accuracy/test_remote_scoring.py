@@ -12,7 +12,7 @@ from perfmon_sql import open_storage
 
 from perfmon import PerformanceMonitor, StorageError
 from perfmon.config.config import Config
-from perfmon.records.measurements import State
+from perfmon.records.measurements import RowState
 
 SCORER = """
 import asyncio
@@ -151,4 +151,4 @@ def test_a_scorer_that_the_end_cuts_off_is_asked_again(config, tmp_path, waits):
     until(lambda: not any(t.name.startswith("perfmon-score") for t in threading.enumerate()))
     with contextlib.closing(open_storage(config.monitor.storage)) as storage:
         (row,) = storage.read_unscored(10)
-        assert (row[7], row[15]) == ("t", State.SCORING)
+        assert (row[7], row[15]) == ("t", RowState.SCORING)

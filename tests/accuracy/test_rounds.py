@@ -22,8 +22,8 @@ from perfmon.cli import cli
 from perfmon.records.content import AssumedTime
 from perfmon.records.measurements import (
     MEASUREMENT_FIELDS,
+    RowState,
     Scored,
-    State,
     outcome_row,
     padded,
     prediction_row,
@@ -564,11 +564,13 @@ def test_in_any_order_a_round_counts_once(rows, chance):
 
 
 def assert_counted_once(table):
-    counted = [row for row in table.values() if row[15] == State.JOINED_MEASURED]
+    counted = [row for row in table.values() if row[15] == RowState.JOINED_MEASURED]
     assert len({(row[2], row[19]) for row in counted}) == len(counted)
-    kept = {row[0]: row for row in table.values() if row[15] in (State.WAITING, State.ANSWERED)}
+    kept = {
+        row[0]: row for row in table.values() if row[15] in (RowState.WAITING, RowState.ANSWERED)
+    }
     assert all(kept[row[20]][8] == row[8] for row in counted)
-    answered = {name for name, row in kept.items() if row[15] == State.ANSWERED}
+    answered = {name for name, row in kept.items() if row[15] == RowState.ANSWERED}
     assert {row[20] for row in counted} == answered
 
 
@@ -583,7 +585,7 @@ def test_the_order_of_arrival_does_not_matter_for_rounds(rows, chance):
         return sorted(
             (row[2], row[19], row[8], row[9], row[15])
             for row in _settled(parts).values()
-            if State.JOINED_MEASURED <= row[15] <= State.CORRECTED
+            if RowState.JOINED_MEASURED <= row[15] <= RowState.CORRECTED
         )
 
     at_once = facts([rows])

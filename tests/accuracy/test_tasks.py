@@ -22,8 +22,8 @@ from perfmon import (
 from perfmon.accuracy.tasks import joined
 from perfmon.records.measurements import (
     MEASUREMENT_FIELDS,
+    RowState,
     Scored,
-    State,
     outcome_row,
     prediction_row,
 )
@@ -63,9 +63,9 @@ class Table:
     def facts(self):
         """What counts: agent, source, score, state; without the rows that only carry it."""
         return sorted(
-            (row[2], row[11], row[10], State(row[_STATE]).word)
+            (row[2], row[11], row[10], RowState(row[_STATE]).word)
             for row in self.rows.values()
-            if row[_STATE] >= State.JOINED_MEASURED and row[_STATE] != State.KNOWN
+            if row[_STATE] >= RowState.JOINED_MEASURED and row[_STATE] != RowState.KNOWN
         )
 
 
@@ -98,8 +98,8 @@ events = st.lists(
 def expected(rows):
     """By brute force: who counts of all that was told of what was predicted."""
     found = []
-    for made in (row for row in rows if row[_STATE] == State.WAITING):
-        mine = [r for r in rows if r[_STATE] == State.TOLD and r[2] in ("", made[2])]
+    for made in (row for row in rows if row[_STATE] == RowState.WAITING):
+        mine = [r for r in rows if r[_STATE] == RowState.TOLD and r[2] in ("", made[2])]
         kept, last = [], {}
         for row in sorted(mine, key=lambda row: (row[_AT], row[_ID])):
             kept.append(row)
@@ -123,7 +123,7 @@ def test_what_counts_is_what_brute_force_says(rows):
     table = Table()
     table.rows = {row[_ID]: row for row in rows}
     table.join()
-    repeated = {r[_ID] for r in table.rows.values() if r[_STATE] == State.REPEATED}
+    repeated = {r[_ID] for r in table.rows.values() if r[_STATE] == RowState.REPEATED}
     assert table.facts() == expected([row for row in rows if row[_ID] not in repeated])
 
 
@@ -141,8 +141,8 @@ def test_one_measurement_counts_for_an_agent(rows, chance):
         assert (again.new, again.amended) == ([], [])
     counted = [agent for agent, _, _, word in table.facts() if word == "measured"]
     assert len(counted) == len(set(counted))
-    predicted = {row[2] for row in rows if row[_STATE] == State.WAITING}
-    applying = [row for row in rows if row[_STATE] == State.TOLD]
+    predicted = {row[2] for row in rows if row[_STATE] == RowState.WAITING}
+    applying = [row for row in rows if row[_STATE] == RowState.TOLD]
     assert set(counted) == {
         agent for agent in predicted if any(row[2] in ("", agent) for row in applying)
     }
@@ -152,8 +152,8 @@ def test_one_measurement_counts_for_an_agent(rows, chance):
 @settings(max_examples=200)
 def test_the_order_of_arrival_does_not_matter(rows, chance):
     """As long as no source says the same twice, the outcomes' own times decide."""
-    distinct = {(row[2], row[11], row[9]): row for row in rows if row[_STATE] == State.TOLD}
-    rows = [row for row in rows if row[_STATE] == State.WAITING] + list(
+    distinct = {(row[2], row[11], row[9]): row for row in rows if row[_STATE] == RowState.TOLD}
+    rows = [row for row in rows if row[_STATE] == RowState.WAITING] + list(
         {(key[1]): row for key, row in distinct.items()}.values()
     )
     at_once, one_by_one = Table(), Table()
@@ -183,7 +183,7 @@ def test_the_last_word_of_the_best_source_counts(rows, chance):
     """Whatever was repeated, whoever it was about, and in whatever order it arrived."""
     rows = [*rows, prediction("planner"), prediction("writer")]
     words = {}
-    for row in sorted((r for r in rows if r[_STATE] == State.TOLD), key=lambda row: row[_AT]):
+    for row in sorted((r for r in rows if r[_STATE] == RowState.TOLD), key=lambda row: row[_AT]):
         for agent in ("planner", "writer"):
             if row[2] in ("", agent):
                 words[agent, row[11]] = row[9]
@@ -198,7 +198,7 @@ def test_the_last_word_of_the_best_source_counts(rows, chance):
     assert {agent: score for agent, _, score, word in table.facts() if word == "measured"} == {
         row[2]: float(row[8] == best[row[2]])
         for row in rows
-        if row[_STATE] == State.WAITING and row[2] in best
+        if row[_STATE] == RowState.WAITING and row[2] in best
     }
 
 
@@ -242,7 +242,7 @@ def test_a_source_may_change_its_mind_and_back():
         ("planner", "user", 1.0, "corrected"),
         ("planner", "user", 1.0, "measured"),
     ]
-    assert table.rows["o004"][_STATE] == State.REPEATED
+    assert table.rows["o004"][_STATE] == RowState.REPEATED
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from perfmon.alerts.evidence.judge import judge
 from perfmon.alerts.rules.compile import watches
 from perfmon.alerts.rules.targets import alert_key, targets
 from perfmon.records import from_micros
-from perfmon.records.measurements import MEASUREMENT_FIELDS, State
+from perfmon.records.measurements import MEASUREMENT_FIELDS, RowState
 from perfmon.records.validation import checked_run
 
 START = 1_767_225_600
@@ -133,7 +133,7 @@ def test_accuracy_comes_from_measurements():
     fields = dict.fromkeys(MEASUREMENT_FIELDS)
     rows = [
         tuple({**fields, "agent_name": "a", "tenant": "default", "timestamp": (START + n) * SECOND,
-               "accuracy_score": 0.0, "state": State.MEASURED if n else State.FAILED}.values())
+               "accuracy_score": 0.0, "state": RowState.MEASURED if n else RowState.FAILED}.values())
         for n in range(9)
     ]  # fmt: skip
     sampled = Rows(measurements=rows)
@@ -187,10 +187,10 @@ def test_rules_can_be_tested_by_given_runs():
     assert run_case(made, case) == []
 
 
-def test_the_example_of_the_readme_holds():
+def test_the_examples_of_the_manual_hold():
     """Its rules are well, and its test passes."""
-    section = (ROOT / "README.md").read_text().partition("\n## Alerts\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```toml\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    guide = (ROOT / "docs" / "guides" / "alerts.md").read_text()
+    blocks = re.findall(r"^```toml\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
     rules = next(block for block in blocks if "[[alerts.rules]]" in block)
     tests = next(block for block in blocks if "[[tests]]" in block)
     assert len(read_cases(rules)[0].alerts.rules) == 3

@@ -19,7 +19,9 @@ from perfmon.records import Point
 from perfmon.testing import check_plugin, check_scorer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-README = (ROOT / "README.md").read_text()
+TABLES_OF_OPTIONS = "".join(
+    (ROOT / "docs" / "plugins" / f"{name}.md").read_text() for name in ("sinks", "scorers")
+)
 ENTRIES = {entry.name: entry for entry in entry_points(group="perfmon")}
 
 
@@ -160,10 +162,10 @@ def test_sinks_that_leave_nothing_out():
 
 @pytest.mark.parametrize("name", [*SCORERS, *SINKS])
 def test_every_option_is_documented(name):
-    """monitor.toml, its comments read as values, and the README's table have each of them."""
+    """monitor.toml, its comments read as values, and the manual's table have each of them."""
     options = set(options_of(name))
     assert shipped(name).keys() == options
-    (row,) = re.findall(rf"^\| `{name}` \| .+ \|(.*)\|$", README, re.MULTILINE)
+    (row,) = re.findall(rf"^\| `{name}` \| .+ \|(.*)\|$", TABLES_OF_OPTIONS, re.MULTILINE)
     shared = OF_ANY_SINK if name in SINKS else set()
     assert set(re.findall(r"`(\w+)`", row)) == options - shared
 

@@ -19,7 +19,7 @@ from perfmon.alerts.wording.advice import Details
 from perfmon.metrics.statistics import MADE_OF
 from perfmon.records import CellKey, Scope, from_micros, to_micros
 from perfmon.records.catalog import METRICS, Nature
-from perfmon.records.measurements import MEASUREMENT_FIELDS, State
+from perfmon.records.measurements import MEASUREMENT_FIELDS, RowState
 from perfmon.records.validation import RUN_FIELDS
 from perfmon.window.cells import Stat
 from perfmon.window.columns import NUMBERS, OF_RUNS, RunColumns
@@ -163,7 +163,7 @@ class _Measured:
 
     def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
         own = [dict(zip(MEASUREMENT_FIELDS, row, strict=True)) for row in rows]
-        own = [row for row in own if row["state"] == State.MEASURED]
+        own = [row for row in own if row["state"] == RowState.MEASURED]
         own.sort(key=lambda row: row["timestamp"])
         self.keys = [CellKey(*(row[name] for name in CellKey._fields)) for row in own]
         self._at = np.array([row["timestamp"] for row in own], np.int64)
