@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from perfmon.checks import MAX_ID, MAX_JSON, MAX_NAME, RUN_FIELDS, STATUS_CODES, quick_json
-from perfmon.content import when
+from perfmon.content import OWN_STAMP, when
 from perfmon.errors import InvalidRun
 
 Row = tuple[Any, ...]
@@ -128,7 +128,7 @@ def _row(fields: Row, now: int) -> Row | None:
         return None
     if task_id is not None and (not task_id.isascii() or "\0" in task_id or not task_id.strip()):
         return None
-    at, added = when(timestamp, now)
+    at, added = (now, OWN_STAMP) if timestamp is None else when(timestamp, now)
     return (
         run_id, tenant, agent_name, agent_type, model, task_type, at, STATUS_CODES[status],
         duration_ms, tokens_used, input_tokens, output_tokens, cached_tokens, cost, memory_mb,
