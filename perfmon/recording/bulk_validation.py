@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from perfmon.errors import InvalidRun
-from perfmon.records.content import when
+from perfmon.records.content import OWN_STAMP, when
 from perfmon.records.validation import (
     MAX_ID,
     MAX_JSON,
@@ -148,7 +148,7 @@ def _row(fields: Row, now: int) -> Row | None:
         return None
     if task_id is not None and (not task_id.isascii() or "\0" in task_id or not task_id.strip()):
         return None
-    at, added = when(timestamp, now)
+    at, added = (now, OWN_STAMP) if timestamp is None else when(timestamp, now)
     return (
         run_id,
         tenant,
