@@ -51,7 +51,7 @@ class PerformanceAlert:
         metric_type, metric: what it is about, and the field of `PerformanceMetrics`.
         message: what is wrong, in a sentence.
         current_value, threshold, unit: what was found, the limit, and the unit of both.
-        interval, sample_size: the 95 % interval of the value, and from how many runs.
+        interval, sample_size: the 95% interval of the value, and from how many runs.
         agent_name, agent_type, model, tenant: whose runs; None is all.
         state: `pending`, `firing` or `resolved`.
         timestamp: the moment that its figures and sentences are of.
