@@ -45,8 +45,9 @@ def only_one(noun: str, given: str, known: Sequence[str], lister: str) -> str:
 
 def as_json(found: FoundAlert) -> dict[str, Any]:
     """As REST has it."""
-    values: dict[str, Any] = jsonable(found.alert)
-    return values | {"deliveries": [_delivery_json(one) for one in found.deliveries]}
+    return found.alert.to_plain() | {
+        "deliveries": [_delivery_json(one) for one in found.deliveries]
+    }
 
 
 def _delivery_json(delivery: Delivery) -> dict[str, Any]:

@@ -91,9 +91,14 @@ class PerformanceAlert:
     inhibited_by: str | None = None
     fired_at: datetime | None = None
 
+    def to_plain(self) -> dict[str, Any]:
+        """All of it as JSON values, which `from_plain` reads back: REST, storage and reports."""
+        values: dict[str, Any] = jsonable(self)
+        return values
+
     def to_json(self) -> str:
         """All of it as one JSON object, which `from_json` reads back."""
-        return json.dumps(jsonable(self))
+        return json.dumps(self.to_plain())
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PerformanceAlert:
