@@ -49,7 +49,7 @@ class Outage(NamedTuple):
 
 
 def watched(rule: str = "success_rate_min") -> list[Watch]:
-    """A threshold of the whole system; that of the success rate lets 20 % fail."""
+    """A threshold of the whole system; that of the success rate lets 20% fail."""
     return [watch for watch in watches(CONFIG) if watch.rule == rule and not watch.by]
 
 
@@ -101,7 +101,7 @@ def _outages(bench: Bench, rate: int) -> Iterator[Figure]:
 
 
 def _outage(rate: int, seed: int) -> Outage | None:
-    """Twelve hours of 60 % failures after two days of health, and a day after."""
+    """Twelve hours of 60% failures after two days of health, and a day after."""
     at, random = _runs(rate, 3.5, 7_000_000 + 1000 * rate + seed)
     begins = _START + 2 * _DAY
     down = (at >= begins) & (at < begins + _LASTS)

@@ -80,7 +80,7 @@ class NumericCostScorer:
         relative = self._config.scale == "relative"
         scale = abs(exact(actual)) if relative else exact(self._config.scale)
         error = abs(exact(predicted) - exact(actual))
-        # Floats make 1.1 - 1.0 a little more than 10 %.
+        # Floats make 1.1 - 1.0 a little more than 10%.
         if error <= exact(self._config.tolerance) * scale * exact(1 + 1e-9):
             return 1
         return max(0, 1 - weight * (error / scale)) if scale else 0

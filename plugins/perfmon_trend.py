@@ -32,7 +32,7 @@ class TrendDetector:
     Within the band the metric is `stable`; beyond it `improving` or `degrading` by its good
     direction. It is `insufficient_data` where a window has no value or too few samples, where the
     metric has no good direction, and for a rate also where chance explains the change as well:
-    where the 95 % interval of the difference holds 0 (Newcombe, "Interval estimation for the
+    where the 95% interval of the difference holds 0 (Newcombe, "Interval estimation for the
     difference between independent proportions", 1998, method 10). `sample_size` is that of the
     smaller window.
 
@@ -75,7 +75,7 @@ class TrendDetector:
         if series.higher_is_better is None:
             return "insufficient_data"  # to tell whether it is for the better
         difference = current.value - previous.value
-        # Floats make 0.95 - 1.00 a little more than 5 %.
+        # Floats make 0.95 - 1.00 a little more than 5%.
         if abs(difference) <= self._config.band * abs(previous.value) * (1 + 1e-9):
             return "stable"
         known = METRICS.get(series.metric)

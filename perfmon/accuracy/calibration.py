@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import attrs
 
+from perfmon.metrics.formatting import many, percent
 from perfmon.metrics.intervals import Z_95, mean_interval, mean_share
 
 BINS = 10
@@ -45,7 +46,7 @@ class CalibrationBin:
         count: how many outcomes.
         confidence: what was said on average, NaN for an empty bin.
         accuracy: how right they were on average, NaN for an empty bin.
-        interval: the 95 % interval of `accuracy`.
+        interval: the 95% interval of `accuracy`.
     """
 
     low: float
@@ -114,14 +115,14 @@ def calibration(bins: Sequence[BinSums]) -> Calibration:
     """The calibration of ten bins of sums.
 
     An agent is over- or under-confident where the mean confidence is off by more than 2 points
-    and by more than chance explains (z test, 5 %). The standard error is the larger one of the
+    and by more than chance explains (z test, 5%). The standard error is the larger one of the
     sample's and of what honest confidences would have (Spiegelhalter, "Probabilistic prediction
-    in patient management and clinical trials", 1986): thirty answers given with 95 % that are all
+    in patient management and clinical trials", 1986): thirty answers given with 95% that are all
     right vary in nothing, and prove nothing.
 
     >>> sums = BinSums(312, 255.84, 190.0, 209.8, 190.0, 155.8)
     >>> calibration([*[BinSums()] * 8, sums, BinSums()]).sentence
-    'says 82 % on average and is right 61 % of the time (over-confident by 21 points, 312 outcomes)'
+    'says 82% on average and is right 61% of the time (over-confident by 21 points, 312 outcomes)'
     """
     whole = BinSums(*map(math.fsum, zip(*bins, strict=True)))
     made = tuple(_bin(place, sums) for place, sums in enumerate(bins))
@@ -199,14 +200,14 @@ def _verdict(whole: BinSums) -> str:
 def _sentence(whole: BinSums, verdict: str, bins: Sequence[BinSums]) -> str:
     if not whole.count:
         return "no outcome had a confidence"
-    said, so = _percents(whole)
-    means = f"says {said} % on average and is right {so} % of the time"
-    outcomes = f"{whole.count:,.0f} outcome{'' if whole.count == 1 else 's'}"
+    said, so = _means(whole)
+    means = f"says {percent(said, 0)} on average and is right {percent(so, 0)} of the time"
+    outcomes = many(whole.count, "outcome")
     if verdict == NOT_ENOUGH:
         return f"{means} ({verdict}: {whole.count:.0f} of {MIN_OUTCOMES})"
     if verdict == WELL:
         return f"{means} (well calibrated, {outcomes}){_worst(bins)}"
-    return f"{means} ({verdict} by {abs(said - so)} points, {outcomes})"
+    return f"{means} ({verdict} by {_points(said, so)} points, {outcomes})"
 
 
 def _worst(bins: Sequence[BinSums]) -> str:
@@ -214,12 +215,18 @@ def _worst(bins: Sequence[BinSums]) -> str:
     tested = [sums for sums in bins if sums.count >= MIN_OUTCOMES and _gap(sums, _Z_OF_BINS)]
     if not tested:
         return ""
-    said, so = _percents(max(tested, key=lambda sums: abs(_gap(sums, _Z_OF_BINS)) * sums.count))
-    return f"; but where it says about {said} % it is right {so} % of the time"
+    said, so = _means(max(tested, key=lambda sums: abs(_gap(sums, _Z_OF_BINS)) * sums.count))
+    return f"; but where it says about {percent(said, 0)} it is right {percent(so, 0)} of the time"
 
 
-def _percents(sums: BinSums) -> tuple[int, int]:
-    return round(100 * sums.confidence / sums.count), round(100 * sums.correct / sums.count)
+def _means(sums: BinSums) -> tuple[float, float]:
+    """How sure it was and how right, on average."""
+    return sums.confidence / sums.count, sums.correct / sums.count
+
+
+def _points(said: float, so: float) -> int:
+    """By how many points, of the percentages as they are written."""
+    return abs(round(100 * said) - round(100 * so))
 
 
 def _over_bins(made: Sequence[CalibrationBin], of: Callable[[CalibrationBin], float]) -> float:

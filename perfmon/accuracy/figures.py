@@ -31,7 +31,7 @@ class AccuracyFigures:
     Attributes:
         count: measurements that count.
         accuracy: the mean of their scores in [0, 1], NaN of nothing.
-        interval: its 95 % interval: Wilson's where all scores are 0 or 1, else Student's.
+        interval: its 95% interval: Wilson's where all scores are 0 or 1, else Student's.
         labelled: predictions whose outcome is known.
         predictions: all of them, those that still wait too.
         coverage: labelled out of all predictions, in [0, 1]; NaN where nothing was predicted.

@@ -63,7 +63,7 @@ def beginning(over: Floats, well: float) -> tuple[int, bool] | None:
         return None
     sums = np.cumsum(rest[::-1])[::-1]
     most = float(sums.max())
-    # One bad run and four good ones come to nothing at 20 %: the earliest of equals, to rounding.
+    # One bad run and four good ones come to nothing at 20%: the earliest of equals, to rounding.
     best = int(np.flatnonzero(sums >= most - 1e-9 * max(1.0, abs(most)))[0])
     bad = np.flatnonzero(rest[best:] > 0)
     if most <= 0 or not len(bad):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from perfmon.alerts.evidence.verdicts import Finding, Sample
 from perfmon.alerts.rules.rule import HORIZON_SECONDS
 from perfmon.alerts.rules.targets import Target
+from perfmon.metrics.formatting import figure
 from perfmon.metrics.queries import Queries
 from perfmon.metrics.ranges import Asked
 from perfmon.metrics.trends import UNKNOWN
@@ -31,9 +32,11 @@ class Detectors:
         """Whether a metric goes the way that is watched for."""
         width = round(target.watch.stretches[0].seconds * _MICROS)
         asked = Asked(now - width + 1, now + 1, True)
-        trend = self._queries.trends(asked, target.scope)[METRICS[target.watch.metric].of]
+        metric = METRICS[METRICS[target.watch.metric].of]
+        trend = self._queries.trends(asked, target.scope)[metric.name]
         found = None if trend.direction == UNKNOWN else trend.direction == target.watch.word
-        words = f"{trend.previous:.4g} to {trend.current:.4g}"
+        ends = (figure(value, metric.unit) for value in (trend.previous, trend.current))
+        words = " to ".join(ends)
         return Sample(
             finding=Finding(found, trend.change, sample_size=trend.sample_size, words=words)
         )

@@ -19,7 +19,6 @@ from perfmon.alerts.episodes.episode import rank
 from perfmon.alerts.episodes.saved_versions import each, object_of, of_kind, rest_of
 from perfmon.alerts.episodes.step import Standing
 from perfmon.alerts.episodes.timing import micros
-from perfmon.alerts.plain import alert_of, plain_alert
 from perfmon.config import AlertsTable
 from perfmon.delivery.terms import SinkTerms
 from perfmon.records import AlertMessage, PerformanceAlert, from_micros
@@ -88,14 +87,19 @@ class Told:
         eased = bool(rest and rest.pop(0) is True)
         unknown = rest_of(plain, _ALERT_FIELDS)
         return cls(
-            alert=alert_of(plain), group=group, rises=rises, reminders=reminders, eased=eased,
-            rest=tuple(rest), unknown=unknown,
-        )  # fmt: skip
+            alert=PerformanceAlert.from_plain(plain),
+            group=group,
+            rises=rises,
+            reminders=reminders,
+            eased=eased,
+            rest=tuple(rest),
+            unknown=unknown,
+        )
 
     @property
     def row(self) -> list[Any]:
         """As JSON values."""
-        plain = {**plain_alert(self.alert), **self.unknown}
+        plain = {**self.alert.to_plain(), **self.unknown}
         return [plain, self.group, self.rises, self.reminders, self.eased, *self.rest]
 
 
@@ -266,7 +270,7 @@ class Groups:
                 "told": {
                     sink: [one.row for one in told.values()] for sink, told in self._told.items()
                 },
-                "over": [plain_alert(alert) for alert in self._over.values()],
+                "over": [alert.to_plain() for alert in self._over.values()],
                 "paces": {
                     sink: {group: [pace.due_at, pace.sent_at] for group, pace in paces.items()}
                     for sink, paces in self._paces.items()
@@ -288,7 +292,7 @@ class Groups:
         for sink, rows in of_kind(list, raw.get("told")).items():
             own = each(f"what {sink} was told of an alert", rows, Told.of)
             groups._told[sink] = {one.alert.alert_id: one for one in own}
-        over = each("a saved end of an alert", raw.get("over"), alert_of)
+        over = each("a saved end of an alert", raw.get("over"), PerformanceAlert.from_plain)
         groups._over = {alert.alert_id: alert for alert in over}
         for sink, paces in of_kind(dict, raw.get("paces")).items():
             groups._paces[sink] = {

@@ -29,7 +29,7 @@ def calibration(
     label: str,
     size: Size = Size(360, 400),  # noqa: B008 - a tuple
 ) -> str:
-    """A point for each bin with the 95 % interval of its accuracy; on the diagonal, an agent is
+    """A point for each bin with the 95% interval of its accuracy; on the diagonal, an agent is
     right as often as it says. A bin whose interval misses the diagonal has another tone.
     """
     right, bottom = size.width - 8, size.height - _FOOT

@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from perfmon.alerts.wording.sentences import lasting, whom
+from perfmon.alerts.wording.sentences import whom
 from perfmon.delivery.messages import alert_facts
 from perfmon.errors import PerfmonError
-from perfmon.metrics import formatting as figures
+from perfmon.metrics.formatting import lasted, moment
 from perfmon.records import PerformanceAlert, Silence, from_micros, jsonable, to_micros
 from perfmon.reports.text import WIDTH, printable
 
@@ -45,8 +45,9 @@ def only_one(noun: str, given: str, known: Sequence[str], lister: str) -> str:
 
 def as_json(found: FoundAlert) -> dict[str, Any]:
     """As REST has it."""
-    values: dict[str, Any] = jsonable(found.alert)
-    return values | {"deliveries": [_delivery_json(one) for one in found.deliveries]}
+    return found.alert.to_plain() | {
+        "deliveries": [_delivery_json(one) for one in found.deliveries]
+    }
 
 
 def _delivery_json(delivery: Delivery) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def alert_lines(alert: PerformanceAlert, now: int, *, full: bool = False) -> Ite
 def _since(alert: PerformanceAlert, now: int) -> str:
     began = alert.started_at or alert.timestamp
     ended = now if alert.resolved_at is None else to_micros(alert.resolved_at)
-    long = lasting(max(0, ended - to_micros(began)) / _SECOND)
+    long = lasted(max(0, ended - to_micros(began)) / _SECOND)
     return f"{'since ' if alert.resolved_at is None else ''}{_at(began)}, {long}"
 
 
@@ -119,7 +120,7 @@ def delivery_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
     """What became of each message, a line each and one more where something went wrong."""
     yield "messages:" if deliveries else "no message was sent about it"
     for one in deliveries:
-        at = figures.moment(jsonable(from_micros(one.closed_at or one.due_at)))
+        at = moment(from_micros(one.closed_at or one.due_at))
         word = {"waiting": "waits until", "delivered": "delivered", "given_up": "given up"}
         tries = f"{one.attempts} attempt{'' if one.attempts == 1 else 's'}"
         yield from _wrapped(f"{one.sink}: {one.kind}: {word[one.state]} {at} ({tries})")
@@ -130,7 +131,7 @@ def delivery_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
 def silence_lines(silence: Silence, now: int) -> Iterator[str]:
     """What it matches, until when; then whose it is and why."""
     globs = ", ".join(f"{name} {glob}" for name, glob in silence.matchers.items())
-    left = lasting((to_micros(silence.ends_at) - now) / _SECOND)
+    left = lasted((to_micros(silence.ends_at) - now) / _SECOND)
     begins = to_micros(silence.starts_at) > now
     start = f"from {_at(silence.starts_at)} " if begins else ""
     head = f"{silence.silence_id[:SHORT]}  {start}until {_at(silence.ends_at)}"

@@ -16,6 +16,7 @@ from perfmon.cli.options import Since, config_option, storage_option
 from perfmon.cli.output import complain
 from perfmon.cli.root import INTERRUPTED
 from perfmon.errors import PerfmonError, StorageError
+from perfmon.metrics.formatting import figure
 from perfmon.recording.importing import (
     KINDS,
     Columns,
@@ -189,7 +190,7 @@ def _tell(source: Source, tally: ImportTally, seconds: float) -> None:
     click.echo(
         f"{source.path}: {tally.accepted:,} accepted, {tally.duplicates:,} duplicate, "
         f"{conflicts}{tally.rejected:,} rejected "
-        f"({seconds:.1f} s, {lines / max(seconds, 1e-9):,.0f} a second)"
+        f"({figure(seconds, 's')}, {figure(lines / max(seconds, 1e-9))} a second)"
     )
     if tally.accepted > tally.by_kind["run"]:
         click.echo(f"  accepted: {', '.join(_counted(tally))}")

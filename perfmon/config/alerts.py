@@ -239,7 +239,7 @@ def _wrong_rise(rule: Rule) -> Iterator[str]:
 
 
 def _out_of_reach(field: str, name: str, value: float, *, is_above: bool) -> Iterator[str]:
-    meant = f"; {value:g} % is {value / 100:g}" if 1 < value <= 100 else ""
+    meant = f"; {value:g}% is {value / 100:g}" if 1 < value <= 100 else ""
     if is_above and value > 1:
         yield f"{name} = {value:g} can never be exceeded: {field} is at most 1{meant}"
     if not is_above and value < 0:

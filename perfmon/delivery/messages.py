@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from perfmon.config.secret import redacted
 from perfmon.delivery.http import is_web_address
+from perfmon.metrics.formatting import count, figure, interval, lasted, moment
 from perfmon.records import AlertMessage, PerformanceAlert
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _LEAD = {"firing": "", "escalated": "now ", "reminder": "still ", "eased": "ease
 
 
 def headline(message: AlertMessage, longest: int = 150) -> str:
-    """A message in one line: `still critical: agent a: error rate 40 % ... (and 3 more)`."""
+    """A message in one line: `still critical: agent a: error rate 40.0% ... (and 3 more)`."""
     more = len(message.alerts) - 1 + message.left_out
     tail = f" (and {more:,} more)" if more > 0 else ""
     lead = urgency(message.alerts[0], message.kind)
@@ -75,45 +75,19 @@ def alert_annotations(alert: PerformanceAlert) -> dict[str, str]:
 
 
 def _facts(alert: PerformanceAlert) -> Iterator[tuple[str, str]]:
-    yield "Value", _figure(alert.current_value, alert.unit)
-    yield "Threshold", _figure(alert.threshold, alert.unit)
-    low, high = alert.interval
-    if math.isfinite(low) and math.isfinite(high):
-        yield "Interval", f"{_figure(low, alert.unit)} to {_figure(high, alert.unit)} (95 %)"
-    yield "Samples", f"{alert.sample_size:,}" if alert.sample_size else ""
+    for name, value in (("Value", alert.current_value), ("Threshold", alert.threshold)):
+        yield name, figure(value, alert.unit) if math.isfinite(value) else ""
+    bounds = interval(alert.interval, alert.unit)
+    yield "Interval", f"{bounds} (95%)" if bounds else ""
+    yield "Samples", count(alert.sample_size) if alert.sample_size else ""
     yield "Agent", alert.agent_name or ""
     yield "Agent type", alert.agent_type or ""
     yield "Model", alert.model or ""
     yield "Tenant", alert.tenant or ""
     yield "Rule", alert.rule
-    yield "Since", _moment(alert.started_at)
+    yield "Since", moment(alert.started_at) if alert.started_at else ""
     if alert.started_at and alert.resolved_at:
-        yield "Lasted", _lasted(alert.resolved_at - alert.started_at)
+        yield "Lasted", lasted((alert.resolved_at - alert.started_at).total_seconds())
     # What is over needs nothing done about it.
     yield "Recommendation", (alert.state != "resolved" and alert.recommendation) or ""
     yield "Acknowledged by", alert.acknowledged_by or ""
-
-
-def _figure(value: float, unit: str) -> str:
-    if not math.isfinite(value):
-        return ""
-    if unit == "share":
-        return f"{value:.1%}"
-    whole = abs(value) >= 1_000
-    shown = f"{value:,.0f}" if whole and abs(value) < 1e15 else f"{value:.4g}"
-    return f"${shown}" if unit == "$" else f"{shown} {unit}".strip()
-
-
-def _moment(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S %Z}" if moment else ""
-
-
-def _lasted(duration: timedelta) -> str:
-    seconds = max(0, round(duration.total_seconds()))
-    if seconds < 120:
-        return f"{seconds} s"
-    return (
-        f"{seconds // 60} min"
-        if seconds < 7_200
-        else f"{seconds // 3600} h {seconds // 60 % 60} min"
-    )

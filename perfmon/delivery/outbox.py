@@ -15,6 +15,7 @@ from perfmon.delivery.lane import Lane, expire
 from perfmon.delivery.sender import OutboxSettings, Sender
 from perfmon.delivery.sink_alerts import Troubles
 from perfmon.errors import PluginError, StorageError
+from perfmon.metrics.formatting import figure
 from perfmon.plugins.bus import Bus
 from perfmon.plugins.worker import Implementation
 from perfmon.records import (
@@ -150,7 +151,7 @@ class Outbox:
         if sent.problem is None:
             if sink in self._lanes:
                 self._lanes[sink].enable()
-            return Tried(True, f"{sink}: delivered in {sent.seconds:.2f} s")
+            return Tried(True, f"{sink}: delivered in {figure(sent.seconds, 's')}")
         words = f"{sink}: not delivered: {sent.problem}"
         if sent.permanent:
             words += " (trying again is of no use)"

@@ -39,7 +39,7 @@ def health_score(metrics: PerformanceMetrics, latency_p95_max_ms: float = 5000.0
     """How well a window went, 0 to 100, or None where there were no runs.
 
     40 for success, 30 for latency (mean against twice the p95 threshold), 20 for few errors
-    (none left at 20 %), 10 for accuracy (full where nothing was measured).
+    (none left at 20%), 10 for accuracy (full where nothing was measured).
     """
     if not metrics.total_tasks:
         return None

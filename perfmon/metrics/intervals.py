@@ -40,7 +40,7 @@ def mean_share(count: float, total: float) -> float:
 
 
 def mean_interval(count: float, total: float, squares: float) -> tuple[float, float]:
-    """The 95 % interval of a mean of `count` values in [0, 1] of this sum and sum of squares.
+    """The 95% interval of a mean of `count` values in [0, 1] of this sum and sum of squares.
 
     Where all of them are 0 or 1 it is Wilson's for a share, otherwise Student's, cut off at 0 and
     1. Nothing gives NaN, and a single value that is neither 0 nor 1 may be from anywhere.
@@ -63,7 +63,7 @@ def mean_interval(count: float, total: float, squares: float) -> tuple[float, fl
 
 
 def student_95(freedom: float) -> float:
-    """The 0.975 quantile of Student's t; wrong by less than 0.011 % for whole `freedom` from 1 on.
+    """The 0.975 quantile of Student's t; wrong by less than 0.011% for whole `freedom` from 1 on.
 
     Up to 4 from the table. Beyond, the expansion of Cornish and Fisher in powers of 1 / freedom
     (Abramowitz and Stegun, "Handbook of Mathematical Functions", 1964, 26.7.5).

@@ -51,7 +51,7 @@ class PerformanceAlert:
         metric_type, metric: what it is about, and the field of `PerformanceMetrics`.
         message: what is wrong, in a sentence.
         current_value, threshold, unit: what was found, the limit, and the unit of both.
-        interval, sample_size: the 95 % interval of the value, and from how many runs.
+        interval, sample_size: the 95% interval of the value, and from how many runs.
         agent_name, agent_type, model, tenant: whose runs; None is all.
         state: `pending`, `firing` or `resolved`.
         timestamp: the moment that its figures and sentences are of.
@@ -91,9 +91,14 @@ class PerformanceAlert:
     inhibited_by: str | None = None
     fired_at: datetime | None = None
 
+    def to_plain(self) -> dict[str, Any]:
+        """All of it as JSON values, which `from_plain` reads back: REST, storage and reports."""
+        values: dict[str, Any] = jsonable(self)
+        return values
+
     def to_json(self) -> str:
         """All of it as one JSON object, which `from_json` reads back."""
-        return json.dumps(jsonable(self))
+        return json.dumps(self.to_plain())
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PerformanceAlert:

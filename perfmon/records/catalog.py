@@ -46,7 +46,7 @@ class Metric:
         among: the statistic that counts the runs (or outcomes) that have the value.
         squares: the statistic of the values' squares, where it is kept.
         quantile: which one, in (0, 1).
-        interval: the field with its 95 % interval, where it has one.
+        interval: the field with its 95% interval, where it has one.
         done: of a share, what the counted runs did: `failed`.
         other_names: what rules may call it as well.
     """

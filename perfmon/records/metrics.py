@@ -18,8 +18,8 @@ class PerformanceMetrics:
     `cost_count` and the like say how many those are. `failed_cost` is that of the failures whose
     cost is known.
     Latencies are in milliseconds, memory in MiB, cost in US dollars. Quantiles interpolate
-    linearly and are within 1 % of the true value, exact for few runs. `accuracy_interval` is the
-    95 % interval of `avg_accuracy`, `accuracy_coverage` the share of this window's predictions
+    linearly and are within 1% of the true value, exact for few runs. `accuracy_interval` is the
+    95% interval of `avg_accuracy`, `accuracy_coverage` the share of this window's predictions
     whose outcome is known, and `predictions_waiting` how many of them still wait. Trends are
     `improving`, `stable`, `degrading` or `insufficient_data`. `window_start` is exclusive and
     `window_end` inclusive for a window that ends now; `[since, until)` otherwise.
@@ -99,7 +99,7 @@ class AgentPerformance:
 class Point:
     """One value of a series: `value` over `[start, end)` from `count` samples; times in epoch s.
 
-    `low` and `high` are its 95 % interval, NaN where the metric has none.
+    `low` and `high` are its 95% interval, NaN where the metric has none.
     """
 
     start: float
@@ -131,7 +131,7 @@ class Trend:
 
     Attributes:
         direction: `improving`, `stable`, `degrading` or `insufficient_data`.
-        change: relative change, 0.05 for +5 %; NaN where there is no base.
+        change: relative change, 0.05 for +5%; NaN where there is no base.
     """
 
     metric: str

@@ -54,7 +54,7 @@ def _facts(
         yield "Coverage", share, f"{known} predictions have their outcome"
     if found.get("waiting"):
         since = _age(found.get("oldest_waiting"), report.get("generated_at"))
-        oldest = "" if since is None else f"the oldest for {figures.span(since)}"
+        oldest = "" if since is None else f"the oldest for {figures.lasted(since)}"
         yield "Waiting now", figures.count(found["waiting"]), oldest
     if found.get("superseded"):
         why = "replaced by their agents before the outcome"
@@ -63,26 +63,26 @@ def _facts(
         yield "Unmapped", figures.count(found["unmapped"]), "left out: they share no field"
     yield from _errors(found.get("errors") or {})
     if found.get("scoring_cost"):
-        yield "Cost of scoring", figures.dollars(found["scoring_cost"]), ""
+        yield "Cost of scoring", figures.figure(found["scoring_cost"], "$"), ""
 
 
 def _errors(errors: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if errors.get("count"):
         from_many = f"of {figures.many(errors['count'], 'number')}, as the outcomes"
-        yield "Mean error", figures.number(errors.get("mean_error")), from_many
+        yield "Mean error", figures.figure(errors.get("mean_error")), from_many
         for name, field in (
             ("Mean absolute error", "mean_absolute_error"),
             ("RMS error", "root_mean_square_error"),
         ):
-            yield name, figures.number(errors.get(field)), "as the outcomes"
+            yield name, figures.figure(errors.get(field)), "as the outcomes"
 
 
 def _age(since: str | None, now: str | None) -> float | None:
-    """Milliseconds between two times in ISO 8601."""
+    """Seconds between two times in ISO 8601."""
     if not since or not now:
         return None
     both = [datetime.fromisoformat(moment) for moment in (since, now)]
-    return max(0.0, (both[1] - both[0]).total_seconds() * 1000)
+    return max(0.0, (both[1] - both[0]).total_seconds())
 
 
 def _tables(found: dict[str, Any]) -> Iterator[Section]:
@@ -106,12 +106,12 @@ def _most_first(item: tuple[str, dict[str, Any]]) -> tuple[int, str]:
 
 
 def _table(name: str, ranked: list[tuple[str, dict[str, Any]]]) -> Table:
-    names = (name, "Accuracy", "95 % interval", "Outcomes", "Coverage", "Unmapped")
+    names = (name, "Accuracy", "95% interval", "Outcomes", "Coverage", "Unmapped")
     rows = tuple(
         (
             group,
             figures.percent(of.get("accuracy")),
-            figures.between(of.get("interval")) or figures.UNKNOWN,
+            figures.interval(of.get("interval")) or figures.UNKNOWN,
             figures.count(of.get("count")),
             _coverage(of),
             figures.count(of.get("unmapped") or None),

@@ -37,7 +37,7 @@ def calibration_plot(calibration: Calibration, who: str = "It") -> str:
     """A figure: the diagram as inline SVG, the verdict below it, and its numbers as a table.
 
     A point stands at a bin's mean confidence and accuracy, the larger the more outcomes, with the
-    95 % interval of the accuracy; on the dashed line an agent is right as often as it
+    95% interval of the accuracy; on the dashed line an agent is right as often as it
     says. Points whose interval misses the line have another colour. Colours are the page's, with
     ones of their own elsewhere. The text is well-formed as XML, too. Without outcomes there is no
     diagram, only a sentence. `who` is its subject.
@@ -71,7 +71,7 @@ def _is_drawn(each: CalibrationBin) -> bool:
 
 def _axes() -> Iterator[str]:
     for tenth in range(0, 11, 2):
-        share, label = tenth / 10, f"{10 * tenth} %"
+        share, label = tenth / 10, f"{10 * tenth}%"
         x, y = _x(share), _y(share)
         yield f'<line class="grid" x1="{x}" y1="{_TOP}" x2="{x}" y2="{_BOTTOM}"/>\n'
         yield f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{_LEFT + _SIDE}" y2="{y}"/>\n'
@@ -117,13 +117,13 @@ def _bar(each: CalibrationBin, most: int) -> str:
 def _told(each: CalibrationBin) -> str:
     return (
         f"{_range(each)}: says {figures.percent(each.confidence)}, is right"
-        f" {figures.percent(each.accuracy)} ({figures.interval(each.interval)}),"
+        f" {figures.percent(each.accuracy)} (95%: {figures.interval(each.interval)}),"
         f" {figures.count(each.count)} outcomes"
     )
 
 
 def _table(filled: list[CalibrationBin]) -> str:
-    names = ("Confidence", "Outcomes", "Says, mean", "Is right", "95 % interval")
+    names = ("Confidence", "Outcomes", "Says, mean", "Is right", "95% interval")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     rows = "".join(
         f'<tr><th scope="row">{_range(each)}</th>'
@@ -143,12 +143,12 @@ def _cells(each: CalibrationBin) -> tuple[str, ...]:
         figures.count(each.count),
         figures.percent(each.confidence),
         figures.percent(each.accuracy),
-        figures.interval(each.interval).removeprefix("95 %: "),
+        figures.interval(each.interval),
     )
 
 
 def _range(each: CalibrationBin) -> str:
-    return f"{100 * each.low:.0f} to {100 * each.high:.0f} %"
+    return f"{figures.percent(each.low, 0)} to {figures.percent(each.high, 0)}"
 
 
 def _x(share: float) -> float:

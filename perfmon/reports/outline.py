@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfmon.metrics import formatting as figures
+from perfmon.records import MetricType
+from perfmon.records.catalog import METRICS, Metric, Nature, counted_by, label_of
 from perfmon.reports.accuracy import accuracy_section
 from perfmon.reports.parts import Outline, Section, Table
 
@@ -32,7 +34,7 @@ def outline(report: dict[str, Any]) -> Outline:
         title="perfmon report",
         range=_range(report),
         generated=figures.moment(report.get("generated_at")),
-        score=figures.UNKNOWN if health is None else f"{health:.1f}",
+        score=figures.figure(health, "score"),
         status=str(report.get("health_status") or "no_data").replace("_", " "),
         sections=tuple(section for section in sections if section is not None),
     )
@@ -50,83 +52,47 @@ def _range(report: dict[str, Any]) -> str:
     until = report.get("until") or metrics.get("window_end")
     if since and until:
         return f"{figures.moment(since)} to {figures.moment(until)}"
-    return f"the last {figures.number(report.get('time_window_minutes'))} minutes"
+    return f"the last {figures.figure(report.get('time_window_minutes'))} minutes"
+
+
+# Told beside others, or by the section about accuracy, as are the counts of known values.
+_ELSEWHERE = frozenset(
+    ("runs_per_minute", "accuracy_coverage", "predictions_waiting", "unmapped_count")
+) | {counted_by(metric) for metric in METRICS if counted_by(metric) != "total_tasks"}
 
 
 def _runs(report: dict[str, Any]) -> Section:
+    """Every number of the catalogue that was measured; rates of runs as a dash where none was."""
     metrics = report.get("system_metrics") or {}
-    facts = [*_outcomes(metrics), *_latencies(metrics), *_spending(metrics), *_resources(metrics)]
-    return Section("Runs", facts=tuple(facts))
+    shown = (metric for name, metric in METRICS.items() if name not in _ELSEWHERE)
+    facts = (_fact(metric, metrics) for metric in shown if metric.is_number)
+    return Section("Runs", facts=tuple(fact for fact in facts if fact is not None))
 
 
-def _outcomes(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    get = metrics.get
-    yield "Runs", figures.count(get("total_tasks")), _per_minute(get("runs_per_minute"))
-    yield "Successful", figures.count(get("successful_tasks")), ""
-    yield "Failed", figures.count(get("failed_tasks")), ""
-    if get("partial_tasks"):
-        yield "Partial", figures.count(get("partial_tasks")), ""
-    bounds = figures.interval(get("success_rate_interval"))
-    yield "Success rate", figures.percent(get("success_rate")), bounds
-    yield "Error rate", figures.percent(get("error_rate")), ""
-    yield "Timeout rate", figures.percent(get("timeout_rate")), ""
-    said = get("retries_count")
-    some = said is not None and 0 < said < (get("total_tasks") or 0)
-    yield "Retry rate", figures.percent(get("retry_rate")), _from_runs(said) if some else ""
+def _fact(metric: Metric, metrics: dict[str, Any]) -> tuple[str, str, str] | None:
+    value, field = metrics.get(metric.name), counted_by(metric.name)
+    runs, known = metrics.get("total_tasks") or 0, metrics.get(field)
+    if not metric.is_share_of_runs and (value is None or (field != "total_tasks" and not known)):
+        return None
+    label = f"{metric.label[:1].upper()}{metric.label[1:]}"
+    return label, figures.figure(value, _unit(metric)), _remark(metric, metrics, runs, known)
 
 
-def _per_minute(rate: float | None) -> str:
-    return "" if rate is None else f"{rate:.3g} a minute"
+def _unit(metric: Metric) -> str:
+    """The label says already what is counted."""
+    return "" if metric.nature is Nature.COUNT or metric.unit in metric.label else metric.unit
 
 
-def _latencies(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    known, total = metrics.get("latency_count"), metrics.get("total_tasks")
-    for name, field in (
-        ("Latency, mean", "avg_latency_ms"),
-        ("Latency, p50", "p50_latency_ms"),
-        ("Latency, p95", "p95_latency_ms"),
-        ("Latency, p99", "p99_latency_ms"),
-        ("Latency, longest", "max_latency_ms"),
-    ):
-        value = metrics.get(field)
-        yield name, figures.milliseconds(value), "" if value is None else figures.span(value)
-    if known is not None and known != total:
-        yield "Runs with a latency", figures.count(known), ""
-
-
-def _from_runs(count: Any) -> str:
-    return f"from {figures.count(count)} run{'' if count == 1 else 's'}"
-
-
-def _spending(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    get = metrics.get
-    if get("tokens_count"):
-        runs = _from_runs(get("tokens_count"))
-        yield "Tokens", figures.count(get("total_tokens")), runs
-        yield "Tokens a run", figures.number(get("tokens_per_task"), 1), ""
-    if get("cost_count"):
-        runs = _from_runs(get("cost_count"))
-        yield "Cost", figures.dollars(get("total_cost")), runs
-        yield "Cost a run", figures.dollars(get("cost_per_task")), ""
-    said = get("api_calls_count")
-    if said:
-        yield "API calls", figures.count(get("total_api_calls")), _from_runs(said)
-
-
-def _resources(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    get = metrics.get
-    measured = figures.sample(get("accuracy_interval"), get("accuracy_count"))
-    optional = (
-        ("Accuracy", "avg_accuracy", figures.percent, measured),
-        ("Quality, mean", "avg_quality_score", figures.number, ""),
-        ("Confidence, mean", "avg_confidence", figures.number, ""),
-        ("Memory, mean MiB", "avg_memory_mb", figures.number, ""),
-        ("Memory, largest MiB", "max_memory_mb", figures.number, ""),
-        ("CPU, mean", "avg_cpu_ms", figures.milliseconds, ""),
-    )
-    for name, field, shown, remark in optional:
-        if get(field) is not None:
-            yield name, shown(get(field)), remark
+def _remark(metric: Metric, metrics: dict[str, Any], runs: int, known: int | None) -> str:
+    if metric.name == "total_tasks":
+        rate = metrics.get("runs_per_minute")
+        return "" if rate is None else f"{figures.figure(rate)} a minute"
+    bounds = figures.interval(metrics.get(metric.interval))
+    if metric.about is MetricType.ACCURACY:
+        return figures.sample(metrics.get(metric.interval), known)
+    if bounds:
+        return f"95%: {bounds}"
+    return f"from {figures.many(known, 'run')}" if known is not None and 0 < known < runs else ""
 
 
 def _errors(report: dict[str, Any]) -> Section | None:
@@ -175,13 +141,13 @@ def _agent(name: str, agent: dict[str, Any]) -> tuple[str, ...]:
         name,
         figures.count(get("total_tasks")),
         figures.percent(get("success_rate")),
-        figures.span(get("p95_latency_ms")),
+        figures.figure(get("p95_latency_ms"), "ms"),
         figures.brief_count(get("total_tokens") if get("tokens_count") else None),
-        figures.brief_dollars(get("total_cost") if get("cost_count") else None),
+        figures.figure(get("total_cost") if get("cost_count") else None, "$"),
         figures.sized(get("avg_accuracy"), get("accuracy_count")),
-        figures.span(get("p50_latency_ms")),
-        figures.score(scores.get("efficiency")),
-        figures.score(scores.get("specialization")),
+        figures.figure(get("p50_latency_ms"), "ms"),
+        figures.percent(scores.get("efficiency")),
+        figures.percent(scores.get("specialization")),
     )
 
 
@@ -189,16 +155,19 @@ def _trends(report: dict[str, Any]) -> Section | None:
     trends = report.get("trends") or {}
     rows = tuple(
         (
-            metric.replace("_", " "),
+            label_of(metric),
             str(trend.get("direction")).replace("_", " "),
             figures.change(trend.get("change")),
-            figures.number(trend.get("previous")),
-            figures.number(trend.get("current")),
+            *(figures.figure(trend.get(end), _unit_of(metric)) for end in ("previous", "current")),
         )
         for metric, trend in trends.items()
     )
     names = ("Metric", "Direction", "Change", "Before", "Now")
     return Section("Trends", table=Table(names, rows, frozenset(names[:2]))) if rows else None
+
+
+def _unit_of(metric: str) -> str:
+    return METRICS[metric].unit if metric in METRICS else ""
 
 
 def _alerts(report: dict[str, Any]) -> Section | None:

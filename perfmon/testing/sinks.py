@@ -33,7 +33,7 @@ def make_alert(number: int = 1, **changes: Any) -> PerformanceAlert:
         "level": AlertLevel.CRITICAL,
         "metric_type": MetricType.ERROR_RATE,
         "metric": "error_rate",
-        "message": f"agent agent-{number}: error rate 40 % is above 15 %",
+        "message": f"agent agent-{number}: error rate 40.0% is above 15.0%",
         "current_value": 0.4,
         "threshold": 0.15,
         "interval": (0.3, 0.5),

@@ -1,8 +1,8 @@
-"""Quantiles of latencies: exact for few values, a log-histogram of 1 % buckets for many.
+"""Quantiles of latencies: exact for few values, a log-histogram of 1% buckets for many.
 
 A sketch is a multiset of values. While a cell holds at most `EXACT` runs the values are kept as
 they are; beyond, each is rounded to the middle of its logarithmic bucket, so that it is off by
-at most half a bucket (0.5 %). Rounding twice changes nothing, so sketches merge in any order.
+at most half a bucket (0.5%). Rounding twice changes nothing, so sketches merge in any order.
 The idea is that of Masson, Rim, Lee: DDSketch (VLDB 2019).
 """
 

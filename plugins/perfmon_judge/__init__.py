@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import Score, hookimpl
+from perfmon import Score, figure, hookimpl
 from perfmon_judge.endpoint import Endpoint, Inquiry, JudgeError
 from perfmon_judge.settings import JudgeConfig
 from perfmon_judge.words import AGAIN, NoVerdict, filled, text_of, verdict_in
@@ -130,7 +130,9 @@ class Judge:
         if self._unaccounted:
             raise self._endpoint.error("it reports no usage, so that the budget cannot be kept")
         if self.spent >= budget:
-            raise self._endpoint.error(f"the budget of ${budget:g} is spent (${self.spent:.4g})")
+            raise self._endpoint.error(
+                f"the budget of {figure(budget, '$')} is spent ({figure(self.spent, '$')})"
+            )
 
     def _recalled(self, key: bytes) -> Score | None:
         with self._lock:

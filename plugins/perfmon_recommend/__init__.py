@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfmon import Recommendation, hookimpl
-from perfmon_recommend.figures import ENOUGH, View, interval, share_of
+from perfmon_recommend.figures import ENOUGH, View, likely, share_of
 from perfmon_recommend.rules import RULES
 
 MOST = 10
@@ -65,11 +65,11 @@ def _all_is_well(view: View) -> Recommendation:
         return Recommendation(
             text=f"Nothing stands out yet: {share_of(won, view.runs)} succeeded",
             reason=f"{view.runs} runs are few; their success rate lies anywhere in"
-            f" {interval(won, view.runs)}",
+            f" {likely(won, view.runs)}",
             expected_effect="more runs, or a longer window, would tell",
         )
     return Recommendation(
         text=f"All is well, nothing needs to be done: {share_of(won, view.runs)} succeeded",
-        reason=f"95 % interval {interval(won, view.runs)}, and no figure is beyond its limit",
+        reason=f"95% interval {likely(won, view.runs)}, and no figure is beyond its limit",
         expected_effect="none needed",
     )

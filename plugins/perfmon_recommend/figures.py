@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perfmon import wilson
+from perfmon import METRICS, change, figure, interval, percent, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,38 +107,21 @@ def _seconds(since: str | None, until: str | None) -> float:
     return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
 
 
-def percent(share: float) -> str:
-    shown = round(100 * share, 1)
-    return f"{min(shown, 99.9) if share < 1 else shown:g} %"
-
-
-def figure(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
 def share_of(part: int, whole: int, noun: str = "runs") -> str:
     return f"{part:,} of {whole:,} {noun} ({percent(part / whole)})"
 
 
-def interval(part: int, whole: int) -> str:
-    low, high = wilson(part, whole)
-    return f"{percent(low)} to {percent(high)}"
+def likely(part: int, whole: int) -> str:
+    """The 95% interval of a share."""
+    return interval(wilson(part, whole))
 
 
-def age(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+def named(metric: str) -> str:
+    return METRICS[metric].label if metric in METRICS else metric.replace("_", " ")
 
 
-def duration(milliseconds: float) -> str:
-    if math.isnan(milliseconds):
-        return "unknown"
-    if milliseconds < 1000:
-        return f"{milliseconds:.3g} ms"
-    return f"{milliseconds / 1000:,.1f} s"
-
-
-def moved(trend: Mapping[str, Any]) -> str:
-    before, now = (figure(trend[key]) for key in ("previous", "current"))
-    change = trend.get("change")
-    return f"from {before} to {now}" + ("" if change is None else f" ({100 * change:+.0f} %)")
+def moved(metric: str, trend: Mapping[str, Any]) -> str:
+    unit = METRICS[metric].unit if metric in METRICS else ""
+    before, now = (figure(trend[key], unit) for key in ("previous", "current"))
+    by = change(trend.get("change"))
+    return f"from {before} to {now}" + (f" ({by})" if by else "")

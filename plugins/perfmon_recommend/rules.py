@@ -1,6 +1,6 @@
 """The rules: each looks for one thing that is worth doing, and says it in figures.
 
-Shares count only where the 95 % interval (Wilson) supports them, so that three unlucky runs
+Shares count only where the 95% interval (Wilson) supports them, so that three unlucky runs
 send nobody looking.
 """
 
@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from perfmon import Recommendation, wilson
+from perfmon import METRICS, Recommendation, figure, percent, wilson
 from perfmon_recommend.figures import (
     A_WHILE,
     ENOUGH,
     Figures,
     View,
-    age,
-    duration,
-    figure,
-    interval,
+    likely,
     moved,
-    percent,
+    named,
     share_of,
 )
 
@@ -51,7 +48,7 @@ def _failing_agents(view: View) -> Found:
             avoidable / view.runs,
             text=f"Look at agent {name!r}: it fails in {share_of(failures, runs)}, the others in"
             f" {percent(usual)}" + (f"; {error} stands behind {count:,}" if count else ""),
-            reason=f"95 % interval {interval(failures, runs)}, beyond that of all other agents",
+            reason=f"95% interval {likely(failures, runs)}, beyond that of all other agents",
             expected_effect="failing no more than the others, it would lift the success rate from"
             f" {percent(now)} to {percent(now + avoidable / view.runs)}",
             agent_name=name,
@@ -93,7 +90,7 @@ def _low_success(view: View) -> Found:
     yield advice(
         least - won / runs,
         text=f"Bring the success rate back to {percent(least)}: it is {share_of(won, runs)}",
-        reason=f"even the upper end of its 95 % interval ({interval(won, runs)}) is below",
+        reason=f"even the upper end of its 95% interval ({likely(won, runs)}) is below",
         expected_effect=f"about {least * runs - won:,.0f} more successes in as many runs",
     )
 
@@ -111,8 +108,8 @@ def _timeouts(view: View) -> Found:
         _TIMEOUT * rate,
         text="Give long runs more time or less to do: a time limit ended"
         f" {share_of(hit, view.runs)}",
-        reason=f"p95 is {duration(view.system['p95_latency_ms'])}, the longest run"
-        f" {duration(view.system['max_latency_ms'])}",
+        reason=f"p95 is {figure(view.system['p95_latency_ms'], 'ms')}, the longest run"
+        f" {figure(view.system['max_latency_ms'], 'ms')}",
         expected_effect=f"up to {percent(rate)} of the runs could end well instead",
     )
 
@@ -140,7 +137,8 @@ def _slow(view: View) -> Found:
         return
     yield advice(
         _SLOW * (1 - limit / p95),
-        text=f"Make runs faster: p95 latency is {duration(p95)}, {duration(limit)} is the limit",
+        text=f"Make runs faster: p95 latency is {figure(p95, 'ms')}, {figure(limit, 'ms')} is the"
+        " limit",
         reason=f"one run in twenty takes longer than that; look at {view.most('p95_latency_ms')}",
         expected_effect="users stop waiting, and the latency part of the health score recovers",
     )
@@ -152,11 +150,11 @@ def _tail(view: View) -> Found:
         return
     yield advice(
         _SLOW * 0.1,
-        text=f"Cut the tail of the latencies: p99 is {duration(p99)}, {p99 / max(p50, 1e-3):,.0f}"
-        f" times the median of {duration(p50)}",
+        text=f"Cut the tail of the latencies: p99 is {figure(p99, 'ms')},"
+        f" {figure(p99 / max(p50, 1e-3), 'x')} the median of {figure(p50, 'ms')}",
         reason="so wide a gap comes from waiting (limits, queues, retries) more than from work;"
         f" look at {view.most('p99_latency_ms')}",
-        expected_effect=f"a time limit near {duration(p99)} would touch one run in a hundred",
+        expected_effect=f"a time limit near {figure(p99, 'ms')} would touch one run in a hundred",
     )
 
 
@@ -177,28 +175,28 @@ def _wasted_cost(view: View) -> Found:
         yield advice(
             _MONEY * lost / total,
             text=f"Stop paying for failures of agent {name!r}: it takes {percent(cost / total)} of"
-            f" all {of_known}cost (${cost:,.2f}) and succeeds in {percent(won)} of its runs",
+            f" all {of_known}cost ({figure(cost, '$')}) and succeeds in {percent(won)} of its runs",
             reason=f"{priced:,} runs{'' if priced == runs else ' of known cost'},"
-            f" ${figure(agent['cost_per_task'])} each",
-            expected_effect=f"${lost:,.2f} went into {known:,} failed runs"
+            f" {figure(agent['cost_per_task'], '$')} each",
+            expected_effect=f"{figure(lost, '$')} went into {known:,} failed runs"
             + ("" if known == failures else f"; the cost of {failures - known:,} more is unknown"),
             agent_name=name,
         )
 
 
 def _beyond_limits(view: View) -> Found:
-    for field, counted, limit, words, unit in (
-        ("cost_per_task", "cost_count", "cost_per_task_max", "a cheaper model or fewer calls", "$"),
-        ("tokens_per_task", "tokens_count", "token_per_task_max", "shorter prompts", ""),
-        ("max_memory_mb", "total_tasks", "memory_max_mb", "smaller working sets", ""),
+    for field, counted, limit, words in (
+        ("cost_per_task", "cost_count", "cost_per_task_max", "a cheaper model or fewer calls"),
+        ("tokens_per_task", "tokens_count", "token_per_task_max", "shorter prompts"),
+        ("max_memory_mb", "total_tasks", "memory_max_mb", "smaller working sets"),
     ):
         value, most = view.system[field], view.limits[limit]
         if view.system.count(counted) < 10 or not value > most:
             continue
-        name = field.replace("_", " ")
+        found, allowed = (figure(each, METRICS[field].unit) for each in (value, most))
         yield advice(
             _HABIT * (1 - most / value),
-            text=f"Try {words}: {name} is {unit}{figure(value)}, {unit}{figure(most)} is the limit",
+            text=f"Try {words}: {named(field)} is {found}, {allowed} is the limit",
             reason=f"from {view.system.count(counted):,} runs; look at {view.most(field)}",
             expected_effect=f"{percent(1 - most / value)} less brings it back to the limit",
         )
@@ -288,8 +286,8 @@ def _waiting(view: View) -> Found:
         _HABIT * (1 - known / predictions) / 4,
         text="Bring in more outcomes: accuracy speaks for"
         f" {share_of(known, predictions, 'predictions')}",
-        reason=f"{waiting:,.0f} predictions wait, the oldest for {age(view.waiting_for)}; those"
-        " whose outcome is known may not be like the others",
+        reason=f"{waiting:,.0f} predictions wait, the oldest for {figure(view.waiting_for, 's')};"
+        " those whose outcome is known may not be like the others",
         expected_effect="an accuracy that can be relied on; outcomes may be recorded at any time",
     )
 
@@ -305,7 +303,7 @@ def _disagreeing(view: View) -> Found:
         _HABIT * disagree / several / 2,
         text="Look at the outcomes of which sources disagree: in"
         f" {share_of(disagree, several, 'tasks')} that several judged they said different things",
-        reason=f"95 % interval {interval(disagree, several)}; the newest is task"
+        reason=f"95% interval {likely(disagree, several)}; the newest is task"
         f" {first.get('task_id')!r}, {names}"
         if first
         else "",
@@ -318,11 +316,11 @@ def _degrading(view: View) -> Found:
     worse = {m: t for m, t in view.trends.items() if t.get("direction") == "degrading"}
     if not worse:
         return
-    moves = ", ".join(f"{name.replace('_', ' ')} {moved(trend)}" for name, trend in worse.items())
+    moves = ", ".join(f"{named(name)} {moved(name, trend)}" for name, trend in worse.items())
     yield advice(
         _HABIT * len(worse) / 4,
         text=f"Find out what changed since the window before: {moves}",
-        reason="beyond the usual 5 %, with enough samples on both sides",
+        reason="beyond the usual 5%, with enough samples on both sides",
         expected_effect="the sooner a change is found, the easier it is to take back",
     )
 

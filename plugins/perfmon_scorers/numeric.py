@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-# Floats make 1.1 - 1.0 a little more than 10 %.
+# Floats make 1.1 - 1.0 a little more than 10%.
 _SLACK = 1 + 1e-9
 
 

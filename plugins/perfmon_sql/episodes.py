@@ -154,7 +154,7 @@ def levels_of(level: str | None, min_level: str | None) -> list[str] | None:
 
 def _alert_of(body: str, acknowledged_by: str | None) -> PerformanceAlert:
     values = json.loads(body) | {"acknowledged_by": acknowledged_by}
-    return PerformanceAlert.from_json(json.dumps(values))
+    return PerformanceAlert.from_plain(values)
 
 
 def _deliveries(

@@ -109,13 +109,13 @@ def test_nothing_is_known_of_nothing():
     ("outcomes", "verdict", "words"),
     [
         (answers(0.82, 190, 122), "over-confident",
-         "says 82 % on average and is right 61 % of the time (over-confident by 21 points, 312 outcomes)"),
+         "says 82% on average and is right 61% of the time (over-confident by 21 points, 312 outcomes)"),
         (answers(0.5, 900, 100), "under-confident",
-         "says 50 % on average and is right 90 % of the time (under-confident by 40 points, 1,000 outcomes)"),
+         "says 50% on average and is right 90% of the time (under-confident by 40 points, 1,000 outcomes)"),
         (answers(0.8, 79, 21), "well calibrated",
-         "says 80 % on average and is right 79 % of the time (well calibrated, 100 outcomes)"),
+         "says 80% on average and is right 79% of the time (well calibrated, 100 outcomes)"),
         (answers(0.9, 0, 29), "not enough outcomes",
-         "says 90 % on average and is right 0 % of the time (not enough outcomes: 29 of 30)"),
+         "says 90% on average and is right 0% of the time (not enough outcomes: 29 of 30)"),
     ],
 )  # fmt: skip
 def test_the_verdict_is_in_words_people_understand(outcomes, verdict, words):
@@ -138,14 +138,14 @@ def test_a_difference_within_chance_is_none():
 
 
 def test_outcomes_that_do_not_vary_prove_no_more_than_others():
-    """Thirty right answers given with 95 % happen to one honest agent in five."""
+    """Thirty right answers given with 95% happen to one honest agent in five."""
     assert of(answers(0.95, 30, 0)).verdict == "well calibrated"
     assert of(answers(0.6, 30, 0)).verdict == "under-confident"
     assert of(answers(1.0, 20, 10)).verdict == "over-confident"
 
 
 def test_graded_outcomes_count_as_graded():
-    """Half right, every time, is not well calibrated at 90 %."""
+    """Half right, every time, is not well calibrated at 90%."""
     assert of([(0.9, 0.5)] * 40).verdict == "over-confident"
 
 
@@ -153,7 +153,7 @@ def test_means_that_hide_a_bin_are_called_so():
     """Over-confident at the top and under-confident at the bottom cancel out."""
     made = of(answers(0.9, 210, 210) + answers(0.1, 200, 200))
     assert made.verdict == "well calibrated"
-    assert made.sentence.endswith("; but where it says about 90 % it is right 50 % of the time")
+    assert made.sentence.endswith("; but where it says about 90% it is right 50% of the time")
     assert made.expected_calibration_error == pytest.approx(0.4)
 
 

@@ -146,13 +146,20 @@ class FromNothing:
         return Trend(metric=series.metric, direction="degrading", previous=0.0, current=2.5)
 
 
-@pytest.mark.parametrize("name", TRENDS)
-def test_a_trend_without_a_relative_change_fires_and_says_how(opened, name):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    zip(
+        TRENDS,
+        ("0.0% to 250.0%", "0 ms to 2.5 ms", "$0.00 to $2.50", "0.0% to 250.0%"),
+        strict=True,
+    ),
+)
+def test_a_trend_without_a_relative_change_fires_and_says_how(opened, name, words):
     """A change from 0 has no percentage; the alert tells both values."""
     rules = [{"name": "worse", "metric": name, "is": "degrading", "level": "critical"}]
     alert = fired(opened(rules, FromNothing()))["worse"]
     assert alert.level is AlertLevel.CRITICAL
-    assert "0 to 2.5" in alert.message
+    assert words in alert.message
 
 
 def test_metrics_have_their_good_direction_or_none(opened):

@@ -54,7 +54,7 @@ def test_the_score_test_is_wilsons_bound(runs, data, allowed):
     ],
 )  # fmt: skip
 def test_a_share_needs_three_bad_runs_and_wilsons_bound(runs, bad, state):
-    """At 20 %: one of one is chance, eight of twenty are not."""
+    """At 20%: one of one is chance, eight of twenty are not."""
     assert share(SUCCESS, runs, bad).state is state
 
 
@@ -68,7 +68,7 @@ def test_a_verdict_has_its_figures():
 
 
 def test_p95_is_the_share_of_runs_beyond_the_limit():
-    """With five of them at least: below 10 % Wilson's bound is too sure of a few."""
+    """With five of them at least: below 10% Wilson's bound is too sure of a few."""
     assert share(LATENCY, 20, 4, value=6000.0).state is State.CLEAR
     found = share(LATENCY, 20, 5, value=6000.0, low=4000.0, high=9000.0)
     assert (found.state, found.value, found.high) == (State.BREACH, 6000.0, 9000.0)

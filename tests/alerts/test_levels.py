@@ -163,7 +163,7 @@ def test_the_levels_of_a_rule_rise_and_ease_by_their_own_limits():
         return judge(own, Sample(tallies), life.now)
 
     assert life.kinds(share(130)) == ["firing"]
-    assert life.lasting(600, share(95)) == []  # no breach of 50 %, and not settled below it
+    assert life.lasting(600, share(95)) == []  # no breach of 50%, and not settled below it
     assert life.lasting(120, share(40)) == ["eased"]
     assert life.lasting(60, share(130)) == ["escalated"]
     assert life.lasting(120, share(2)) == ["resolved"]

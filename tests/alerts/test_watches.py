@@ -215,7 +215,7 @@ def test_what_is_not_the_same_is_of_another_family():
         ({"metric": "error_rate"}, "exactly one condition of above, below, is, budget"),
         ({"metric": "error_rate", "above": 0.1, "budget": 5}, "it has above and budget"),
         ({"above": 5}, "metric is missing"),
-        ({"metric": "error_rate", "above": 15}, "can never be exceeded: error_rate is at most 1; 15 %"),
+        ({"metric": "error_rate", "above": 15}, "can never be exceeded: error_rate is at most 1; 15%"),
         ({"metric": "success_rate", "below": 80}, "is always undercut: success_rate is at most 1; 80"),
         ({"metric": "latency_trend", "above": 5}, 'use is = "degrading" instead of a limit'),
         ({"metric": "latency_trend", "is": "degradin"}, "did you mean 'degrading'?"),

@@ -55,7 +55,7 @@ def kept():
         make_alert(
             n, alert_id=f"{n}abc{n:016}", level=list(AlertLevel)[n % 3], agent_name=f"agent-{n % 2}", tenant=None,
             started_at=now - timedelta(hours=9 - n), recommendation="Retry less.",
-            message=f"agent agent-{n % 2}: " + "error rate 40 % of very many runs " * 5,
+            message=f"agent agent-{n % 2}: " + "error rate 40.0% of very many runs " * 5,
         )
         for n in range(6)
     ]  # fmt: skip
@@ -72,7 +72,7 @@ def test_the_list_says_level_state_since_who_and_what(kept):
     assert [line[-8:] for line in heads] == [alert.alert_id[:8] for alert in reversed(kept)]
     assert re.match(r"CRITICAL  firing    since \d{4}-\d\d-\d\d \d\d:\d\d, 4 h ", heads[0])
     assert re.match(r"CRITICAL  resolved  \d{4}-", heads[3])
-    assert "  agent agent-1: error rate 40 %" in text
+    assert "  agent agent-1: error rate 40.0%" in text
 
 
 def test_the_list_is_narrowed_down(kept):

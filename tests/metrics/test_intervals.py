@@ -27,7 +27,7 @@ def interval_of(values):
 
 @pytest.mark.parametrize(("freedom", "quantile"), TABLE.items())
 def test_students_quantile(freedom, quantile):
-    """Within a tenth of what is allowed: 0.1 %."""
+    """Within a tenth of what is allowed: 0.1%."""
     assert student_95(freedom) == pytest.approx(quantile, rel=1.1e-4)
 
 

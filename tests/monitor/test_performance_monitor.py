@@ -442,7 +442,7 @@ def test_all_agents_at_once(monitor, clock):
 
 
 def test_a_trend_compares_a_window_with_the_one_before(monitor, clock):
-    """Each metric has a good direction; 5 % either way is stable."""
+    """Each metric has a good direction; 5% either way is stable."""
     record(monitor, times=20, duration_ms=1000, cost=0.10)
     clock.advance(HOUR)
     record(monitor, times=20, duration_ms=800, cost=0.102)

@@ -114,7 +114,7 @@ async def test_a_sink_of_ones_own_is_a_few_lines(receiver, checked):
     tables = {"mine": {"allow_private": True}, "server": {"url": receiver.url}}
     mine = Mine(Config.from_mapping({"plugins": tables}))
     assert await checked(mine.deliver_alert) == []
-    assert receiver.sent[0] == {"text": "critical: agent agent-1: error rate 40 % is above 15 %"}
+    assert receiver.sent[0] == {"text": "critical: agent agent-1: error rate 40.0% is above 15.0%"}
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ async def test_the_summary_says_how_right_agents_were(post, get):
 
 
 async def test_the_calibration_has_bins_errors_and_a_verdict(post, get):
-    """Forty answers given with 90 %, of which ten were right, are over-confident by 65 points."""
+    """Forty answers given with 90%, of which ten were right, are over-confident by 65 points."""
     assert (await get("accuracy/calibration"))["calibration"]["brier_score"] is None
     item = {"agent_name": "a", "predicted_outcome": "yes", "confidence": 0.9}
     await post("predictions", [item | {"task_id": str(n)} for n in range(40)])

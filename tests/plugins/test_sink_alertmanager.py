@@ -107,7 +107,7 @@ async def test_what_an_alert_says(sink, peer, receiver):
     await sink(resend_every="2m").deliver_alert(make_message())
     ((alert,),) = receiver.sent
     assert alert["labels"]["alertname"] == "error_rate_max"
-    assert alert["annotations"]["summary"] == "agent agent-1: error rate 40 % is above 15 %"
+    assert alert["annotations"]["summary"] == "agent agent-1: error rate 40.0% is above 15.0%"
     assert alert["annotations"]["value"] == "0.4"
     assert alert["generatorURL"] == "http://127.0.0.1:8787/?a=1&b=2"
     assert (alert["startsAt"], alert["endsAt"]) == ("2026-01-01T12:00:00Z", "2026-01-01T12:06:30Z")

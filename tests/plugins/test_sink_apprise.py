@@ -31,8 +31,8 @@ async def test_a_service_is_notified(sink, receiver):
     """With a title, the figures, and the kind that its icon is chosen by."""
     await sink().deliver_alert(make_message(make_alert(1), make_alert(2), left_out=3))
     (sent,) = receiver.sent
-    assert sent["title"] == "critical: agent agent-1: error rate 40 % is above 15 % (and 4 more)"
-    for part in ("agent agent-2: error rate 40 %", "Threshold 0.15", "and 3 more", "?a=1&b=2"):
+    assert sent["title"] == "critical: agent agent-1: error rate 40.0% is above 15.0% (and 4 more)"
+    for part in ("agent agent-2: error rate 40.0%", "Threshold 0.15", "and 3 more", "?a=1&b=2"):
         assert part in sent["message"]
     assert sent["type"] == "failure"
 

@@ -180,7 +180,9 @@ async def test_a_mail_has_what_a_person_needs(sink, mailbox):
     """As plain text and as HTML, to everybody."""
     await sink().deliver_alert(make_message(make_alert(1), make_alert(2), left_out=3))
     (mail,) = mailbox.mails
-    assert mail["Subject"] == "critical: agent agent-1: error rate 40 % is above 15 % (and 4 more)"
+    assert (
+        mail["Subject"] == "critical: agent agent-1: error rate 40.0% is above 15.0% (and 4 more)"
+    )
     assert (mail["From"], mail["To"]) == (
         "perfmon <alerts@example.org>",
         "one@example.com, Two <two@example.com>",

@@ -48,7 +48,7 @@ async def test_an_alert_is_one_line_of_its_level(lines):
         "value": "0.4",
         "threshold": "0.15",
     }.items() <= told.items()
-    assert told["message"] == "agent agent-2: error rate 40 % is above 15 %"
+    assert told["message"] == "agent agent-2: error rate 40.0% is above 15.0%"
 
 
 async def test_the_end_of_an_alert_is_no_alarm(lines):

@@ -108,7 +108,7 @@ async def test_what_an_incident_says(sink, pagerduty):
         await sink().deliver_alert(make_message(make_alert(level=level), message_id=level))
     payloads = [event["payload"] for event in pagerduty.events]
     assert [payload["severity"] for payload in payloads] == ["info", "warning", "critical"]
-    assert payloads[0]["summary"] == "agent agent-1: error rate 40 % is above 15 %"
+    assert payloads[0]["summary"] == "agent agent-1: error rate 40.0% is above 15.0%"
     assert (payloads[0]["source"], payloads[0]["class"]) == ("agent-1", "error_rate_max")
     assert payloads[0]["custom_details"]["Value"] == "0.4"
     assert pagerduty.events[0]["links"][0]["href"] == "http://127.0.0.1:8787/?a=1&b=2"

@@ -89,7 +89,7 @@ async def test_a_message_has_what_a_person_needs(sink, slack):
     await sink().deliver_alert(make_message(make_alert(1), make_alert(2), left_out=3))
     (payload,) = slack.taken
     text = "\n".join(texts_of(payload))
-    assert payload["text"].startswith("critical: agent agent-1: error rate 40 % is above 15 %")
+    assert payload["text"].startswith("critical: agent agent-1: error rate 40.0% is above 15.0%")
     assert payload["text"].endswith("(and 4 more)")
     for part in ("Value 0.4", "Threshold 0.15", "Samples 120", "look at the error classes",
                  "and 3 more", "agent-2"):  # fmt: skip

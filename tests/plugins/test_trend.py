@@ -37,7 +37,7 @@ def trend_of(*values, metric="avg_latency_ms", higher_is_better=False, count=100
 def test_a_change_beyond_the_band_has_a_direction(
     previous, current, falling_is_good, rising_is_good
 ):
-    """Within 5 % of the window before a metric is stable, whatever is good for it."""
+    """Within 5% of the window before a metric is stable, whatever is good for it."""
     assert trend_of(previous, current).direction == falling_is_good
     assert trend_of(previous, current, higher_is_better=True).direction == rising_is_good
 

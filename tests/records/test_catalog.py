@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -156,3 +157,4 @@ def test_a_new_metric_is_a_field_and_an_entry(tmp_path):
     assert "partial rate 50.0%" in told["alert"]
     assert "20 of the last 40 runs ended in part" in told["alert"]
     assert told["openapi"] == "True"
+    assert re.search(r"text Partial rate +50\.0%", done.stdout)

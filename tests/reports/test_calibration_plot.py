@@ -102,9 +102,9 @@ def test_who_cannot_see_it_is_told():
     svg = figure.find(f"{SVG}svg")
     assert svg.get("role") == "img"
     assert svg.find(f"{SVG}title").text.startswith("Calibration")
-    assert "right 50 % of the time" in svg.find(f"{SVG}desc").text
+    assert "right 50% of the time" in svg.find(f"{SVG}desc").text
     rows = [[cell.text for cell in row] for row in figure.findall(".//tbody/tr")]
     assert rows == [
-        ["40 to 50 %", "40", "45.0 %", "50.0 %", "35.2 % to 64.8 %"],
-        ["90 to 100 %", "1,000", "95.0 %", "50.0 %", "46.9 % to 53.1 %"],
+        ["40% to 50%", "40", "45.0%", "50.0%", "35.2% to 64.8%"],
+        ["90% to 100%", "1,000", "95.0%", "50.0%", "46.9% to 53.1%"],
     ]

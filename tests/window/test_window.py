@@ -254,7 +254,7 @@ def test_what_was_loaded_again_is_the_same(tmp_path_factory, rows, split):
 
 
 def test_many_runs_stay_within_one_percent(make_monitor):
-    """With 20,000 heavy-tailed runs every quantile is within 1 % of the interpolated one."""
+    """With 20,000 heavy-tailed runs every quantile is within 1% of the interpolated one."""
     monitor = make_monitor()
     random = np.random.default_rng(5)
     rows = [

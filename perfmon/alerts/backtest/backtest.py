@@ -23,8 +23,9 @@ from perfmon.alerts.evidence.verdicts import State, Verdict
 from perfmon.alerts.grouping import Groups
 from perfmon.alerts.rules.rule import HORIZON_SECONDS, LAST_RUNS, Kind, Watch
 from perfmon.alerts.rules.targets import Target, alert_key, targets
-from perfmon.alerts.wording.sentences import lasting, whom
+from perfmon.alerts.wording.sentences import whom
 from perfmon.config.config import Config
+from perfmon.metrics.formatting import lasted
 from perfmon.records import AlertLevel, AlertMessage, PerformanceAlert
 
 _MICROS = 1_000_000
@@ -85,7 +86,7 @@ class Backtest:
         longest = max((e.ended_at or self.until) - e.started_at for e in episodes) / _MICROS
         times = "once" if len(episodes) == 1 else f"{len(episodes):,} times"
         going = "" if all(e.ended_at is not None for e in episodes) else ", still firing at the end"
-        return f"would have fired {times}; the longest {lasting(longest)}{going}"
+        return f"would have fired {times}; the longest {lasted(longest)}{going}"
 
 
 def _labels(alert: PerformanceAlert) -> dict[str, str]:

@@ -23,12 +23,12 @@ from perfmon.alerts.episodes.timing import Settings, micros
 from perfmon.alerts.evidence.judge import evaluate
 from perfmon.alerts.rules.compile import watches
 from perfmon.alerts.rules.targets import targets
-from perfmon.alerts.wording.sentences import lasting
 from perfmon.config.config import Config
 from perfmon.config.reader import Reader
 from perfmon.config.toml import tables_of
 from perfmon.config.validators import Duration, a_while, some_text, whole
 from perfmon.errors import ConfigError, InvalidRun
+from perfmon.metrics.formatting import lasted
 from perfmon.records import AlertLevel, PerformanceAlert
 from perfmon.records.validation import RUN_FIELDS, checked_run
 
@@ -247,7 +247,7 @@ class _CaseReplay:
 def _differences(
     case: Case, expected: ExpectTable, alerts: list[PerformanceAlert]
 ) -> Iterator[str]:
-    place = f"{case.name}: at {lasting(expected.at)}"
+    place = f"{case.name}: at {lasted(expected.at)}"
     left = [a for a in alerts if expected.rules is None or a.rule in expected.rules]
     got = [_told(alert) for alert in left if alert.inhibited_by is None]
     count = 0

@@ -20,7 +20,7 @@ from perfmon.alerts.evidence.shares import (
 from perfmon.alerts.evidence.verdicts import Sample, Sampler, State, Tally, Verdict
 from perfmon.alerts.rules.rule import LAST_RUNS, Kind, Watch
 from perfmon.alerts.rules.targets import Target
-from perfmon.alerts.wording.sentences import lasting
+from perfmon.metrics.formatting import lasted
 from perfmon.metrics.intervals import Z_95, mean_interval, student_95, wilson
 from perfmon.records import AlertLevel
 
@@ -295,7 +295,7 @@ def _no_runs(target: Target, sample: Sample, now: int) -> Verdict:
     quiet = max(0, now - heard - sample.unwatched) / _MICROS
     figures: dict[str, Any] = {"value": quiet, "seen": sample.last_run}
     if sample.unwatched >= _TOLD_FROM * _MICROS:
-        missed = lasting(sample.unwatched / _MICROS)
+        missed = lasted(sample.unwatched / _MICROS)
         figures["words"] = f"not counting {missed} in which the monitor was down"
     if quiet > limit.value:
         return _verdict(target, State.BREACH, level=limit.level, **figures)

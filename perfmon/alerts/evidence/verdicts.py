@@ -35,7 +35,7 @@ class Tally(NamedTuple):
         total, squares: the sum of the values, and of their squares; NaN where it is not known.
         worst: the largest value (smallest, where below is bad); for `UNFINISHED` in seconds.
         value: the metric itself over this stretch, for a quantile or a number.
-        low, high: for a quantile, the quantiles at `quantile_levels(runs, q)`: its 95 % interval.
+        low, high: for a quantile, the quantiles at `quantile_levels(runs, q)`: its 95% interval.
         since: the time (microseconds) since which they are; 0 is unknown.
         bounds: they are all the runs of `[since, until)`, in microseconds; zeros are unknown.
     """
@@ -100,7 +100,7 @@ class Verdict:
         settled: not even near a breach, so that an alert may clear. A `clear` that is not settled
             does not fire, and does not end what fires.
         value, threshold: in the watch's unit; the limit is the one that is breached, or the first.
-        low, high: the 95 % interval of the value, NaN where it has none.
+        low, high: the 95% interval of the value, NaN where it has none.
         sample_size, bad: runs, and how many of them are bad.
         seconds: of the stretch they are from.
         at: the moment of the figures, in microseconds; 0 is that of the look.

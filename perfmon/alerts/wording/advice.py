@@ -10,6 +10,7 @@ import attrs
 
 from perfmon.alerts.rules.rule import Kind
 from perfmon.alerts.wording.sentences import Situation
+from perfmon.metrics.formatting import count, percent
 from perfmon.records.catalog import METRICS
 
 _ONE = 0.6  # of the bad runs are on one model or agent
@@ -134,12 +135,12 @@ def _class_rises(situation: Situation, details: Details) -> str | None:
     share_before = before / details.runs_before if details.runs_before else math.nan
     if count < _FEW or count < all_errors / 2:
         return None
-    rose = "" if math.isnan(share_before) else f", {share_before:.1%} in the window before"
+    rose = "" if math.isnan(share_before) else f", {percent(share_before)} in the window before"
     if not math.isnan(share_before) and share < _RISE * share_before:
         return None
     return (
         f"Look at {name} first: it is {count:,} of {all_errors:,} errors"
-        f" ({share:.1%} of runs{rose}). {_hint(name)}".rstrip()
+        f" ({percent(share)} of runs{rose}). {_hint(name)}".rstrip()
     )
 
 
@@ -211,9 +212,10 @@ def _retries(situation: Situation, details: Details) -> str | None:
     now, before = details.retry_rate, details.retry_rate_before
     if not now >= _OFTEN_RETRIED or now < _RISE * before:
         return None
-    was = "" if math.isnan(before) else f", {before:.1%} in the window before"
+    was = "" if math.isnan(before) else f", {percent(before)} in the window before"
     return (
-        f"{now:.1%} of runs were retried{was}: what makes them fail at first costs time and money."
+        f"{percent(now)} of runs were retried{was}: what makes them fail at first costs time and"
+        " money."
     )
 
 
@@ -224,6 +226,6 @@ def _prompts(situation: Situation, details: Details) -> str | None:
     if not (before > 0 and now >= _GROWTH * before):
         return None
     return (
-        f"Prompts grew from {before:,.0f} to {now:,.0f} tokens a run: look at what was added,"
+        f"Prompts grew from {count(before)} to {count(now)} tokens a run: look at what was added,"
         " such as history or retrieved text."
     )

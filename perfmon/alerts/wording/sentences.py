@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 
 from perfmon.alerts.rules.rule import Kind
+from perfmon.metrics.formatting import figure, interval, lasted, many, moment
 from perfmon.records import from_micros
 from perfmon.records.catalog import METRICS, label_of
 
@@ -45,37 +46,6 @@ class Situation:
     unclassed: int = 0
     at: int | None = None
     breached: bool = True
-
-
-def figure(value: float, unit: str) -> str:
-    """A value with its unit.
-
-    >>> figure(0.618, "share"), figure(5200, "ms"), figure(1.2, "$"), figure(5400, "s")
-    ('61.8%', '5,200 ms', '$1.20', '1 h 30 min')
-    """
-    if math.isnan(value):
-        return "unknown"
-    if unit == "share":
-        return f"{value:.1%}"
-    if unit == "$":
-        return f"${value:,.2f}" if abs(value) >= 1 or value == 0 else f"${value:,.4f}"
-    if unit == "s":
-        return lasting(value)
-    if unit == "x":
-        return f"{value:.3g} times"
-    digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.3g}"
-    return f"{digits} {unit}".strip()
-
-
-def lasting(seconds: float) -> str:
-    """A duration in its two largest units."""
-    whole = round(max(0.0, seconds))
-    parts = []
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        count, whole = divmod(whole, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def whom(labels: Mapping[str, str]) -> str:
@@ -122,15 +92,14 @@ def _limit(s: Situation) -> str:
 
 
 def _interval(s: Situation) -> str:
-    if math.isnan(s.low) or math.isnan(s.high):
-        return ""
-    return f" ({figure(s.low, s.unit)} to {figure(s.high, s.unit)})"
+    shown = interval((s.low, s.high), s.unit)
+    return f" ({shown})" if shown else ""
 
 
 def _counts(s: Situation) -> str:
     metric = METRICS.get(s.metric)
     noun = "outcome" if metric is not None and metric.among == "ACCURACY_N" else "run"
-    runs = f"the last {s.sample_size:,} {noun}{'' if s.sample_size == 1 else 's'}"
+    runs = f"the last {many(s.sample_size, noun)}"
     if s.kind is Kind.SHARE and metric is not None and metric.done:
         done = metric.done if s.above != metric.higher_is_better else "did"
         fits = metric.has_error_classes and 0 < sum(s.errors.values()) <= s.bad
@@ -204,9 +173,8 @@ def _anomaly(s: Situation) -> str:
 
 
 def _expected(s: Situation) -> str:
-    if math.isnan(s.low) or math.isnan(s.high):
-        return ""
-    return f" (expected {figure(s.low, s.unit)} to {figure(s.high, s.unit)})"
+    shown = interval((s.low, s.high), s.unit)
+    return f" (expected {shown})" if shown else ""
 
 
 def _forecast(s: Situation) -> str:
@@ -253,18 +221,18 @@ _REASONS = {
 
 def _over(s: Situation) -> str:
     what = s.rule if s.unit == "failures" else (label_of(s.metric) or s.rule)
-    lasted = ""
+    after = ""
     if s.started_at is not None and s.resolved_at is not None:
-        lasted = f" after {lasting((s.resolved_at - s.started_at) / _MICROS)}"
+        after = f" after {lasted((s.resolved_at - s.started_at) / _MICROS)}"
     if s.reason != "clear":
-        return f"{what}: closed{lasted}, because {_REASONS.get(s.reason, s.reason)}"
+        return f"{what}: closed{after}, because {_REASONS.get(s.reason, s.reason)}"
     # A run that has ended has no age any more; the last figure is that of the breach.
     if math.isnan(s.value) or s.unit == "failures" or s.kind in _AS_IT_WAS:
-        return f"{what}: over{lasted}"
+        return f"{what}: over{after}"
     at = "" if s.at is None else f", as of {_moment(s.at)}"
     now = f"now {figure(s.value, s.unit)}{_interval(s)}, limit {_limit(s)}{at}"
-    return f"{what}: over{lasted}; {now}"
+    return f"{what}: over{after}; {now}"
 
 
 def _moment(micros: int) -> str:
-    return f"{from_micros(micros):%Y-%m-%d %H:%M:%S} UTC"
+    return moment(from_micros(micros))

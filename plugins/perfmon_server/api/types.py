@@ -170,7 +170,7 @@ class ErrorsAnswer(TypedDict):
 
 
 class Comparison(TypedDict):
-    """`changes` are relative, 0.05 for +5 %; null where there is no base."""
+    """`changes` are relative, 0.05 for +5%; null where there is no base."""
 
     current: PerformanceMetrics
     against: PerformanceMetrics

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from aiohttp import web
 
-from perfmon import AgentPerformance, PerformanceAlert, PerformanceMetrics, StorageError
+from perfmon import (
+    AgentPerformance,
+    PerformanceAlert,
+    PerformanceMetrics,
+    StorageError,
+    ago,
+    figure,
+    interval,
+    percent,
+)
 from perfmon_server.http.route import PREFIX, Question, Route, now
-from perfmon_server.pages import figures
 from perfmon_server.pages.style import STYLE
 
 if TYPE_CHECKING:
@@ -133,35 +141,34 @@ def _words(status: str) -> str:
 def _tiles(facts: Facts) -> str:
     health, metrics = facts.health, facts.metrics
     tone = _TONES.get(health["status"], "soft")
-    low, high = metrics.success_rate_interval
-    likely = f"{low * 100:.1f} to {high * 100:.1f} %" if metrics.total_tasks else ""
+    likely = interval(metrics.success_rate_interval)
     rate = metrics.runs_per_minute if metrics.total_tasks else float("nan")
     tiles = [
-        _tile("Health", figures.score(health["health_score"]), _pulled_down(health), tone),
-        _tile("Runs", figures.count(metrics.total_tasks), f"{figures.count(rate)} a minute"),
+        _tile("Health", figure(health["health_score"], "score"), _pulled_down(health), tone),
+        _tile("Runs", figure(metrics.total_tasks), f"{figure(rate)} a minute"),
         _tile(
             "Success",
-            figures.percent(metrics.success_rate),
+            percent(metrics.success_rate),
             likely,
             trend=metrics.success_rate_trend,
         ),
         _tile(
             "p95 latency",
-            figures.milliseconds(metrics.p95_latency_ms),
-            f"median {figures.milliseconds(metrics.p50_latency_ms)}",
+            figure(metrics.p95_latency_ms, "ms"),
+            f"median {figure(metrics.p50_latency_ms, 'ms')}",
             trend=metrics.latency_trend,
             of="mean",
         ),
         _tile(
             "Cost",
-            figures.dollars(metrics.total_cost),
-            f"{figures.dollars(metrics.cost_per_task)} a run",
+            figure(metrics.total_cost, "$"),
+            f"{figure(metrics.cost_per_task, '$')} a run",
             trend=metrics.cost_trend,
             of="cost a run",
         ),
         _tile(
             "Accuracy",
-            figures.percent(metrics.avg_accuracy),
+            percent(metrics.avg_accuracy),
             _relied_on(metrics),
             trend=metrics.accuracy_trend,
         ),
@@ -176,7 +183,7 @@ def _pulled_down(health: dict[str, Any]) -> str:
     lost = sorted(health["parts"], key=lambda part: -part["lost"])
     due += [f"{part['part']} -{part['lost']:.0f}" for part in lost if part["lost"] >= 0.5]
     if health["few_runs"]:
-        due.append(f"only {figures.count(health['runs'])} run{'' if health['runs'] == 1 else 's'}")
+        due.append(f"only {figure(health['runs'])} run{'' if health['runs'] == 1 else 's'}")
     words = _words(health["status"])
     return f"{words}: {', '.join(due)}" if due else words
 
@@ -184,10 +191,10 @@ def _pulled_down(health: dict[str, Any]) -> str:
 def _relied_on(metrics: PerformanceMetrics) -> str:
     """How far the accuracy can be relied on: its interval, of how many outcomes, what is open."""
     count, coverage = metrics.accuracy_count, metrics.accuracy_coverage
-    parts = [figures.between(metrics.accuracy_interval)] if count else []
-    parts.append(f"{figures.count(count)} outcome{'' if count == 1 else 's'}")
+    parts = [interval(metrics.accuracy_interval)] if count else []
+    parts.append(f"{figure(count)} outcome{'' if count == 1 else 's'}")
     if coverage < 1:
-        parts.append(f"coverage {figures.percent(coverage)}")
+        parts.append(f"coverage {percent(coverage)}")
     return ", ".join(parts)
 
 
@@ -202,6 +209,10 @@ def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "", o
     )
 
 
+def _ago(moment: datetime | None, now: datetime) -> str:
+    return figure(None) if moment is None else ago((now - moment).total_seconds())
+
+
 def _conflicts(facts: Facts) -> str:
     """Runs that are in no figure of the page."""
     if not facts.conflicts:
@@ -209,7 +220,7 @@ def _conflicts(facts: Facts) -> str:
     runs = sum(one["runs"] for one in facts.conflicts)
     items = "".join(
         f"<li><strong>{escape(one['agent_name'])}</strong> {one['runs']:,}"
-        f' <span class="soft">the last {figures.age(one["last_at"], facts.now)}: run'
+        f' <span class="soft">the last {_ago(one["last_at"], facts.now)}: run'
         f" {escape(one['run_id'])}, other {escape(', '.join(one['fields']))}</span></li>"
         for one in facts.conflicts[:MOST_CONFLICTS]
     )
@@ -231,7 +242,7 @@ def _alert(alert: PerformanceAlert, at: datetime) -> str:
     level = escape(str(alert.level.value))
     since = alert.started_at or alert.timestamp
     when = f'<span class="soft" title="{since:%Y-%m-%d %H:%M:%S} UTC">'
-    when += f"since {figures.age(since, at).removesuffix(' ago')}</span>"
+    when += f"since {_ago(since, at).removesuffix(' ago')}</span>"
     marks = "".join(f' <span class="mark">{escape(mark)}</span>' for mark in _marks(alert))
     advice = f'<p class="soft">{escape(alert.recommendation)}</p>' if alert.recommendation else ""
     text = escape(alert.message)
@@ -251,7 +262,7 @@ def _marks(alert: PerformanceAlert) -> list[str]:
 
 def _resolved(alert: PerformanceAlert, at: datetime) -> str:
     level = escape(str(alert.level.value))
-    ended = figures.age(alert.resolved_at, at)
+    ended = _ago(alert.resolved_at, at)
     text = escape(alert.message)
     return f'<li><strong>{level}</strong> <span class="soft">over {ended}</span><p>{text}</p></li>'
 
@@ -274,15 +285,15 @@ def _agents(facts: Facts, host: str) -> str:
 def _row(agent: AgentPerformance, at: datetime) -> str:
     metrics = agent.metrics
     kind = f' <span class="soft">{escape(agent.agent_type)}</span>' if agent.agent_type else ""
-    last = figures.age(agent.last_run, at)
+    last = _ago(agent.last_run, at)
     exact = f' title="{agent.last_run:%Y-%m-%d %H:%M:%S} UTC"' if agent.last_run else ""
     cost = metrics.total_cost if metrics.cost_count else float("nan")
     cells = (
-        figures.count(metrics.total_tasks),
-        figures.percent(metrics.success_rate),
-        figures.milliseconds(metrics.p95_latency_ms),
-        figures.dollars(cost),
-        figures.dollars(metrics.cost_per_task),
+        figure(metrics.total_tasks),
+        percent(metrics.success_rate),
+        figure(metrics.p95_latency_ms, "ms"),
+        figure(cost, "$"),
+        figure(metrics.cost_per_task, "$"),
     )
     idle = ' class="idle"' if agent.status != "active" else ""
     return (
@@ -294,10 +305,10 @@ def _row(agent: AgentPerformance, at: datetime) -> str:
 def _accuracy(metrics: PerformanceMetrics) -> str:
     count = metrics.accuracy_count
     if not count:
-        return f"<td>{figures.NONE}</td>"
-    sample = f"{figures.between(metrics.accuracy_interval)} of {figures.count(count)}"
+        return f"<td>{figure(None)}</td>"
+    sample = f"{interval(metrics.accuracy_interval)} of {figure(count)}"
     return (
-        f'<td title="{escape(_relied_on(metrics))}">{figures.percent(metrics.avg_accuracy)}'
+        f'<td title="{escape(_relied_on(metrics))}">{percent(metrics.avg_accuracy)}'
         f' <span class="soft">{escape(sample)}</span></td>'
     )
 

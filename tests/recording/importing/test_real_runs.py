@@ -98,7 +98,7 @@ def test_error_classes_are_exact(source):
 
 
 def test_latencies_are_right(source):
-    """Known durations only, zeros among them; the mean exact, quantiles within 1 %."""
+    """Known durations only, zeros among them; the mean exact, quantiles within 1%."""
     facts, metrics = source.facts.get("duration_ms"), source.metrics
     if facts is None:
         assert metrics["latency_count"] == 0
