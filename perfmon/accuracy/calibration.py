@@ -1,4 +1,4 @@
-"""Whether an agent is right as often as it says it is: confidence against reality, from sums."""
+"""Calibration: stated confidence against observed accuracy, computed from sums."""
 
 from __future__ import annotations
 
@@ -114,14 +114,14 @@ def calibration(bins: Sequence[BinSums]) -> Calibration:
     """The calibration of ten bins of sums.
 
     An agent is over- or under-confident where the mean confidence is off by more than 2 points
-    and by more than chance explains (z test, 5 %). The standard error is the larger one of the
+    and by more than chance explains (z test, 5%). The standard error is the larger one of the
     sample's and of what honest confidences would have (Spiegelhalter, "Probabilistic prediction
     in patient management and clinical trials", 1986): thirty answers given with 95 % that are all
     right vary in nothing, and prove nothing.
 
     >>> sums = BinSums(312, 255.84, 190.0, 209.8, 190.0, 155.8)
-    >>> calibration([*[BinSums()] * 8, sums, BinSums()]).sentence
-    'says 82 % on average and is right 61 % of the time (over-confident by 21 points, 312 outcomes)'
+    >>> calibration([*[BinSums()] * 8, sums, BinSums()]).sentence.partition(" (")[0]
+    'stated confidence 82% on average, observed accuracy 61%'
     """
     whole = BinSums(*map(math.fsum, zip(*bins, strict=True)))
     made = tuple(_bin(place, sums) for place, sums in enumerate(bins))
@@ -198,9 +198,9 @@ def _verdict(whole: BinSums) -> str:
 
 def _sentence(whole: BinSums, verdict: str, bins: Sequence[BinSums]) -> str:
     if not whole.count:
-        return "no outcome had a confidence"
+        return "no outcomes with a stated confidence"
     said, so = _percents(whole)
-    means = f"says {said} % on average and is right {so} % of the time"
+    means = f"stated confidence {said}% on average, observed accuracy {so}%"
     outcomes = f"{whole.count:,.0f} outcome{'' if whole.count == 1 else 's'}"
     if verdict == NOT_ENOUGH:
         return f"{means} ({verdict}: {whole.count:.0f} of {MIN_OUTCOMES})"
@@ -215,7 +215,7 @@ def _worst(bins: Sequence[BinSums]) -> str:
     if not tested:
         return ""
     said, so = _percents(max(tested, key=lambda sums: abs(_gap(sums, _Z_OF_BINS)) * sums.count))
-    return f"; but where it says about {said} % it is right {so} % of the time"
+    return f"; but at a stated {said}% it is right {so}% of the time"
 
 
 def _percents(sums: BinSums) -> tuple[int, int]:

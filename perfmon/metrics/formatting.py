@@ -1,4 +1,4 @@
-"""Numbers as people read them; what is unknown is a dash, never 0."""
+"""Numbers for people; unknown values are a dash, never 0."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def score(value: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A figure to so many decimals, thousands apart, without idle zeros."""
+    """A figure with thousands separators and without trailing zeros."""
     if value is None:
         return UNKNOWN
     if value and abs(value) < 10**-digits:

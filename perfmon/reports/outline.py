@@ -1,10 +1,11 @@
-"""What a report says, in which order: sections of facts, tables and sentences, for any format."""
+"""The outline of a report: sections of facts, tables and sentences, for any format."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from perfmon.metrics import formatting as figures
+from perfmon.records.alerts import subject_of
 from perfmon.reports.accuracy import accuracy_section
 from perfmon.reports.parts import Outline, Section, Table
 
@@ -39,7 +40,7 @@ def outline(report: dict[str, Any]) -> Outline:
 
 
 def _health(report: dict[str, Any]) -> Section | None:
-    """What pulls the score down: alerts that fire, parts that lost points, few runs."""
+    """What lowers the score: firing alerts, parts that lost points, few runs."""
     reasons = (report.get("health") or {}).get("reasons") or []
     return Section("Health", items=tuple(map(str, reasons))) if reasons else None
 
@@ -76,7 +77,7 @@ def _outcomes(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _per_minute(rate: float | None) -> str:
-    return "" if rate is None else f"{rate:.3g} a minute"
+    return "" if rate is None else f"{rate:.3g} per minute"
 
 
 def _latencies(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -86,12 +87,12 @@ def _latencies(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         ("Latency, p50", "p50_latency_ms"),
         ("Latency, p95", "p95_latency_ms"),
         ("Latency, p99", "p99_latency_ms"),
-        ("Latency, longest", "max_latency_ms"),
+        ("Latency, max", "max_latency_ms"),
     ):
         value = metrics.get(field)
         yield name, figures.milliseconds(value), "" if value is None else figures.span(value)
     if known is not None and known != total:
-        yield "Runs with a latency", figures.count(known), ""
+        yield "Runs with latency", figures.count(known), ""
 
 
 def _from_runs(count: Any) -> str:
@@ -103,11 +104,11 @@ def _spending(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if get("tokens_count"):
         runs = _from_runs(get("tokens_count"))
         yield "Tokens", figures.count(get("total_tokens")), runs
-        yield "Tokens a run", figures.number(get("tokens_per_task"), 1), ""
+        yield "Tokens per run", figures.number(get("tokens_per_task"), 1), ""
     if get("cost_count"):
         runs = _from_runs(get("cost_count"))
         yield "Cost", figures.dollars(get("total_cost")), runs
-        yield "Cost a run", figures.dollars(get("cost_per_task")), ""
+        yield "Cost per run", figures.dollars(get("cost_per_task")), ""
     said = get("api_calls_count")
     if said:
         yield "API calls", figures.count(get("total_api_calls")), _from_runs(said)
@@ -120,8 +121,8 @@ def _resources(metrics: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         ("Accuracy", "avg_accuracy", figures.percent, measured),
         ("Quality, mean", "avg_quality_score", figures.number, ""),
         ("Confidence, mean", "avg_confidence", figures.number, ""),
-        ("Memory, mean MiB", "avg_memory_mb", figures.number, ""),
-        ("Memory, largest MiB", "max_memory_mb", figures.number, ""),
+        ("Memory, mean (MiB)", "avg_memory_mb", figures.number, ""),
+        ("Memory, max (MiB)", "max_memory_mb", figures.number, ""),
         ("CPU, mean", "avg_cpu_ms", figures.milliseconds, ""),
     )
     for name, field, shown, remark in optional:
@@ -203,20 +204,21 @@ def _trends(report: dict[str, Any]) -> Section | None:
 
 def _alerts(report: dict[str, Any]) -> Section | None:
     alerts = report.get("recent_alerts") or []
-    items = [_alert(alert) for alert in alerts[:_SHOWN]]
+    by_key = {alert.get("key"): alert for alert in alerts}
+    items = [_alert(alert, by_key) for alert in alerts[:_SHOWN]]
     if len(alerts) > _SHOWN:
         items.append(f"and {len(alerts) - _SHOWN} more")
     return Section(f"Alerts ({len(alerts)})", items=tuple(items)) if items else None
 
 
-def _alert(alert: dict[str, Any]) -> str:
+def _alert(alert: dict[str, Any], by_key: dict[Any, dict[str, Any]]) -> str:
     level, message = str(alert.get("level")).upper(), alert.get("message")
     advice = f" {alert['recommendation']}" if alert.get("recommendation") else ""
-    return f"{level} {message} ({', '.join(_states(alert))}){advice}"
+    return f"{level} {message} ({', '.join(_states(alert, by_key))}){advice}"
 
 
-def _states(alert: dict[str, Any]) -> Iterator[str]:
-    """Since when it fires, or how long it did; and who or what keeps it quiet."""
+def _states(alert: dict[str, Any], by_key: dict[Any, dict[str, Any]]) -> Iterator[str]:
+    """Since when it is firing, or from when to when it was; and who or what suppresses it."""
     since = figures.moment(alert.get("started_at") or alert.get("timestamp"))
     if alert.get("state") == "resolved":
         yield f"{since} to {figures.moment(alert.get('resolved_at'))}"
@@ -227,7 +229,9 @@ def _states(alert: dict[str, Any]) -> Iterator[str]:
     if alert.get("silenced_by"):
         yield "silenced"
     if alert.get("inhibited_by"):
-        yield "explained by another"
+        cause = by_key.get(alert["inhibited_by"])
+        named = "another alert" if cause is None else f"'{subject_of(cause)}'"
+        yield f"suppressed: same cause as {named}"
 
 
 def _anomalies(report: dict[str, Any]) -> Section | None:

@@ -1,8 +1,8 @@
-"""Quantiles of latencies: exact for few values, a log-histogram of 1 % buckets for many.
+"""Quantiles of latencies: exact for few values, a log-histogram of 1% buckets for many.
 
 A sketch is a multiset of values. While a cell holds at most `EXACT` runs the values are kept as
 they are; beyond, each is rounded to the middle of its logarithmic bucket, so that it is off by
-at most half a bucket (0.5 %). Rounding twice changes nothing, so sketches merge in any order.
+at most half a bucket (0.5%). Rounding twice changes nothing, so sketches merge in any order.
 The idea is that of Masson, Rim, Lee: DDSketch (VLDB 2019).
 """
 
@@ -14,7 +14,7 @@ from perfmon.window.ragged import Counts, Floats, Ints, Ragged, merge_labels
 
 EXACT = 64
 STEP = 0.0099  # ln of the ratio of neighbouring buckets
-_DENSE = 2048  # from so many entries on, a histogram is quicker than a sort
+_DENSE = 2048  # from this many entries on, a histogram is quicker than a sort
 _ZERO = -10_000.0  # the bucket of 0: far below 1e-43 ms
 
 

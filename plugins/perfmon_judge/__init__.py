@@ -1,4 +1,4 @@
-"""A language model as a scorer: asks an OpenAI-compatible endpoint how right an outcome is."""
+"""A language model as scorer: asks an OpenAI-compatible endpoint how right an outcome is."""
 
 from __future__ import annotations
 
@@ -128,9 +128,9 @@ class Judge:
         if budget is None:
             return
         if self._unaccounted:
-            raise self._endpoint.error("it reports no usage, so that the budget cannot be kept")
+            raise self._endpoint.error("it reports no usage, so the budget cannot be enforced")
         if self.spent >= budget:
-            raise self._endpoint.error(f"the budget of ${budget:g} is spent (${self.spent:.4g})")
+            raise self._endpoint.error(f"the budget of ${budget:g} is used up (${self.spent:.4g})")
 
     def _recalled(self, key: bytes) -> Score | None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The JSON of answers and bodies, as types: what the OpenAPI document is made from."""
+"""The JSON types of requests and responses, from which the OpenAPI document is generated."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class ErrorsAnswer(TypedDict):
 
 
 class Comparison(TypedDict):
-    """`changes` are relative, 0.05 for +5 %; null where there is no base."""
+    """`changes` are relative, 0.05 for +5%; null where there is no base."""
 
     current: PerformanceMetrics
     against: PerformanceMetrics
