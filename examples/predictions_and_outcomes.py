@@ -86,7 +86,7 @@ def show(monitor) -> None:
     summary = monitor.get_accuracy()
     overall, (low, high) = summary.overall, summary.overall.interval
     print(f"accuracy {overall.accuracy:.0%} ({low:.0%} to {high:.0%}, {overall.count} outcomes)")
-    print(f"{overall.labelled} of {overall.predictions} predictions have their outcome,", end=" ")
+    print(f"{overall.labelled} of {overall.predictions} predictions have an outcome,", end=" ")
     print(f"{summary.waiting} wait")
     for source, figures in summary.by_source.items():
         print(f"  {source:6} {figures.accuracy:.0%} of {figures.count}")

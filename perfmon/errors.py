@@ -1,4 +1,4 @@
-"""The one family of errors perfmon raises on purpose; each is one clear line at the edge."""
+"""The errors perfmon raises on purpose; users see each as one clear line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def spelled(value: Any, spell: Callable[[Any], str] = str) -> str:
 
 
 class PerfmonError(Exception):
-    """The root: whatever perfmon refuses to do, and says why."""
+    """The base class of all errors that perfmon raises on purpose."""
 
 
 class InvalidRun(PerfmonError, ValueError):
@@ -25,7 +25,7 @@ class InvalidRun(PerfmonError, ValueError):
     Attributes:
         field: the field's name.
         value: what was found.
-        allowed: what would have been accepted, in words.
+        allowed: what is accepted, in words.
     """
 
     def __init__(self, field: str, value: Any, allowed: str) -> None:
@@ -57,25 +57,25 @@ class PluginError(PerfmonError):
 
 
 class StorageError(PerfmonError):
-    """Storage cannot be opened, or refuses a transaction for now; what was recorded waits.
+    """Storage cannot be opened, or cannot commit for now; recorded data is kept until it can.
 
     Attributes:
-        in_doubt: only the answer is missing; the transaction may be stored as a whole.
+        in_doubt: only the reply is missing; the transaction may have been committed.
     """
 
     in_doubt = False
 
 
 class StorageMissing(StorageError):
-    """Nothing is at the place of a storage that is to be read."""
+    """The storage to read does not exist."""
 
 
 class DeliveryError(PerfmonError):
     """A sink could not deliver.
 
     Attributes:
-        permanent: trying again is of no use.
-        retry_after: seconds before which the receiver does not want to be asked again, or None.
+        permanent: retrying will not help.
+        retry_after: seconds that the receiver asks to wait before the next attempt, or None.
     """
 
     def __init__(

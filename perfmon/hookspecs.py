@@ -1,6 +1,6 @@
 """Every hook a plugin can implement, on one screen.
 
-A past participle tells what happened; a verb asks a question. An implementation may take fewer
+Past participles report an event; verbs ask a question. An implementation may take fewer
 arguments than its hook has. `from perfmon import hookimpl`.
 """
 
@@ -35,12 +35,12 @@ hookimpl = pluggy.HookimplMarker("perfmon")
 
 @hookspec
 def monitor_started(monitor: PerformanceMonitor) -> None:
-    """The monitor runs: its storage is open and its history loaded."""
+    """The monitor has started: its storage is open and its history is loaded."""
 
 
 @hookspec
 def monitor_stopping(monitor: PerformanceMonitor) -> None:
-    """The monitor is about to stop; what was recorded is stored after this returns."""
+    """The monitor is about to stop; recorded data is stored after this returns."""
 
 
 @hookspec
@@ -51,17 +51,17 @@ def run_started(
     metadata: dict[str, Any] | None,
     tenant: str | None,
 ) -> None:
-    """An orchestrator says that a run begins; without a tenant it is that of `default`."""
+    """An orchestrator reports that a run starts; without a tenant it belongs to `default`."""
 
 
 @hookspec
 def run_finished(run: AgentRun) -> None:
-    """An orchestrator records a run: the same in effect as `record_agent_run`."""
+    """An orchestrator records a run; same effect as `record_agent_run`."""
 
 
 @hookspec
 def outcome_known(measurement: AccuracyMeasurement) -> None:
-    """An orchestrator records a measurement whose score it already has."""
+    """An orchestrator records a measurement that already has its score."""
 
 
 @hookspec
@@ -76,10 +76,10 @@ def accuracy_recorded(measurements: list[AccuracyMeasurement]) -> None:
 
 @hookspec(firstresult=True)
 def score_outcome(predicted: Any, actual: Any) -> float | Score | None:
-    """A score in [0, 1] for a prediction and what really happened, or None to pass.
+    """A score in [0, 1] for a prediction given the actual outcome, or None to pass.
 
-    One that is remote is an `async def`: it answers later, on a thread of its plugin's, within
-    the seconds of the plugin's attribute `deadline` (120 where it has none).
+    A remote scorer is an `async def`: it answers later, on a thread of its plugin, within
+    the number of seconds in the plugin's attribute `deadline` (default 120).
     """
 
 
@@ -95,55 +95,55 @@ def price_run(run: AgentRun) -> float | None:
 
 @hookspec
 def alert_raised(alert: PerformanceAlert) -> None:
-    """An alert began to fire, or rose to a higher level."""
+    """An alert started firing, or rose to a higher level."""
 
 
 @hookspec
 def alert_resolved(alert: PerformanceAlert) -> None:
-    """An alert is over."""
+    """An alert was resolved."""
 
 
 @hookspec
 def deliver_alert(alert: PerformanceAlert, message: AlertMessage) -> None:
-    """A sink sends alerts outside; may be slow, or `async`; raises `DeliveryError(permanent=)`.
+    """A sink delivers alerts; may be slow, or `async`; raises `DeliveryError(permanent=)`.
 
-    `message` holds all alerts of the group, `alert` is its most urgent one; a sink takes either.
-    Returning means delivered. Attributes of the plugin, in seconds: `deadline` for an attempt (30
-    where it has none), and `resend_every` for a receiver where alerts expire.
+    `message` has all alerts of the group, `alert` is the most urgent one; a sink may take either.
+    Returning means delivered. Attributes of the plugin, in seconds: `deadline` per attempt (default
+    30), and `resend_every` for receivers where alerts expire.
     """
 
 
 @hookspec(firstresult=True)
 def detect_trend(series: Series) -> Trend | None:
-    """How a metric moved between the last two windows of a series, or None to pass."""
+    """How a metric changed between the last two windows of a series, or None to pass."""
 
 
 @hookspec
 def detect_anomalies(series: Series) -> list[tuple[Point, float]]:  # type: ignore[empty-body]
-    """The anomalous points of a series, each with its score; a rule looks at the last point."""
+    """The anomalous points of a series, each with its score; rules use the last point."""
 
 
 @hookspec(firstresult=True)
 def forecast(series: Series, horizon: int) -> list[tuple[float, float, float]] | None:
     """The next `horizon` values as (low, value, high), or None to pass.
 
-    Where there is no interval, `low` and `high` are NaN, and a rule goes by the value.
+    Without an interval `low` and `high` are NaN, and rules use the value.
     """
 
 
 @hookspec
 def recommend(report: dict[str, Any]) -> list[Recommendation]:  # type: ignore[empty-body]
-    """What to do about a report, each with its reason and expected effect."""
+    """Recommendations for a report, each with its reason and expected effect."""
 
 
 @hookspec(firstresult=True)
 def open_storage(url: str) -> Storage | None:
-    """A storage for this URL's scheme, or None to pass."""
+    """A storage for the scheme of this URL, or None to pass."""
 
 
 @hookspec(firstresult=True)
 def read_storage(url: str) -> Storage | None:
-    """The same to read only: nothing is made, upgraded, written or left behind; else None."""
+    """The same, read-only: nothing is created, upgraded, written or left behind; or None."""
 
 
 @hookspec

@@ -1,4 +1,4 @@
-"""What a scorer's author needs: which values are the same, and text however it is written.
+"""Tools for authors of scorers: equality of values, and normal forms of text.
 
 Nothing here is needed to write one; it is what the scorers that ship use, so that they agree.
 """

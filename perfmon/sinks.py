@@ -1,4 +1,4 @@
-"""What a sink's author needs: the base of its table, what a message says in words, and the way out.
+"""Tools for authors of sinks: the base of their table, the text of messages, and HTTP.
 
 `HttpSinkTable` (or `SinkTable`) is the base of a sink's table in `monitor.toml`; `headline`,
 `alert_facts` and their neighbours say what a message says; `post` sends it, once, to nowhere it

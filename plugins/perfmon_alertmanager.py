@@ -1,4 +1,4 @@
-"""Alerts to Prometheus' Alertmanager, as Prometheus sends them: its API v2, to every peer.
+"""Alerts to Prometheus' Alertmanager (API v2), to every peer, as Prometheus sends them.
 
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 """
@@ -31,7 +31,7 @@ def _are_urls(_instance: Any, _attribute: Any, value: list[str]) -> None:
 
 @attrs.frozen(kw_only=True)
 class AlertmanagerConfig(HttpSinkTable):
-    """What `[plugins.alertmanager]` may say, besides what any sink may.
+    """The settings of `[plugins.alertmanager]`, in addition to those of every sink.
 
     Attributes:
         urls: the base of every peer of a cluster; each may be secret.
@@ -55,7 +55,7 @@ class AlertmanagerSink:
 
     Attributes:
         deadline: the seconds to wait for a delivery.
-        resend_every: in seconds; whoever calls this must send what still fires again this often,
+        resend_every: in seconds; the caller must resend firing alerts this often,
             or Alertmanager takes it for resolved.
         every_alert: nothing is left out of a message for its length.
     """
@@ -96,7 +96,7 @@ class AlertmanagerSink:
         return None
 
     def _note(self, away: list[int], problems: list[DeliveryError | None]) -> None:
-        """Say once that a peer is away: the others' taking an alert must not hide it."""
+        """Log once that a peer is down, even if the others accept the alert."""
         for place in away:
             if place not in self._away:
                 log.warning("alertmanager %d of %d: %s", place + 1, len(problems), problems[place])

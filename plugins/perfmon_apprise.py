@@ -1,4 +1,4 @@
-"""Alerts to any of the services that Apprise knows, each by its URL; with the library Apprise.
+"""Alerts to any service that Apprise supports, each by its URL.
 
 https://github.com/caronc/apprise/wiki
 """
@@ -33,7 +33,7 @@ _KINDS: dict[str, Any] = {"critical": "failure", "warning": "warning", "info": "
 
 @attrs.frozen(kw_only=True)
 class AppriseConfig(SinkTable):
-    """What `[plugins.apprise]` may say, besides what any sink may.
+    """The settings of `[plugins.apprise]`, in addition to those of every sink.
 
     Attributes:
         urls: services in Apprise's form, each with its password in it.
@@ -68,7 +68,9 @@ class AppriseSink:
         place = config.place("plugins", "apprise", "urls", is_table=False)
         wrong = [str(number) for number, service in enumerate(made, start=1) if service is None]
         if wrong:
-            raise ConfigError([f"{place}, item {', '.join(wrong)}: must be URLs Apprise knows"])
+            raise ConfigError(
+                [f"{place}, item {', '.join(wrong)}: must be URLs that Apprise supports"]
+            )
         self._services: list[Any] = made
         # Messages under way, and which services have them.
         self._told: OrderedDict[str, set[int]] = OrderedDict()
@@ -90,7 +92,7 @@ class AppriseSink:
                 await asyncio.gather(*(self._notify(number, wanted, told) for number in left))
         missing = [f"{self._services[n].service_name} ({n + 1})" for n in left if n not in told]
         if missing:
-            raise DeliveryError(redacted(f"not taken by {', '.join(missing)}"))
+            raise DeliveryError(redacted(f"not delivered by {', '.join(missing)}"))
         self._told.pop(message.message_id, None)
 
     async def _notify(self, number: int, message: AlertMessage, told: set[int]) -> None:

@@ -1,4 +1,4 @@
-"""Alerts by mail, over SMTP: plain text and HTML, each group of alerts in a thread of its own."""
+"""Alerts by mail (SMTP): plain text and HTML, with each group of alerts in one thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("perfmon")
 _SUBJECT, _LISTED, _TEXT = 120, 50, 1_000
 _FAREWELL = 2.0
 _COLOURS = {"critical": "#b3261e", "warning": "#9a6700", "info": "#0b57d0", "resolved": "#1a7f37"}
-_UNSAFE = '"none" lets mail and password travel unencrypted; safer is "starttls"'
+_UNSAFE = '"none" sends mail and password unencrypted; safer: "starttls"'
 
 
 # A long display name with a comma, folded by older Pythons, becomes several addresses; so that
@@ -57,7 +57,7 @@ def _are_addresses(_instance: Any, _attribute: Any, value: Any) -> None:
 
 @attrs.frozen(kw_only=True)
 class EmailConfig(SinkTable):
-    """What `[plugins.email]` may say, besides what any sink may.
+    """The settings of `[plugins.email]`, in addition to those of every sink.
 
     Attributes:
         host: the server that takes the mail.
@@ -120,7 +120,7 @@ class EmailSink:
         try:
             refused = await self._send(mail)
         except TimeoutError:
-            raise self._error(f"did not take it within {config.timeout:g} s") from None
+            raise self._error(f"did not accept the message within {config.timeout:g} s") from None
         except smtp.SMTPRecipientsRefused as problem:
             codes = [each.code for each in problem.recipients]
             told = "; ".join(f"{each.code} {each.message}" for each in problem.recipients)
@@ -129,10 +129,12 @@ class EmailSink:
             reason = f"answered {problem.code}: {problem.message}"
             raise self._error(reason, [problem.code]) from None
         except (smtp.SMTPException, OSError) as problem:
-            raise self._error(f"could not be asked: {problem}") from None
+            raise self._error(f"could not be reached: {problem}") from None
         for recipient, (code, text) in refused.items():
             # The others have it, and would have it twice were this mail sent again.
-            log.warning("email: %s is refused: %d %s", redacted(recipient), code, redacted(text))
+            log.warning(
+                "email: recipient %s was refused: %d %s", redacted(recipient), code, redacted(text)
+            )
 
     async def _send(self, mail: EmailMessage) -> dict[str, Any]:
         config = self._config

@@ -1,4 +1,4 @@
-"""Scores outcomes right or wrong, with nothing in between."""
+"""Scores outcomes right or wrong, without partial credit."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class JsonSchemaScorer:
             first = next(iter(validator.iter_errors(predicted)), None)
             return Score(1.0) if first is None else Score(0.0, note=_told(first))
         except RecursionError:
-            return Score(0.0, note="is nested too deeply to be checked")
+            return Score(0.0, note="is nested too deeply to be validated")
         except Exception as problem:  # such as a number beyond what a float holds
             return Score(0.0, note=_short(f"cannot be checked: {problem}"))
 
@@ -118,7 +118,7 @@ class JsonSchemaScorer:
             return self._library.Draft202012Validator
         found = self._library.validators.validator_for({"$schema": str(draft)}, default=None)
         if found is None:
-            raise _NoSchemaError(f"its $schema is no draft that is known: {draft!r}")
+            raise _NoSchemaError(f"its $schema is not a known draft: {draft!r}")
         return found
 
 

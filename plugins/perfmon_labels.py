@@ -1,4 +1,4 @@
-"""Scores classifications: the right label or not, whatever way it is written."""
+"""Scores classifications: the right label or not, in any spelling."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class LabelScorer:
                 plain = self._plain(written)
                 known = self._names.setdefault(plain, self._plain(name))
                 if known != self._plain(name):
-                    wrong.append(f"{written!r} belongs to {known!r} already")
+                    wrong.append(f"{written!r} already belongs to {known!r}")
         if wrong and config is not None:
             place = config.place("plugins", "labels", "synonyms")
             raise ConfigError([f"{place}: {one}" for one in wrong])

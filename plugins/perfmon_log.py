@@ -1,4 +1,4 @@
-"""Alerts as lines of the host's own logging: one line for each, `key=value`, by its level."""
+"""Alerts as log lines of the program: one line each, `key=value`, at the alert's level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores numbers where too much does not cost the same as too little."""
+"""Scores numbers where overestimates cost differently from underestimates."""
 
 from __future__ import annotations
 

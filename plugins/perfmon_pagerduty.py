@@ -1,4 +1,4 @@
-"""Alerts to PagerDuty, by its Events API v2: each alert opens an incident, and closes it.
+"""Alerts to PagerDuty (Events API v2): each alert opens an incident, and resolves it.
 
 https://developer.pagerduty.com/docs/events-api-v2-overview
 """
@@ -30,7 +30,7 @@ def _is_routing_key(_instance: Any, _attribute: Any, value: Secret) -> None:
 
 @attrs.frozen(kw_only=True)
 class PagerDutyConfig(HttpSinkTable):
-    """What `[plugins.pagerduty]` may say, besides what any sink may.
+    """The settings of `[plugins.pagerduty]`, in addition to those of every sink.
 
     Attributes:
         routing_key: the integration key of a service, for Events API v2.

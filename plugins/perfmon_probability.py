@@ -1,4 +1,4 @@
-"""Scores probabilities against what happened, and tells the pair that calibration is made of."""
+"""Scores probabilities against outcomes, and provides the pair for calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores ordered lists against the items that are relevant: how good a search or a choice was."""
+"""Scores ordered lists against the relevant items: how good a search or a choice was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores text by its likeness to the actual text, letter by letter or word by word."""
+"""Scores text by its similarity to the actual text, by characters or words."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class SimilarityScorer:
         if max(len(predicted), len(actual)) > self._config.max_characters:
             return None
         left, right = self._plain(predicted), self._plain(actual)
-        # No words have nothing in common, says rapidfuzz; the same text is the same all the same.
+        # No words have nothing in common, says rapidfuzz; but equal texts are equal.
         if left == right:
             return 1.0
         # An empty text would be a part of every other.

@@ -1,4 +1,4 @@
-"""Alerts to Slack, by an incoming webhook: a message of Block Kit, within Slack's limits.
+"""Alerts to Slack via an incoming webhook: Block Kit messages within Slack's limits.
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
@@ -35,7 +35,7 @@ _LINE, _FACT = 400, 80
 
 @attrs.frozen(kw_only=True)
 class SlackConfig(HttpSinkTable):
-    """What `[plugins.slack]` may say, besides what any sink may.
+    """The settings of `[plugins.slack]`, in addition to those of every sink.
 
     Attributes:
         webhook_url: the incoming webhook's, which is a password.

@@ -1,4 +1,4 @@
-"""Alerts to any URL, as JSON that is signed by Standard Webhooks, or in Alertmanager's form.
+"""Alerts to any URL, as JSON signed per Standard Webhooks, or in Alertmanager's format.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
@@ -49,7 +49,7 @@ def _are_headers(_instance: Any, _attribute: Any, value: dict[str, Secret]) -> N
 
 @attrs.frozen(kw_only=True)
 class WebhookConfig(HttpSinkTable):
-    """What `[plugins.webhook]` may say, besides what any sink may.
+    """The settings of `[plugins.webhook]`, in addition to those of every sink.
 
     Attributes:
         url: where to post; may be secret.

@@ -74,7 +74,7 @@ def test_predictions_and_outcomes(tmp_path):
     """Predictions outlive their process, outcomes come in any order, and the audit overrules."""
     output = run("predictions_and_outcomes.py", tmp_path)
     assert "waiting: task 'house-100'" in output
-    assert "81 of 101 predictions have their outcome, 20 wait" in output
+    assert "81 of 101 predictions have an outcome, 20 wait" in output
     assert re.search(r"accuracy 5\d% \(\d\d% to \d\d%, 81 outcomes\)", output)
     assert re.search(r"^  audit  \d\d% of 10$", output, re.MULTILINE)
     assert "sources disagree in 5 of 10 tasks" in output

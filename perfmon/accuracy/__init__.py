@@ -1,1 +1,1 @@
-"""Predictions meet outcomes: mapped, scored, calibrated."""
+"""Matches predictions with outcomes: mapping, scoring, calibration."""

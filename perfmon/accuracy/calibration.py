@@ -1,4 +1,4 @@
-"""Whether an agent is right as often as it says it is: confidence against reality, from sums."""
+"""Calibration: stated confidence against observed accuracy, computed from sums."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def calibration(bins: Sequence[BinSums]) -> Calibration:
     right vary in nothing, and prove nothing.
 
     >>> sums = BinSums(312, 255.84, 190.0, 209.8, 190.0, 155.8)
-    >>> calibration([*[BinSums()] * 8, sums, BinSums()]).sentence
-    'says 82% on average and is right 61% of the time (over-confident by 21 points, 312 outcomes)'
+    >>> calibration([*[BinSums()] * 8, sums, BinSums()]).sentence.partition(" (")[0]
+    'stated confidence 82% on average, observed accuracy 61%'
     """
     whole = BinSums(*map(math.fsum, zip(*bins, strict=True)))
     made = tuple(_bin(place, sums) for place, sums in enumerate(bins))
@@ -199,9 +199,9 @@ def _verdict(whole: BinSums) -> str:
 
 def _sentence(whole: BinSums, verdict: str, bins: Sequence[BinSums]) -> str:
     if not whole.count:
-        return "no outcome had a confidence"
+        return "no outcomes with a stated confidence"
     said, so = _means(whole)
-    means = f"says {percent(said, 0)} on average and is right {percent(so, 0)} of the time"
+    means = f"stated confidence {percent(said, 0)} on average, observed accuracy {percent(so, 0)}"
     outcomes = many(whole.count, "outcome")
     if verdict == NOT_ENOUGH:
         return f"{means} ({verdict}: {whole.count:.0f} of {MIN_OUTCOMES})"
@@ -216,7 +216,7 @@ def _worst(bins: Sequence[BinSums]) -> str:
     if not tested:
         return ""
     said, so = _means(max(tested, key=lambda sums: abs(_gap(sums, _Z_OF_BINS)) * sums.count))
-    return f"; but where it says about {percent(said, 0)} it is right {percent(so, 0)} of the time"
+    return f"; but at a stated {percent(said, 0)} it is right {percent(so, 0)} of the time"
 
 
 def _means(sums: BinSums) -> tuple[float, float]:

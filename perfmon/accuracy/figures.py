@@ -1,4 +1,4 @@
-"""How right agents were, from cells: means with their intervals, coverage, errors, sources."""
+"""Accuracy from cells: means with intervals, coverage, numeric errors, sources."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class AccuracySummary:
         calibration: confidence against reality.
         calibration_by_agent: the same for each agent that gave a confidence, in short.
         scoring_cost: what the scoring itself cost, in US dollars.
-        compared_sources: tasks with several sources that were looked at: the newest 500 at most,
+        compared_sources: tasks with several sources that were compared: the newest 500 at most,
             of the newest 20,000 measurements.
         disagreeing: of how many of them the sources told different things.
         disagreements: these, the newest hundred at most.

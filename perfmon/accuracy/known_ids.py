@@ -1,4 +1,4 @@
-"""Measurements and outcomes under an id that is known: repeats, or others that are to be kept.
+"""Measurements and outcomes whose ID is already known: repeats, or others to keep.
 
 Callers give ids, and use them again: the row's number every night. The same content within 24
 hours is a repeat; anything else is kept, under the id with a mark behind it. Pure.

@@ -1,4 +1,4 @@
-"""Lays a prediction beside what really happened: confidence, synonyms, fields, likely pairs."""
+"""Maps predictions to outcomes: confidence, synonyms, fields, likely pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perfmon.config import FieldTable, OutcomesTable, Synonyms, value_key
 from perfmon.records.text_forms import alike
 
 _DEEPEST = 64  # what lies deeper keeps its own words
-_MOST_FIELDS = 12  # that are looked at for likely pairs
+_MOST_FIELDS = 12  # considered for likely pairs
 _LONGEST = 60
 _ALIKE = 0.4
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -241,7 +241,7 @@ def suggestion(agent_name: str, predicted: Mapping[str, Any], actual: Mapping[st
         return f"{_SUGGESTED}{header} {lines}"
     return (
         f"the prediction ({_listed(predicted)}) and the actual outcome ({_listed(actual)}) share"
-        f" no field; say in {header} of monitor.toml which belong together"
+        f" no field; set in {header} of monitor.toml which belong together"
     )
 
 

@@ -1,4 +1,4 @@
-"""What follows from what was stored: predictions compared with outcomes, scores that come later.
+"""Background work on stored rows: scores predictions against outcomes, retries failures.
 
 Derived rows are not recorded themselves: they are made again if they are lost, and never twice.
 """
@@ -87,7 +87,7 @@ class Matcher:
         """The ids of those predictions, about to be stored, that were made before.
 
         Raises:
-            StorageError: storage does not answer.
+            StorageError: storage is unavailable.
         """
         tasks = tasks_of(row for row in rows if row[_STATE] == RowState.WAITING)
         if not tasks:
@@ -97,7 +97,7 @@ class Matcher:
         except StorageError:
             raise
         except Exception:
-            _log.exception("predictions cannot be compared with those before them; all are kept")
+            _log.exception("predictions could not be checked for repeats; all are kept")
             return set()
 
     def repeated(self) -> set[str]:
@@ -130,7 +130,7 @@ class Matcher:
         except Exception:
             # One task that cannot be compared holds up no other, nor who waits for a receipt.
             if len(tasks) == 1:
-                _log.exception("task %r cannot be compared; it is tried again later", tasks[0])
+                _log.exception("task %r could not be scored; it will be retried", tasks[0])
             else:
                 for task in tasks:
                     self._join([task])
@@ -176,7 +176,7 @@ class Matcher:
         except StorageError:
             raise
         except Exception:
-            _log.exception("what was compared cannot be stored; it is compared again")
+            _log.exception("scores could not be stored; they will be computed again")
 
     def _stored(self, batch: Batch) -> bool:
         self._in_doubt = None

@@ -1,4 +1,4 @@
-"""Questions about outcomes: how right agents were, which measurements say so, who disagrees."""
+"""Queries about outcomes: accuracy, calibration, measurements, disagreements."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MOST_SEARCHED = 20_000
 """Measurements that are looked through for tasks with several sources, or for unmapped ones."""
 MOST_DISPUTED = 500
 MOST_EXAMPLES = 100
-_MOST_UNMAPPED = 20  # agents, and of each so many measurements
+_MOST_UNMAPPED = 20  # agents, and measurements of each
 _PATIENCE = 3.0  # seconds a report waits for another transaction
 
 
@@ -69,7 +69,7 @@ class AccuracyQueries:
         return attrs.evolve(summary_of(answer), **self._stored(answer, scope))
 
     def settle(self) -> None:
-        """Store what is pending, for a report, which does without where storage is away."""
+        """Store what is pending, for a report, which does without if storage is unavailable."""
         if not self._is_away():
             with contextlib.suppress(StorageError):
                 self._flush(time.monotonic() + _PATIENCE)
@@ -77,7 +77,7 @@ class AccuracyQueries:
     def of_answer(self, answer: Answer, scope: Scope) -> AccuracySummary:
         """The summary of cells that are read already.
 
-        Where storage is away, what waits is what the window has of it, and there are no examples.
+        If storage is unavailable, waiting counts come from the window, and there are no examples.
         """
         summary = summary_of(answer)
         if self._is_away():

@@ -1,4 +1,4 @@
-"""What became of predictions and outcomes, from what storage now has of their tasks."""
+"""Receipts of predictions and outcomes, from what is stored for their tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ID, _TENANT, _AGENT, _TASK, _STATE = (
 def prediction_receipts(
     rows: Sequence[Row], known: Sequence[Row] | None, *, lost: bool
 ) -> dict[str, PredictionReceipt]:
-    """What became of predictions, by their own ids; None is known where storage is away."""
+    """Receipts of predictions, by their IDs; None if storage is unavailable."""
     if known is None:
         status = "dropped" if lost else "pending"
         return {row[_ID]: PredictionReceipt(row[_ID], status) for row in rows}
@@ -45,21 +45,21 @@ def _standings(rounds: Rounds) -> dict[str, PredictionReceipt]:
 
 
 def unknown_outcomes(rows: Sequence[Row], *, lost: bool) -> list[OutcomeReceipt]:
-    """What is said of outcomes where storage is away."""
+    """The receipts of outcomes if storage is unavailable."""
     said = ("dropped", _DROPPED) if lost else ("pending", _PENDING)
     return [OutcomeReceipt(row[_ID], *said) for row in rows]
 
 
 def outcome_receipts(rows: Sequence[Row], known: Sequence[Row]) -> list[OutcomeReceipt]:
-    """What became of outcomes; `known` has their tasks, of other tenants too."""
+    """Receipts of outcomes; `known` has their tasks, also of other tenants."""
     by_id: dict[str, list[Row]] = {}
     for row in known:
         by_id.setdefault(row[_TASK], []).append(row)
     return [_receipt(row, by_id.get(row[_TASK], [])) for row in rows]
 
 
-_DROPPED = "there was no room, or the monitor has stopped: the outcome was not recorded"
-_PENDING = "storage is away: the outcome is kept, and compared when storage is back"
+_DROPPED = "the outcome was not recorded: the queue is full, or the monitor has stopped"
+_PENDING = "storage is unavailable: the outcome is kept, and scored once storage is back"
 
 
 def _receipt(told: Row, of_task: list[Row]) -> OutcomeReceipt:
@@ -77,10 +77,10 @@ def _receipt(told: Row, of_task: list[Row]) -> OutcomeReceipt:
         return OutcomeReceipt(told[_ID], status, message, measurements, number)
     state = next((row[_STATE] for row in mine if row[_ID] == outcome_id), None)
     if state is None:
-        return OutcomeReceipt(told[_ID], "dropped", f"{name}: storage cannot take this outcome")
+        return OutcomeReceipt(told[_ID], "dropped", f"{name}: storage cannot store this outcome")
     if state == RowState.REPEATED:
         _, number = Task(mine).repeated.get(outcome_id, (None, None))
-        message = f"{name}: this source told this outcome before"
+        message = f"{name}: this source has already reported this outcome"
         return OutcomeReceipt(told[_ID], "duplicate", message, round=number)
     if state == RowState.TOLD:
         return OutcomeReceipt(told[_ID], "pending", _PENDING)
@@ -89,11 +89,11 @@ def _receipt(told: Row, of_task: list[Row]) -> OutcomeReceipt:
         return OutcomeReceipt(
             told[_ID],
             "other_tenant" if whose == "another tenant" else "waiting",
-            f"{name} has no prediction of this agent and tenant, but {whose} has one of this task "
-            "id; the outcome is kept until a prediction comes",
+            f"{name} has no prediction from this agent and tenant, but {whose} has one with this "
+            "task ID; the outcome is kept until a prediction arrives",
         )
     return OutcomeReceipt(
-        told[_ID], "waiting", f"{name} has no prediction yet; the outcome is kept until one comes"
+        told[_ID], "waiting", f"{name} has no prediction yet; the outcome is kept until one arrives"
     )
 
 
@@ -103,9 +103,9 @@ def _has_prediction(rows: Sequence[Row]) -> bool:
 
 _SAID = {
     "measured": "measured",
-    "superseded": "measured, but the outcome of another source goes before",
-    "corrected": "measured, but its source told another outcome later",
-    "unmapped": "no field of the prediction is one of the outcome; see its note",
-    "scoring": "a remote scorer has still to answer",
+    "superseded": "measured, but an outcome from a source with higher priority counts",
+    "corrected": "measured, but its source has corrected it since",
+    "unmapped": "the prediction and the outcome have no field in common; see its note",
+    "scoring": "waiting for a remote scorer",
     "failed": "its remote scorer did not answer",
 }

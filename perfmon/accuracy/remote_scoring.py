@@ -1,4 +1,4 @@
-"""What remote scorers answer when they can: behind the recording path, several at once."""
+"""Remote scorers: asked behind the recording path, several at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perfmon.records.measurements import Scored
 _log = logging.getLogger("perfmon")
 AT_ONCE = 8
 _SOME = 32  # what is read and amended together
-_PAUSE = 5.0  # seconds, where storage is away or something went wrong
+_PAUSE = 5.0  # seconds, where storage is unavailable or something went wrong
 
 
 class RemoteScoring:
@@ -62,9 +62,9 @@ class RemoteScoring:
         try:
             self._score_all(self._stopping.is_set)
         except StorageError as problem:
-            _log.debug("scoring waits for storage: %s", problem)
+            _log.debug("scoring is waiting for storage: %s", problem)
         except Exception:
-            _log.exception("scoring met a bug; it is tried again")
+            _log.exception("unexpected error while scoring; it will be retried")
         else:
             return
         self._matcher.unscored.set()

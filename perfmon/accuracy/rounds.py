@@ -1,8 +1,8 @@
-"""Rounds of a task: what an agent predicted of it when, and which outcomes were told of which.
+"""Rounds of a task: each prediction an agent makes of it, with the outcomes that belong to it.
 
 Ids of tasks come again: row numbers every night, answers that are tried twice. A prediction with
 the content of the one before it is a repeat within 24 hours of it; with other content it replaces
-the one before it, as long as no outcome was told of that one. Anything else begins a new round,
+the one before it, as long as it has no outcome yet. Anything else begins a new round,
 and an outcome is about the latest round of its time. Pure, as `perfmon.accuracy.tasks` is.
 """
 
@@ -46,7 +46,7 @@ _decode = msgspec.json.decode
 
 @attrs.define(eq=False)
 class Round:
-    """One prediction that counts, and the outcomes that were told of it, in their order.
+    """One prediction that counts, and the outcomes recorded for it, in their order.
 
     Attributes:
         number: from 1 on, by agent and task.
@@ -118,7 +118,7 @@ class Task:
                 before[agent] = None
 
     def _early(self, row: Row) -> tuple[list[Row], int]:
-        """The outcomes that were told before the first prediction, and the number of its round.
+        """The outcomes recorded before the first prediction, and the number of its round.
 
         Those that were compared belong to rounds that are forgotten by now.
         """
@@ -167,7 +167,7 @@ def _in_order(rows: Sequence[Row]) -> list[Row]:
 
     Who dates an outcome by the day that it is about says that it came before its prediction.
     Where nothing else is left for it, it comes after the prediction that was there already when
-    it was told.
+    it was recorded.
     """
     made = _Made(row for row in rows if row[_STATE] in PREDICTIONS)
     found: list[tuple[int, Row]] = []

@@ -1,4 +1,4 @@
-"""Scores a prediction: asks the scorers that its agent's outcomes name, then all the others."""
+"""Scores a prediction: tries the scorers configured for its agent first, then all others."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Scoring:
         actual: dict[str, Any],
         confidence: float | None,
     ) -> Scored:
-        """Not a wrong prediction: nobody knows yet. Finding likely pairs is dear, so it is kept."""
+        """Not wrong, only unknown as yet. Finding likely pairs is expensive, so it is kept."""
         shape = hash((tuple(predicted), tuple(actual)))  # the keys may be a megabyte
         kept = self._suggested.setdefault(agent_name, {})
         note = kept.get(shape)
@@ -213,7 +213,7 @@ def _checked(answer: Any) -> float | Score:
             if part is not None:
                 _in_range(name, part)
         if answer.note is not None and not isinstance(answer.note, str):
-            raise ValueError(f"score_outcome answered the note {answer.note!r}, not text")
+            raise ValueError(f"score_outcome returned the note {answer.note!r}, not text")
         cost = answer.cost
         if cost is not None and not (isinstance(cost, (int, float)) and 0 <= cost < math.inf):
             raise ValueError(f"score_outcome answered the cost {cost!r}, not dollars of at least 0")

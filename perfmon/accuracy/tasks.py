@@ -1,4 +1,4 @@
-"""Predictions meet their outcomes: in any order, across restarts, several sources for a task.
+"""Joins predictions and outcomes: in any order, across restarts, with several sources per task.
 
 Pure: from what storage has of a task follows what shall be there. Doing it again changes
 nothing, so that it may be done after a crash, and in two processes at once.
@@ -79,7 +79,7 @@ def _join_task(rows: list[Row], compare: Compare, priority: Priority, result: Jo
 def _standings(
     outcomes: list[Row], sources: Sequence[str]
 ) -> Iterable[tuple[Row, RowState | None]]:
-    """Each outcome with what it is besides others: None counts, the rest does not."""
+    """Each outcome with its state among the others: None counts, the rest does not."""
     latest = {row[_SOURCE]: place for place, row in enumerate(outcomes)}
     rank = {source: place for place, source in enumerate(sources)}
     # The best source goes first; of those not named the one that spoke last.

@@ -1,1 +1,1 @@
-"""Runs your agents, each execution a run."""
+"""Runs your agents and records each execution."""

@@ -1,4 +1,4 @@
-"""An agent as an orchestrator sees it: a type, a name, something to call, and how a call ended."""
+"""An agent in an orchestrator: a type, a name, a callable, and how a call ended."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Agent:
 
     @property
     def is_async(self) -> bool:
-        call = getattr(self.function, "__call__", None)  # noqa: B004 - looked at, not called
+        call = getattr(self.function, "__call__", None)  # noqa: B004 - inspected, not called
         return inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(call)
 
     def bound(self, task: Any, context: Mapping[str, Any]) -> Callable[[], Any]:
@@ -132,7 +132,7 @@ class Ending:
             return f"{type(self.problem).__name__}: {text}" if text else type(self.problem).__name__
         if self.status != "failure":
             return None
-        return str(self.details.get("error_type") or "the agent said that it failed")
+        return str(self.details.get("error_type") or "the agent reported a failure")
 
     def _said_status(self) -> str:
         said = self.value.get("status") if isinstance(self.value, dict) else None
@@ -186,7 +186,7 @@ def measured_in_thread(call: Callable[[], Any]) -> Future[Ending]:
 
 
 def wait_for_thread(call: Callable[[], Any], limit: float) -> Ending:
-    """Call in a thread, and wait at most so many seconds for it."""
+    """Call in a thread, and wait at most this many seconds for it."""
     started = time.perf_counter()
     try:
         return measured_in_thread(call).result(limit)

@@ -1,4 +1,4 @@
-"""Runs agents one after the other, each execution a run of the monitor."""
+"""Runs agents one after another, and records each execution as a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class MonitoredOrchestrator:
-    """Agents by type, run in order, each seeing what those before it gave.
+    """Agents by type, run in order, each receiving the outputs of the previous ones.
 
     An agent is a callable (sync or async), an object with `.run`, or `(name, one of these)`;
     given without a name it is `<type>_agent`. It is called with those of `task`, `context`,
@@ -122,9 +122,9 @@ class MonitoredOrchestrator:
         return await self._steps(self._call_on_loop, task, project_id, inputs).all(tenant, metadata)
 
     def get_performance_summary(self, time_window_minutes: float | None = None) -> dict[str, Any]:
-        """How these agents did: `health_score`, `health_status`, and each agent's figures.
+        """How these agents performed: `health_score`, `health_status`, and each agent's metrics.
 
-        `health` says what pulls the score down, and what fires. Health and `system_metrics` are of
+        `health` says what lowers the score, and what is firing. Health and `system_metrics` cover
         everything the monitor recorded. JSON values.
         """
         monitor = self.monitor
@@ -271,7 +271,7 @@ def _run(fields: dict[str, Any], ending: Ending) -> AgentRun:
     try:
         return AgentRun(**{**seen, **said})
     except InvalidRun as refused:
-        _log.warning("%s said of its run: %s", fields["agent_name"], refused)
+        _log.warning("%s reported about its run: %s", fields["agent_name"], refused)
         return AgentRun(**{**seen, "metadata": {**fields["metadata"], "refused": str(refused)}})
 
 
@@ -279,7 +279,7 @@ def _known(kind: str, agents: Mapping[str, Any]) -> Any:
     if kind in agents:
         return agents[kind]
     known = ", ".join(map(repr, agents)) or "none"
-    raise PerfmonError(f"no agent of type {kind!r}: the agents given are {known} (see agents=)")
+    raise PerfmonError(f"no agent of type {kind!r}; known types: {known} (see agents=)")
 
 
 def _driven(steps: Coroutine[Any, Any, T]) -> T:
@@ -289,7 +289,7 @@ def _driven(steps: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
-    raise RuntimeError("an orchestration without a loop must not wait")
+    raise RuntimeError("an orchestration without an event loop must not wait")
 
 
 def _refuse_inside_loop() -> None:

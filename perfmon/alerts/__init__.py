@@ -1,1 +1,1 @@
-"""What to page about, and when it is over."""
+"""Decides what to alert about, and when an alert is resolved."""

@@ -1,4 +1,4 @@
-"""Who is missed: whom absences are watched for, when they were last seen, and when nobody watched.
+"""Absence alerts: which agents are expected, when each last ran, and when perfmon was down.
 
 It lives in storage, so that a restart neither forgets whom it watched nor begins to count anew.
 Little is written: whom, once; and now and then that the monitor is alive.
@@ -45,7 +45,7 @@ class _Awaited:
 
 
 class Attendance:
-    """Of one monitor; what it decides on is in storage, for whoever decides next.
+    """Of one monitor; its state is in storage, for the next monitor to decide.
 
     Args:
         since: since when this monitor would have seen runs (microseconds).
@@ -86,7 +86,7 @@ class Attendance:
         """Read it anew the next time: another one may have decided meanwhile."""
         self._is_read = False
 
-    # What is looked at
+    # What is evaluated
 
     def targets(
         self,
@@ -97,7 +97,7 @@ class Attendance:
         """What there is to look at, with whom it watches already, seen or not.
 
         Args:
-            found: the targets of what ran lately.
+            found: the targets of what ran recently.
             episodes: what fires; whom it is about is watched.
             last_run: when the last run of a scope ended.
         """
@@ -215,7 +215,7 @@ class Attendance:
         try:
             self.alive(now, is_last=True)
         except StorageError as problem:
-            _log.debug("the last sign of life waits for storage: %s", problem)
+            _log.debug("the last sign of life could not be stored yet: %s", problem)
 
 
 def _body(one: _Awaited) -> str:

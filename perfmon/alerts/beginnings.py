@@ -1,4 +1,4 @@
-"""When what an alert is about began, found back in the runs themselves."""
+"""When a problem began, traced back in the runs themselves."""
 
 from __future__ import annotations
 

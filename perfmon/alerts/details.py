@@ -1,4 +1,4 @@
-"""The figures behind a breach: error classes, the worst agents and models, what grew, since when.
+"""The figures behind an alert: error classes, worst agents and models, what grew, since when.
 
 They are of the very runs that the verdict is about. Where those cannot be had any more, or others
 came in between, there are none rather than figures of another moment.

@@ -1,4 +1,4 @@
-"""What trends, detectors and forecasters say of a target's metric."""
+"""Answers of trends, detectors and forecasters about a target's metric."""
 
 from __future__ import annotations
 

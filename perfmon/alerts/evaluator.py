@@ -1,4 +1,4 @@
-"""Watches the runs: evaluates, lets the machine decide, saves what it decided, and tells.
+"""Evaluates rules, feeds the alert machine, saves its decisions and notifies.
 
 An alert's change and its messages are saved in one transaction with the machine's state; the
 outbox sends. Several monitors on one storage take turns by a lease: one of them decides.
@@ -48,17 +48,17 @@ _TRIES = 3  # to save, where somebody else did meanwhile
 
 
 class Evaluator:
-    """Decides about the alerts of one monitor.
+    """Evaluates the alerts of one monitor.
 
     Args:
-        state: goes on from what was saved, under its rules.
-        firing: is told what fires.
+        state: continues from the saved state, under its rules.
+        firing: receives the firing alerts.
         terms: which sinks there are.
         link: the dashboard's address, for messages, where the configuration has none.
 
     Attributes:
-        evaluated_at: when it looked last (microseconds).
-        error: why the last look failed, if it did.
+        evaluated_at: time of the last evaluation (microseconds).
+        error: why the last evaluation failed, if it did.
         verdicts: on what runs.
         details: of these verdicts.
         attendance: whom absences are watched for.
@@ -193,10 +193,10 @@ class Evaluator:
                 pause = self._pause()
             except StorageError as problem:
                 self.error = str(problem)
-                _log.debug("alerts wait for storage: %s", problem)
+                _log.debug("alert evaluation is waiting for storage: %s", problem)
                 pause = self._rules.interval
             except Exception:
-                _log.exception("evaluating alerts met a bug; it goes on")
+                _log.exception("unexpected error while evaluating alerts; it continues")
                 pause = self._rules.interval
 
     def _pause(self) -> float:
@@ -228,7 +228,7 @@ class Evaluator:
                 self._heartbeat.beat()
 
     def _is_quiet(self) -> bool:
-        """Nothing was recorded, nothing is waited for, and the last look was lately."""
+        """Nothing was recorded, nothing is pending, and the last evaluation was recent."""
         self._catch_up()
         now = self._now()
         if self._is_new or self._is_deaf or self.evaluated_at is None or self.verdicts.waiting:
@@ -284,7 +284,7 @@ class Evaluator:
             self._next_look = max(self._next_look, began + _BUSY * took)
 
     def _targets_of(self, now: int) -> list[Target]:
-        """Whatever ran lately, and whom absences are watched for, seen or not."""
+        """Everything that ran recently, and all agents with absence rules, seen or not."""
         episodes = list(self._state.read().memory.episodes.values())
         last_run = self._sources.queries.last_run
         return self.attendance.targets(self._targets.targets(now), episodes, last_run)
@@ -322,7 +322,7 @@ class Evaluator:
             self.forget()  # what was decided here is decided again, on what is there now
             if verdicts is None:
                 return  # without them nobody knows what fires
-        _log.warning("alerts are decided by another monitor on this storage")
+        _log.warning("another monitor on this storage evaluates the alerts")
 
     def _is_due_to_save(self, machine: Machine) -> bool:
         lasting = bool(machine.memory.episodes)

@@ -1,4 +1,4 @@
-"""What fires and what is pending: as it is here, where it is decided, else as it was saved."""
+"""Firing and pending alerts: live where they are evaluated, otherwise as last saved."""
 
 from __future__ import annotations
 

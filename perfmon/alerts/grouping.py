@@ -1,9 +1,9 @@
-"""What goes out: messages by sink and group, each with what is new to that sink.
+"""Notifications: messages by sink and group, each with what is new to that sink.
 
-Level-triggered: what stands is compared with what a sink was told, so that nothing is lost or said
-twice when a step is done again. What a sink was never told to fire is not resolved to it; what it
-was, is, whatever silences or inhibits it by then. What eases below the level that a sink is told of
-is over for it: it hears that it eased, and of the end no more.
+Level-triggered: active alerts are compared with what a sink was sent, so that nothing is lost or
+sent twice when a step is repeated. A sink gets the end of an alert if, and only if, it got its
+start, even if the alert is silenced or inhibited by then. An alert that eases below the level of a
+sink is finished for it: the sink is notified that it eased, and not of its end.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class Grouping:
 
 @attrs.define(kw_only=True)
 class Told:
-    """What a sink was told of an alert.
+    """What a sink was sent about an alert.
 
     Attributes:
-        alert: as it was told last.
-        group: the group it was told in; its end is told there too.
-        rises, reminders: up to which it was told.
-        eased: whether it heard that the alert fell below the level it is told of.
+        alert: as it was last sent.
+        group: the group it was sent in; its end is sent there, too.
+        rises, reminders: as last sent.
+        eased: whether it heard that the alert fell below the level it receives.
         rest, unknown: what another version keeps here, and of the alert; written back as they are.
     """
 
@@ -150,11 +150,11 @@ class Groups:
         self._rest: dict[str, Any] = {}  # what another version keeps here
 
     def told(self, sink: str) -> dict[str, Told]:
-        """What a sink was told to fire and not yet told to be over, by alert id."""
+        """What a sink knows to be firing and not yet to be over, by alert id."""
         return dict(self._told.get(sink, {}))
 
     def note_over(self, alerts: Iterable[PerformanceAlert]) -> None:
-        """These are over; sinks that were told of them hear it at the next step."""
+        """These are over; sinks notified of them receive it at the next step."""
         self._over.update((alert.alert_id, alert) for alert in alerts)
 
     def step(self, now: int, standings: Iterable[Standing]) -> list[AlertMessage]:
@@ -219,7 +219,7 @@ class Groups:
     def _message(
         self, sink: SinkTerms, group: str, waiting: list[_Untold], now: int
     ) -> AlertMessage:
-        """One message of all that is new; with it the sink is told."""
+        """One message of all that is new; with it the sink is notified."""
         waiting = sorted(waiting, key=lambda news: news.order)
         told = self._told[sink.name]
         for kind, standing in waiting:
@@ -245,7 +245,7 @@ class Groups:
         )
 
     def _forget(self, now: int) -> None:
-        """Sinks that are gone, groups that are quiet, and ends that everybody was told."""
+        """Sinks that are gone, groups that are quiet, and ends that every sink has received."""
         names = {sink.name for sink in self.sinks}
         self._told = {name: told for name, told in self._told.items() if name in names}
         interval = micros(self.grouping.interval)
@@ -290,7 +290,7 @@ class Groups:
         raw = object_of(text)
         groups = cls(grouping, sinks)
         for sink, rows in of_kind(list, raw.get("told")).items():
-            own = each(f"what {sink} was told of an alert", rows, Told.of)
+            own = each(f"what {sink} was sent about an alert", rows, Told.of)
             groups._told[sink] = {one.alert.alert_id: one for one in own}
         over = each("a saved end of an alert", raw.get("over"), PerformanceAlert.from_plain)
         groups._over = {alert.alert_id: alert for alert in over}
@@ -322,7 +322,7 @@ def _kind(sink: SinkTerms, standing: Standing, known: Told | None) -> Kind | Non
 
 def _lost(alert: PerformanceAlert, now: int) -> PerformanceAlert:
     """The end of an alert that nobody knows any more, such as after its state was lost."""
-    details = {**alert.details, "reason": "it is not known any more"}
+    details = {**alert.details, "reason": "it is no longer known"}
     return attrs.evolve(alert, state="resolved", resolved_at=from_micros(now), details=details)
 
 

@@ -1,4 +1,4 @@
-"""Alerts as people look them up: by what they are about, with what became of their messages."""
+"""Finds alerts by scope, with their deliveries."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class AlertListing:
         self._storage = storage
 
     def find(self, state: str | None, wanted: Mapping[str, Any], limit: int) -> FoundAlerts:
-        """What was recorded before is evaluated first.
+        """Everything recorded before is evaluated first.
 
         Args:
-            state: one of `ALERT_STATES`; None is what fires or is over.
+            state: one of `ALERT_STATES`; None is firing and resolved ones.
             wanted: as `Storage.find_alerts` takes it.
-            limit: at most so many.
+            limit: the maximum number.
 
         Raises:
             InvalidRun: an unknown level or state, or a limit that is no whole number from 0 on.
@@ -74,7 +74,7 @@ class AlertListing:
         return [one.alert for one in self.find(None, wanted, MOST_LISTED).alerts]
 
     def _standing(self, state: str, wanted: Mapping[str, Any], most: int) -> FoundAlerts:
-        """What is pending, which is not in storage; or what fires, while storage is away."""
+        """What is pending, which is not in storage; or what fires, while storage is unavailable."""
         found = [
             FoundAlert(alert, ())
             for alert in self._questions.standing()
@@ -96,7 +96,7 @@ class AlertListing:
         return told
 
     def firing_in(self, asked: Asked, scope: Scope) -> list[PerformanceAlert]:
-        """What fires about the runs of a scope at the end of a range."""
+        """The alerts firing for a scope at the end of a range."""
         if asked.rolling:
             return self._questions.firing_about(scope)
         found = self._storage.find_alerts(since=asked.until, until=asked.until, limit=None)
@@ -106,11 +106,11 @@ class AlertListing:
         """One episode; `InvalidRun` where there is none."""
         found = self._storage.find_alerts(alert_id=alert_id)
         if not found:
-            raise InvalidRun("alert_id", alert_id, "the id of an alert")
+            raise InvalidRun("alert_id", alert_id, "the ID of an alert")
         return self._as_they_are(found)[0]
 
     def deliveries(self, alert_id: str) -> list[Delivery]:
-        """What became of the messages about an episode, in the order they were decided."""
+        """The deliveries of an alert's notifications, in the order they were created."""
         found = self._storage.find_alerts(alert_id=alert_id)
         return [delivery for one in found for delivery in one.deliveries]
 

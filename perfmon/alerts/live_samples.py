@@ -1,8 +1,8 @@
-"""Samples of what runs came to, from the window, and from storage for longer stretches.
+"""Samples of runs, from the window, and from storage for longer windows.
 
 Stretches are of whole minutes and the current one: evidence does not hang on seconds. So a sample
 holds until something comes in for its scope, or the oldest of its minutes leaves. What comes from
-storage, and what detectors say, is looked at every half minute.
+storage, and results of detectors, are refreshed every half minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What there is to look at: the targets of everything that ran or was measured lately."""
+"""The targets to evaluate: everything that ran or was measured recently."""
 
 from __future__ import annotations
 

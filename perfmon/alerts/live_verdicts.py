@@ -1,4 +1,4 @@
-"""Verdicts on what runs now, at a cost that follows the news.
+"""Live verdicts, at a cost proportional to new data.
 
 A verdict holds until something comes in for its scope, or what it is from leaves.
 """

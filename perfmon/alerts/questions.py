@@ -1,4 +1,4 @@
-"""What people ask about alerts, and say."""
+"""Queries and commands about alerts, by users."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PATIENCE = 0.1  # seconds that health waits for an evaluation
 
 
 class AlertQuestions:
-    """Answers from what is decided here, or from what whoever decides has saved."""
+    """Answers from the state here, or from the state saved by the deciding monitor."""
 
     def __init__(
         self,
@@ -78,11 +78,11 @@ class AlertQuestions:
         """Somebody takes care of an episode: no more reminders until it gets worse.
 
         Raises:
-            InvalidRun: there is no such episode, or no name.
+            InvalidRun: there is no such alert, or no name.
         """
         name = text("by", by)
         if not self._storage.acknowledge_alert(alert_id, name, self._now()):
-            raise InvalidRun("alert_id", alert_id, "the id of an alert")
+            raise InvalidRun("alert_id", alert_id, "the ID of an alert")
         with self._state.lock:
             if self._state.machine is not None:
                 self._state.machine.acknowledge(alert_id, name)
@@ -93,7 +93,7 @@ class AlertQuestions:
         """A person closes what fires; it fires again when it was over once, or gets worse.
 
         Raises:
-            InvalidRun: no alert of this id fires, or there is no name.
+            InvalidRun: no alert with this ID is firing, or there is no name.
             StorageError: it could not be saved.
         """
         evaluator = self._evaluator

@@ -1,4 +1,4 @@
-"""Which of the alerts that fire are about some runs: those of a tenant, a model or a type."""
+"""Which firing alerts concern a tenant, a model or an agent type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perfmon.alerts.rules.rule import DIMENSIONS, Watch
 from perfmon.alerts.rules.targets import Target, alert_key
 from perfmon.records import CellKey, PerformanceAlert, Scope
 
-_MOST = 50  # are looked at for one answer
+_MOST = 50  # considered for one answer
 
 
 def relevant(

@@ -1,4 +1,4 @@
-"""An alert that a person closes: an absence that will not end, or what nobody will mend."""
+"""Resolving an alert by hand: an absence that will not end, or a problem nobody will fix."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from perfmon.records.validation import text
 from perfmon.storage.alerts import AlertStorage
 
 _LONGEST_COMMENT = 1_000
-_TRIES = 3  # to save, where whoever decides did meanwhile
+_TRIES = 3  # to save, if the deciding monitor saved meanwhile
 
 
 class Closing:
-    """Closes alerts in what is remembered of them, whoever decides.
+    """Resolves alerts in the saved state, whichever monitor decides.
 
     Args:
         storage: has the alerts.
@@ -44,7 +44,7 @@ class Closing:
         """What came of it.
 
         Raises:
-            InvalidRun: no alert of this id fires, or there is no name.
+            InvalidRun: no alert with this ID is firing, or there is no name.
             StorageError: it could not be saved.
         """
         name = text("by", by)
@@ -60,21 +60,21 @@ class Closing:
             if self._known.save(over, ()):
                 return changes
             self._known.forget()
-        raise StorageError("somebody else decides about alerts at this very moment; try again")
+        raise StorageError("another process is evaluating alerts right now; try again")
 
     def _unknown(self, alert_id: str, now: int, name: str, said: str) -> Changes:
         """One that storage has and whoever decides does not, such as after their state was lost."""
         found = self._storage.find_alerts(alert_id=alert_id, state="firing")
         if not found:
-            raise InvalidRun("alert_id", alert_id, "the id of an alert that fires")
+            raise InvalidRun("alert_id", alert_id, "the ID of a firing alert")
         alert, at = found[0].alert, from_micros(now)
         details = {**alert.details, "resolved_by": name, "comment": said}
         over = attrs.evolve(
             alert, state="resolved", timestamp=at, resolved_at=at, details=details,
-            message=f"{alert.message}; {name} closed it",
+            message=f"{alert.message}; resolved by {name}",
         )  # fmt: skip
         self._storage.save_alerts([over])
-        return Changes((Change("resolved", over, f"{name} closed it"),), ())
+        return Changes((Change("resolved", over, f"resolved by {name}"),), ())
 
     def _land(self, alert_id: str, now: int) -> None:
         """The runs that an alert is about are not under way any more."""

@@ -1,4 +1,4 @@
-"""What a configuration asks of alerting: what is watched, how alerts live, who is told of them."""
+"""The alerting part of a configuration: rules, timing, and which sinks to notify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of alerts: the machine and its groups, in one piece with what they decide.
+"""Saves the alert machine and its groups, in one transaction with their decisions.
 
 Whoever saves says which version it went on from. Where another one saved meanwhile nothing is
 saved, and what was decided on the older version has to be decided again.
@@ -65,15 +65,15 @@ class SavedState:
             self._rest = rest_of(both, ("machine", "groups"))
             self.machine = Machine.from_json(rules.settings, both["machine"])
         except UNREADABLE as problem:
-            _log.warning("what was remembered of alerts cannot be read: %r", problem)
+            _log.warning("the saved alert state cannot be read: %r", problem)
             return
         try:
             self.groups = Groups.from_json(rules.grouping, rules.sinks, both["groups"])
         except UNREADABLE as problem:
-            _log.warning("what sinks were told of alerts cannot be read: %r", problem)
+            _log.warning("the saved notification state cannot be read: %r", problem)
 
     def as_saved(self) -> Machine:
-        """The machine of whoever decides, to look at; an empty one where there is none."""
+        """The machine of the deciding monitor, read-only; an empty one if there is none."""
         saved, settings = self._storage.read_alert_state(), self.rules.settings
         with suppress(*UNREADABLE):
             return Machine.from_json(settings, object_of(saved.data)["machine"])

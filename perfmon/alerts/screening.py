@@ -1,4 +1,4 @@
-"""Which targets cannot be in breach, whatever stretch is looked at: told from a few sums of all.
+"""Which targets cannot be in breach in any window, from a few sums over all of them.
 
 With ten thousand agents most are well, and looking at each of them closely at once takes long. A
 stretch holds no more bad runs, no larger sum and no larger extreme than all that is in memory.

@@ -1,4 +1,4 @@
-"""Silences: what people say is to be kept quiet about, checked, and kept in storage."""
+"""Silences set by users: checked, and kept in storage."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Silences:
     def silence(
         self, matchers: Mapping[str, str], until: Moment, by: str, comment: str, starts: Moment
     ) -> Silence:
-        """Keep quiet about what matches; it is evaluated and listed all the same.
+        """Mute matching alerts; they are still evaluated and listed.
 
         Raises:
-            InvalidRun: no matchers, an unknown one, an end that is past, or no author.
+            InvalidRun: no matchers, an unknown one, an end in the past, or no author.
         """
         now = self._now()
         _check_matchers(matchers)
@@ -36,7 +36,7 @@ class Silences:
         begins = now if starts is None else stamp("starts_at", starts, None)
         ends = stamp("until", until, None)
         if ends <= max(now, begins):
-            raise InvalidRun("until", until, "a time to come, and after starts_at")
+            raise InvalidRun("until", until, "a time in the future and after starts_at")
         made = SilenceInForce.made(matchers, max(now, begins), ends, author, said)
         silence = Silence(
             silence_id=made.silence_id,
@@ -60,7 +60,7 @@ class Silences:
             InvalidRun: there is none of this id that is not over.
         """
         if not self._storage.end_silence(silence_id, self._now()):
-            raise InvalidRun("silence_id", silence_id, "the id of a silence that is not over")
+            raise InvalidRun("silence_id", silence_id, "the ID of an active or scheduled silence")
 
     def in_force(self, now: int) -> list[SilenceInForce]:
         """Those that have begun and are not over."""

@@ -1,4 +1,4 @@
-"""What alerts know of runs, from whoever records them."""
+"""What alerting needs to know about runs, provided by recording."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Incoming(Protocol):
 
 @attrs.frozen
 class Sources:
-    """Where alerts look.
+    """The sources of alerting.
 
     Attributes:
         queries: answers as people get them.
-        window: what ran lately.
-        agents: whoever ran, of any age.
+        window: what ran recently.
+        agents: all known agents, of any age.
         incoming: what is recorded here.
         others: what other processes store.
-        in_flight: the runs under way, as `get_in_flight()` tells them.
+        in_flight: the runs in flight, as `get_in_flight()` returns them.
         end_runs: says that runs with these labels which began before a time (microseconds) are
             not under way any more.
     """

@@ -1,4 +1,4 @@
-"""A grid of cells by two names, such as weekday and hour: the darker, the more."""
+"""A grid of cells by two names, such as weekday and hour: the higher, the darker."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from perfmon.records import PerformanceAlert, Silence, from_micros, jsonable, to
 from perfmon.reports.text import WIDTH, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from perfmon.monitor.monitor import PerformanceMonitor
@@ -26,7 +26,7 @@ _TIMES = ("created_at", "tried_at", "due_at", "closed_at")
 
 
 def full_id(monitor: PerformanceMonitor, given: str) -> str:
-    """The alert_id that begins so; `PerfmonError` where that is none, or several."""
+    """The alert_id with this prefix; `PerfmonError` where none has it, or several have."""
     if monitor.storage.find_alerts(alert_id=given, limit=1):
         return given
     newest = monitor.storage.find_alerts(limit=_LOOKED_THROUGH)
@@ -34,12 +34,12 @@ def full_id(monitor: PerformanceMonitor, given: str) -> str:
 
 
 def only_one(noun: str, given: str, known: Sequence[str], lister: str) -> str:
-    """The one known id that begins so."""
+    """The one known id with this prefix."""
     found = [one for one in known if given and one.startswith(given)]
     if not found:
-        raise PerfmonError(f"there is no {noun} {given!r} ({lister} lists them)")
+        raise PerfmonError(f"no {noun} {given!r} (list them with {lister})")
     if len(found) > 1:
-        raise PerfmonError(f"{given!r} begins the ids of {len(found)} {noun}s; give more of it")
+        raise PerfmonError(f"{given!r} is ambiguous: the IDs of {len(found)} {noun}s begin with it")
     return found[0]
 
 
@@ -57,13 +57,19 @@ def _delivery_json(delivery: Delivery) -> dict[str, Any]:
     return plain
 
 
-def alert_lines(alert: PerformanceAlert, now: int, *, full: bool = False) -> Iterator[str]:
-    """Level, state, since when and who; then what is wrong, and its marks."""
+def alert_lines(
+    alert: PerformanceAlert,
+    now: int,
+    *,
+    full: bool = False,
+    others: Iterable[PerformanceAlert] = (),
+) -> Iterator[str]:
+    """Level, state, start and duration; then who and what is wrong, and its marks."""
     level, alert_id = alert.level.value.upper(), alert.alert_id[:SHORT]
     head = f"{level:<8}  {alert.state:<8}  {_since(alert, now):<38}"
     yield f"{head}{alert_id:>{WIDTH - len(head)}}"
     yield from _wrapped(f"{_who(alert)}: {_without_who(alert)}")
-    marks = _marks(alert)
+    marks = _marks(alert, others)
     if marks:
         yield from _wrapped("; ".join(marks))
     if full:
@@ -92,18 +98,20 @@ def _who(alert: PerformanceAlert) -> str:
 
 
 def _without_who(alert: PerformanceAlert) -> str:
-    """A message begins with whose it is; once is enough."""
+    """The message begins with the agent, which is shown already."""
     return alert.message.removeprefix(f"{_who(alert)}: ")
 
 
-def _marks(alert: PerformanceAlert) -> list[str]:
+def _marks(alert: PerformanceAlert, others: Iterable[PerformanceAlert]) -> list[str]:
     marks = []
     if alert.acknowledged_by is not None:
         marks.append(f"acknowledged by {alert.acknowledged_by}")
     if alert.silenced_by is not None:
         marks.append(f"silenced by {alert.silenced_by[:SHORT]}")
     if alert.inhibited_by is not None:
-        marks.append("explained by another alert")
+        cause = next((one for one in others if one.key == alert.inhibited_by), None)
+        named = "another alert" if cause is None else f"'{cause.subject}'"
+        marks.append(f"suppressed: same cause as {named}")
     return marks
 
 
@@ -117,11 +125,11 @@ def _details(alert: PerformanceAlert) -> Iterator[str]:
 
 
 def delivery_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
-    """What became of each message, a line each and one more where something went wrong."""
-    yield "messages:" if deliveries else "no message was sent about it"
+    """A line for each notification, and one more for its error."""
+    yield "notifications:" if deliveries else "no notifications sent"
     for one in deliveries:
         at = moment(from_micros(one.closed_at or one.due_at))
-        word = {"waiting": "waits until", "delivered": "delivered", "given_up": "given up"}
+        word = {"waiting": "next attempt", "delivered": "delivered", "given_up": "gave up"}
         tries = f"{one.attempts} attempt{'' if one.attempts == 1 else 's'}"
         yield from _wrapped(f"{one.sink}: {one.kind}: {word[one.state]} {at} ({tries})")
         if one.error:
@@ -129,13 +137,13 @@ def delivery_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
 
 
 def silence_lines(silence: Silence, now: int) -> Iterator[str]:
-    """What it matches, until when; then whose it is and why."""
+    """When it ends and what it matches; then its author and reason."""
     globs = ", ".join(f"{name} {glob}" for name, glob in silence.matchers.items())
     left = lasted((to_micros(silence.ends_at) - now) / _SECOND)
     begins = to_micros(silence.starts_at) > now
     start = f"from {_at(silence.starts_at)} " if begins else ""
     head = f"{silence.silence_id[:SHORT]}  {start}until {_at(silence.ends_at)}"
-    yield head if begins else f"{head}, for {left} more"
+    yield head if begins else f"{head} ({left} left)"
     yield from _wrapped(globs)
     yield from _wrapped(f"by {silence.author}{f': {silence.comment}' if silence.comment else ''}")
 

@@ -1,4 +1,4 @@
-"""`perfmon alerts send-test | test | backtest`: sinks and rules, tried before they count."""
+"""`perfmon alerts send-test | test | backtest`: try out sinks and rules."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _MICROS = 1_000_000
 @config_option
 @click.pass_context
 def send_test_command(ctx: click.Context, sink: str, storage: str | None) -> None:
-    """Send a test message to SINK now, and say what became of it."""
+    """Send a test message to SINK and print the result."""
     del storage  # nothing of it is stored, so that nothing needs to be there
     with open_monitor(ctx, "memory:", in_memory=True) as monitor:
         state = monitor.plugins.state_of(sink)
         if state in ("available", "off"):
-            table = f"[plugins.{sink}] in monitor.toml turns it on"
-            raise PerfmonError(f"there is no sink {sink!r}: the plugin is {state}; {table}")
+            table = f"a table [plugins.{sink}] in monitor.toml enables it"
+            raise PerfmonError(f"sink {sink!r} is not enabled (plugin state: {state}); {table}")
         # A sink in one file takes its settings when the monitor starts.
         started = monitor.bus.find("monitor_started", sink)
         if started is not None:
@@ -77,8 +77,8 @@ alerts = []
 
 # A line with \b alone keeps the lines of its paragraph as they are.
 _TEST_EPILOG = """\b
-A file has tests, and the tables of monitor.toml they are about; without those, the rules are
-those of --config:
+A file contains [[tests]], and the monitor.toml tables under test; without
+such tables, the rules of --config are tested:
 """ + indent(EXAMPLE, "  ").replace("\n\n", "\n\n\b\n")
 
 
@@ -93,7 +93,10 @@ those of --config:
 @config_option
 @click.pass_context
 def test_command(ctx: click.Context, files: tuple[Path, ...]) -> None:
-    """Test rules: given runs, and which alerts there must be at which times."""
+    """Unit-test rules on given runs.
+
+    Checks which alerts are firing at which times.
+    """
     base = load_config(ctx)
     results = [_test(path, base) for path in files]
     tests, failed = (sum(counts) for counts in zip(*results, strict=True))
@@ -103,7 +106,7 @@ def test_command(ctx: click.Context, files: tuple[Path, ...]) -> None:
 
 
 def _test(path: Path, base: Config) -> tuple[int, int]:
-    """How many tests a file has, and how many failed; a file with mistakes is one that failed."""
+    """The number of tests in a file and of failures; a file with mistakes counts as one failure."""
     from perfmon.alerts.backtest.rule_tests import read_cases, run_case
 
     try:
@@ -112,7 +115,7 @@ def _test(path: Path, base: Config) -> tuple[int, int]:
         complain(str(problem))
         return 1, 1
     if not cases:
-        complain(f"{path}: there is no [[tests]] in it")
+        complain(f"{path}: no [[tests]] found")
         return 1, 1
     failed = 0
     for case in cases:
@@ -125,9 +128,11 @@ def _test(path: Path, base: Config) -> tuple[int, int]:
 
 
 @click.command(name="backtest")
-@click.option("--since", type=Since(), help="From then on, such as 30d; else a week ago.")
-@click.option("--until", type=Since(), help="Up to, not including; else now.")
-@click.option("--rule", metavar="NAME", help="This rule (or threshold) alone.")
+@click.option(
+    "--since", type=Since(), help="Start: a time, or how long ago, such as 30d [default: 7d]"
+)
+@click.option("--until", type=Since(), help="End, exclusive [default: now]")
+@click.option("--rule", metavar="NAME", help="Only this rule (or threshold).")
 @storage_option
 @config_option
 @click.pass_context
@@ -138,7 +143,7 @@ def backtest_command(
     rule: str | None,
     storage: str | None,
 ) -> None:
-    """Tell how often the rules of the configuration would have fired over stored runs."""
+    """Backtest the configured rules on stored runs."""
     end = time.time() if until is None else until
     begin = end - _WEEK if since is None else since
     if begin >= end:
@@ -160,7 +165,7 @@ def _backtest(monitor: PerformanceMonitor, since: int, until: int, rule: str | N
         task = bar.add_task("reading runs", total=until - since)
         first = since - looks_back(wanted)
         rows = _read(monitor, first, until, lambda at: bar.update(task, completed=at - since))
-        bar.update(task, description="looking", completed=0)
+        bar.update(task, description="evaluating rules", completed=0)
         found = backtest(
             monitor.config,
             watched,
@@ -172,15 +177,17 @@ def _backtest(monitor: PerformanceMonitor, since: int, until: int, rule: str | N
         )
     left_out = sorted({watch.rule for watch in wanted} - told)
     lines = found.summary() or [_quiet(rows, since, until)]
-    lines += [f"{name}: left out: stored runs alone do not tell its metric" for name in left_out]
+    lines += [
+        f"{name}: skipped: its metric cannot be computed from stored runs" for name in left_out
+    ]
     return lines
 
 
 def _quiet(rows: Rows, since: int, until: int) -> str:
-    """Nothing in a thousand runs is not nothing in none."""
+    """No alert in a thousand runs means more than no alert in none."""
     count = rows.count(since, until)
     if count == 0:
-        return "nothing would have fired: storage has no runs of that time"
+        return "nothing would have fired: no runs are stored for this period"
     return f"nothing would have fired in {count:,} run{'' if count == 1 else 's'}"
 
 
@@ -190,8 +197,8 @@ def _of_rule(watched: Iterable[Watch], rule: str | None) -> list[Watch]:
     found = [w for w in watched if rule is None or w.rule == rule or w.rule.startswith(f"{rule}: ")]
     if not found:
         known = sorted({watch.rule for watch in watched})
-        hint = did_you_mean(rule or "", known) or f"; there are {', '.join(known) or 'none'}"
-        raise PerfmonError(f"there is no rule {rule!r}{hint}")
+        hint = did_you_mean(rule or "", known) or f"; known rules: {', '.join(known) or 'none'}"
+        raise PerfmonError(f"no rule {rule!r}{hint}")
     return found
 
 

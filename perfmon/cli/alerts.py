@@ -1,4 +1,4 @@
-"""`perfmon alerts`: what fires and what did, who takes care of it, and what is kept quiet."""
+"""`perfmon alerts`: list, show, acknowledge, resolve and silence alerts."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Examples:
   perfmon alerts --state firing
   perfmon alerts --since 7d --agent billing --format json
   perfmon alerts show 3f2a9c01
-  perfmon alerts silence --agent 'billing-*' --for 2h --comment "moving house"
+  perfmon alerts silence --agent 'billing-*' --for 2h --comment "migration"
   perfmon alerts ack 3f2a9c01
-  perfmon alerts resolve 3f2a9c01 --comment "was retired"
+  perfmon alerts resolve 3f2a9c01 --comment "agent retired"
   perfmon alerts send-test slack
   perfmon alerts backtest --since 30d
 
-They work on the storage, also while a server runs on it, which hears of silences and
-acknowledgements within a minute. An id may be cut short as long as it is clear.
+These commands work on the storage, also while a server is using it; the server picks up silences
+and acknowledgements within a minute. An ID may be shortened as long as it is unambiguous.
 """
 
 
@@ -44,11 +44,15 @@ acknowledgements within a minute. An id may be cut short as long as it is clear.
 @click.option(
     "--state",
     type=click.Choice(["pending", "firing", "resolved"]),
-    help="Only these; pending ones are listed only if asked for.",
+    help="Only alerts in this state; by default firing and resolved ones.",
 )
-@click.option("--level", type=click.Choice(["info", "warning", "critical"]), help="Only these.")
-@click.option("--agent", metavar="NAME", help="Only this agent's.")
-@click.option("--since", type=Since(), help="Not what was over by then; 2h is two hours ago.")
+@click.option(
+    "--level", type=click.Choice(["info", "warning", "critical"]), help="Only this level."
+)
+@click.option("--agent", metavar="NAME", help="Only alerts of this agent.")
+@click.option(
+    "--since", type=Since(), help="Leave out alerts resolved before then; 2h is two hours ago."
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True)
 @storage_option
@@ -64,7 +68,10 @@ def alerts_command(
     form: str,
     storage: str | None,
 ) -> None:
-    """List alerts that fire or are over, the latest first; or see the commands below."""
+    """List, acknowledge, silence and test alerts.
+
+    Without a command it lists firing and resolved alerts, newest first.
+    """
     if ctx.invoked_subcommand is not None:
         remember_storage(ctx, storage)
         return
@@ -79,12 +86,13 @@ def _print(found: FoundAlerts, form: str, now: int) -> None:
         listed = [as_json(one) for one in found.alerts]
         _print_json({"alerts": listed, "total_count": found.total})
         return
-    for one in found.alerts:
-        click.echo("\n".join(alert_lines(one.alert, now)))
+    others = [one.alert for one in found.alerts]
+    for alert in others:
+        click.echo("\n".join(alert_lines(alert, now, others=others)))
     if not found.alerts:
         click.echo("no alerts")
     elif found.total > len(found.alerts):
-        click.echo(f"and {found.total - len(found.alerts):,} more (--limit)")
+        click.echo(f"and {found.total - len(found.alerts):,} more (raise --limit to see them)")
 
 
 def _print_json(value: Any) -> None:
@@ -98,7 +106,7 @@ def _print_json(value: Any) -> None:
 @config_option
 @click.pass_context
 def show_command(ctx: click.Context, alert_id: str, form: str, storage: str | None) -> None:
-    """Show one alert, with what became of each message about it."""
+    """Show one alert and its notifications."""
     with open_monitor(ctx, given_storage(ctx, storage)) as monitor:
         found = monitor.get_alert(full_id(monitor, alert_id))
         now = monitor.now_us()
@@ -111,12 +119,12 @@ def show_command(ctx: click.Context, alert_id: str, form: str, storage: str | No
 
 @click.command(name="ack")
 @click.argument("alert_id", metavar="ID")
-@click.option("--by", metavar="NAME", help="Who takes care of it; else you.")
+@click.option("--by", metavar="NAME", help="Who acknowledges it [default: your user name]")
 @storage_option
 @config_option
 @click.pass_context
 def ack_command(ctx: click.Context, alert_id: str, by: str | None, storage: str | None) -> None:
-    """Say who takes care of an alert: no reminders until it gets worse."""
+    """Acknowledge an alert: no reminders until it gets worse."""
     name = user_name(by)
     with open_to_write(ctx, given_storage(ctx, storage)) as monitor:
         alert = monitor.acknowledge(full_id(monitor, alert_id), name)
@@ -125,15 +133,18 @@ def ack_command(ctx: click.Context, alert_id: str, by: str | None, storage: str 
 
 @click.command(name="resolve")
 @click.argument("alert_id", metavar="ID")
-@click.option("--by", metavar="NAME", help="Who closes it; else you.")
-@click.option("--comment", metavar="TEXT", help="Why.")
+@click.option("--by", metavar="NAME", help="Who resolves it [default: your user name]")
+@click.option("--comment", metavar="TEXT", help="Reason.")
 @storage_option
 @config_option
 @click.pass_context
 def resolve_command(
     ctx: click.Context, alert_id: str, by: str | None, comment: str | None, storage: str | None
 ) -> None:
-    """Close an alert: an absence that will not end, or what nobody will mend."""
+    """Resolve an alert by hand.
+
+    For example one about an agent that was retired.
+    """
     name = user_name(by)
     with open_to_write(ctx, given_storage(ctx, storage)) as monitor:
         alert = monitor.resolve(full_id(monitor, alert_id), name, comment)

@@ -1,4 +1,4 @@
-"""`perfmon check` and `perfmon plugins`: is all well, and which parts are there."""
+"""`perfmon check` and `perfmon plugins`: is the configuration right, and what is installed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def _now_us() -> int:
 @config_option
 @click.pass_context
 def check_command(ctx: click.Context) -> None:
-    """Tell every mistake of the configuration, what is unwise, and whether storage answers."""
+    """Validate the configuration and the storage.
+
+    Lists every error and warning, each with its line.
+    """
     path = config_path(ctx)
     config, problems = _config(ctx)
     bus, plugins, plugin_problem = load_plugins(config)
@@ -50,9 +53,9 @@ def check_command(ctx: click.Context) -> None:
     if problems:
         complain("\n".join(sorted(dict.fromkeys(problems), key=_line)))
         ctx.exit(1)
-    shown = {"on": "{name}", "named": "{name} (where it is named)"}
+    shown = {"on": "{name}", "named": "{name} (when named)"}
     active = [shown[p["state"]].format(**p) for p in plugins.describe() if p["state"] in shown]
-    click.echo(f"{path or 'the defaults (no monitor.toml here)'}: all is well")
+    click.echo(f"{path or 'the defaults (no monitor.toml here)'}: no errors found")
     click.echo(f"storage: {storage}")
     click.echo(f"plugins: {', '.join(active)}")
 
@@ -82,7 +85,7 @@ class _Checked(Exception):
 
 
 class _Tables:
-    """A configuration that ends whoever reads a table of it, before more comes of it."""
+    """A configuration that stops a plugin once it has read its table."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -118,7 +121,7 @@ def _look_at_storage(bus: Bus, config: Config) -> tuple[str, list[str]]:
     try:
         storage = open_storage(bus, config.monitor.storage, read_only=True)
     except StorageMissing as problem:
-        return f"{problem} yet; the first monitor that starts makes it", []
+        return f"{problem} yet; the first monitor to start creates it", []
     except StorageError as problem:
         place = config.place("monitor", "storage", is_table=False)
         raise StorageError(f"{place}: {problem}") from None
@@ -138,7 +141,7 @@ def _look_at_storage(bus: Bus, config: Config) -> tuple[str, list[str]]:
 @config_option
 @click.pass_context
 def plugins_command(ctx: click.Context) -> None:
-    """List the plugins: which are on, where they come from, what they do, what is wrong."""
+    """List plugins with their state, source, hooks and errors."""
     from perfmon.reports.parts import Table
     from perfmon.reports.text import table_lines
 
@@ -152,12 +155,12 @@ def plugins_command(ctx: click.Context) -> None:
         table = table.without({"Calls", "Failures"})
     click.echo("\n".join(line.rstrip() for line in table_lines(table)))
     if is_ours:
-        click.echo(f"\ncalls and failures: as counted by the server at {url}")
+        click.echo(f"\ncalls and failures as counted by the server at {url}")
         for name, account in accounts.items():
             if account.get("last_error"):
                 click.echo(f"  {name}: {account['last_error']}")
     elif url is not None:
-        click.echo(f"\nthe server at {url} is of another configuration; it is not asked")
+        click.echo(f"\nno calls and failures: the server at {url} runs another configuration")
     if problem is not None:
         raise problem
 
@@ -166,7 +169,7 @@ def _row(plugin: dict[str, Any], accounts: dict[str, dict[str, Any]]) -> tuple[s
     account = accounts.get(plugin["name"], {})
     state = plugin["state"]
     if account.get("in_service") is False:
-        state = "taken out"
+        state = "disabled"
     calls, failures = (f"{account.get(name, 0):,}" for name in ("calls", "failures"))
     hooks = ", ".join(plugin["hooks"]) or "–"  # noqa: RUF001 - a dash on purpose
     return plugin["name"], state, plugin["origin"], calls, failures, hooks

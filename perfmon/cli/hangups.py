@@ -1,4 +1,4 @@
-"""A SIGHUP that comes before the server can reload is remembered until it can."""
+"""A SIGHUP that arrives before the server can reload is remembered until it can."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _came = False
 
 
 def hold() -> None:
-    """Remember hangups from now on, instead of being ended by one."""
+    """Remember hangups from now on, instead of exiting on one."""
     if _SIGHUP is not None:
         signal.signal(_SIGHUP, _remember)
 
@@ -20,7 +20,7 @@ def _remember(*_: object) -> None:
 
 
 def deliver() -> None:
-    """Whoever reloads is listening now: one that came before is raised again."""
+    """The server can reload now: a SIGHUP that came earlier is raised again."""
     global _came  # noqa: PLW0603
     if _came and _SIGHUP is not None:
         _came = False

@@ -1,4 +1,4 @@
-"""`perfmon import`: runs, measurements, predictions and outcomes of files into storage."""
+"""`perfmon import`: load runs, measurements, predictions and outcomes from files."""
 
 from __future__ import annotations
 
@@ -62,17 +62,18 @@ Examples:
   perfmon import runs.jsonl --default-time 2026-01-31 --storage postgresql+psycopg://...
   perfmon import forecasts.csv --type prediction --map predicted_outcome=p --map actual_outcome=a
 
-JSON lines are {"type": "run", "accuracy", "prediction" or "outcome", ...} with the fields of
-record_agent_run, record_accuracy, record_prediction and record_outcome. CSV columns are taken by
-name; started_at plus duration_ms is the stamp, cost_usd the cost, meta_x goes to metadata, and a
-blank cell is unknown. Repeating an import adds nothing twice. What separates the cells (comma,
-semicolon, tab or bar) is found in the header. A line that is no row is told and costs only itself;
+JSON lines: {"type": "run", "accuracy", "prediction" or "outcome", ...} with the fields of
+record_agent_run, record_accuracy, record_prediction and record_outcome. CSV columns are matched by
+name: started_at plus duration_ms gives the timestamp, cost_usd is the cost, meta_x goes to
+metadata, and a blank cell means unknown. The separator (comma, semicolon, tab or bar) is detected
+from the header. Repeating an import adds nothing twice. A malformed line is reported and skipped;
 the exit code is then 1.
 
-A row that does not say what it is goes by its outcomes: predicted_outcome and actual_outcome are
-an accuracy row, either of them alone a prediction or an outcome, which find each other later. Say
---type prediction of a file whose outcomes come in from one import to the next: each row is then a
-prediction, and once it has an actual_outcome its outcome too (outcome_timestamp is when).
+The type of a row without `type` follows from its columns: with predicted_outcome and
+actual_outcome it is an accuracy row, with one of them a prediction or an outcome, which are
+matched later. For a file whose outcomes arrive from one import to the next use --type prediction:
+each row is then a prediction and, once actual_outcome is filled in, also its outcome (at
+outcome_timestamp).
 """
 
 
@@ -86,25 +87,25 @@ prediction, and once it has an actual_outcome its outcome too (outcome_timestamp
     metavar="FIELD=COLUMN",
     multiple=True,
     callback=_pairs,
-    help="A column (or key) that is not named like its field; repeatable.",
+    help="Read FIELD from this column (or key); repeatable.",
 )
 @click.option(
     "--type",
     "kind",
     type=click.Choice(KINDS),
-    help="What rows are that do not say so; else they go by their fields.",
+    help="Type of rows without a type field [default: by their columns]",
 )
 @click.option(
     "--default-time",
     type=Since(),
-    help="When rows without a clock ended (now, 2h); else they are refused.",
+    help="Timestamp of rows that have none; otherwise they are rejected.",
 )
-@click.option("--tenant", help="The tenant of rows that name none.")
+@click.option("--tenant", help="Tenant of rows that have none.")
 @click.option(
     "--encoding",
     metavar="NAME",
     callback=_encoding,
-    help="Such as windows-1252; else UTF-8, or what the file's mark says.",
+    help="Text encoding, such as windows-1252 [default: UTF-8, or by BOM]",
 )
 @storage_option
 @config_option
@@ -119,7 +120,10 @@ def import_command(
     encoding: str | None,
     storage: str | None,
 ) -> None:
-    """Import runs, measurements, predictions and outcomes from JSON lines or CSV (.gz too)."""
+    """Import runs and outcomes from JSON lines or CSV.
+
+    Files may be gzipped. Rows are runs, measurements, predictions or outcomes.
+    """
     columns = Columns(mapping, kind=kind, default_time=default_time, tenant=tenant)
     with ExitStack() as stack:
         sources = [stack.enter_context(closing(Source(path, columns, encoding))) for path in files]
@@ -128,18 +132,20 @@ def import_command(
         tallies, unread = _import_each(monitor, sources, interrupted)
         _tell_what_leaves(monitor, tallies)
         if interrupted():
-            complain("interrupted; what was counted is stored, repeat the import for the rest")
+            complain(
+                "interrupted; the rows counted above are stored, repeat the import for the rest"
+            )
             ctx.exit(INTERRUPTED)
     if unread:
         ctx.exit(1)
     if any(tally.rejected for tally in tallies) and not any(
         tally.accepted + tally.duplicates + tally.conflicts for tally in tallies
     ):
-        raise PerfmonError("every line was refused")
+        raise PerfmonError("every line was rejected")
     damaged = sum(tally.damaged for tally in tallies)
     if damaged:
-        lines = "1 line is no row" if damaged == 1 else f"{damaged:,} lines are no rows"
-        raise PerfmonError(f"{lines}, as told above; the others were read")
+        lines = "1 malformed line" if damaged == 1 else f"{damaged:,} malformed lines"
+        raise PerfmonError(f"{lines}, see above; the others were imported")
 
 
 def _import_each(
@@ -179,7 +185,7 @@ def _import(monitor: TakesBatches, source: Source, interrupted: Callable[[], boo
     if differs and not interrupted():
         raise PerfmonError(
             f"{source.path}: {differs:,} of its rows are neither accepted, duplicate, conflicting "
-            "nor rejected; this is a bug of perfmon, please report it"
+            "nor rejected; this is a bug in perfmon, please report it"
         )
     return importing.tally
 
@@ -190,7 +196,7 @@ def _tell(source: Source, tally: ImportTally, seconds: float) -> None:
     click.echo(
         f"{source.path}: {tally.accepted:,} accepted, {tally.duplicates:,} duplicate, "
         f"{conflicts}{tally.rejected:,} rejected "
-        f"({figure(seconds, 's')}, {figure(lines / max(seconds, 1e-9))} a second)"
+        f"({figure(seconds, 's')}, {figure(lines / max(seconds, 1e-9))} per second)"
     )
     if tally.accepted > tally.by_kind["run"]:
         click.echo(f"  accepted: {', '.join(_counted(tally))}")
@@ -201,22 +207,22 @@ def _tell(source: Source, tally: ImportTally, seconds: float) -> None:
     for conflict in tally.first_conflicts:
         click.echo(f"  line {conflict.line:,}: {conflict.reason}; the first is kept")
     if tally.conflicts > len(tally.first_conflicts):
-        click.echo(f"  and {tally.conflicts - len(tally.first_conflicts):,} more like them")
+        click.echo(f"  and {tally.conflicts - len(tally.first_conflicts):,} more conflicts")
     if tally.cut:
-        click.echo(f"  of {tally.cut:,} the end of a text, or the metadata, was too large")
+        click.echo(f"  truncated: {tally.cut:,} (a text too long, or metadata too large)")
     if source.left_out:
-        click.echo(f"  left out, as no field takes them: {', '.join(source.left_out)}")
+        click.echo(f"  ignored columns (no matching field): {', '.join(source.left_out)}")
 
 
 def _tell_what_leaves(monitor: PerformanceMonitor, tallies: list[ImportTally]) -> None:
-    """Retention goes by when a run ended, so what is imported late may not stay for long."""
+    """Retention counts from a run's end, so old imported runs may be deleted soon."""
     kept, now = monitor.config.monitor, time.time()
     oldest = min((tally.oldest for tally in tallies), default=now)
     if oldest < now - kept.keep_runs_days * _DAY:
         day = f"{from_micros(round(oldest * 1e6)):%Y-%m-%d}"
         click.echo(
-            f"note: the oldest is of {day}; a running monitor removes what is older than\n"
-            f"      {kept.keep_runs_days:g} days (keep_runs_days), and its hourly sums after "
+            f"note: the oldest row is from {day}; a running monitor deletes rows older than\n"
+            f"      {kept.keep_runs_days:g} days (keep_runs_days), and hourly aggregates after "
             f"{kept.keep_cells_days:g} (keep_cells_days)"
         )
 
@@ -246,7 +252,7 @@ def _bar() -> Progress:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks for an end after the batch in hand; a second one does not wait for it."""
+    """Ctrl-C ends the import after the current batch; a second one ends it at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

@@ -26,7 +26,7 @@ def template() -> str:
 
 @click.command(name="init")
 @click.argument("path", default="monitor.toml", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init_command(path: Path, force: bool) -> None:
     """Write a complete, commented monitor.toml to PATH."""
     text = template()
@@ -34,5 +34,5 @@ def init_command(path: Path, force: bool) -> None:
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise PerfmonError(f"{path} is there already (--force overwrites it)") from None
-    click.echo(f"{path}: written; perfmon check tests it, perfmon serve runs it")
+        raise PerfmonError(f"{path} already exists (--force overwrites it)") from None
+    click.echo(f"{path}: written; perfmon check validates it, perfmon serve runs it")

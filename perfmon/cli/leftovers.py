@@ -1,4 +1,4 @@
-"""What a process that was killed left in its journal, counted for who only looks."""
+"""Counts what a killed process left in its journal, for commands that only read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEASUREMENT_KEY = slice(0, 1)
 
 
 def left_in_journal(settings: MonitorTable, storage: Storage) -> str | None:
-    """One line that says how much waits there and is not stored; None where nothing does."""
+    """One line on how much is there and not stored yet; None if nothing is."""
     folder = journal_folder(settings)
     if folder is None or not folder.is_dir():
         return None
@@ -40,10 +40,10 @@ def left_in_journal(settings: MonitorTable, storage: Storage) -> str | None:
     words = [f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items() if n]
     if not words:
         return None
-    wait, are = ("waits", "is") if sum(counts.values()) == 1 else ("wait", "are")
+    are, them = ("is", "it") if sum(counts.values()) == 1 else ("are", "them")
     return (
-        f"{' and '.join(words)} {wait} in the journal {folder} and {are} not shown; start a "
-        "monitor on this storage (perfmon serve, or your program) to store what is there"
+        f"{' and '.join(words)} {are} still in the journal {folder} and not included; start a "
+        f"monitor on this storage (perfmon serve, or your program) to store {them}"
     )
 
 
@@ -53,7 +53,7 @@ def _records(folder: Path, owner: str) -> Iterator[Record | None]:
 
 
 def _missing(rows: list[Row], key: slice, read: Any) -> int:
-    """How many of these rows storage has not: a journal keeps some for a while that are stored."""
+    """How many of these rows are not stored: a journal keeps stored rows for a while."""
     if not rows:
         return 0
     wanted = {row[key] for row in rows}

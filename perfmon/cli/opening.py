@@ -1,4 +1,4 @@
-"""The monitor a command works with: on the configured storage, with nothing in the background."""
+"""Opens the monitor of a command: on the configured storage, with nothing in the background."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def open_monitor(
     ctx: click.Context, storage: str | None, *, in_memory: bool = False
 ) -> Iterator[PerformanceMonitor]:
-    """A monitor to look with: its storage has to be there, and stays exactly as it is.
+    """A monitor for reading: its storage must exist, and is not changed.
 
-    What a killed process left in its journal is counted in a line, and not shown. Where nobody
-    named a storage, none is needed: nothing was recorded in this folder, which is said. So it is of
+    What a killed process left in its journal is counted in a line, and not shown. If no storage
+    was named, none is needed: nothing was recorded in this folder, which is reported. So it is of
     a storage in memory, except by who works `in_memory`.
 
     Raises:
@@ -37,14 +37,14 @@ def open_monitor(
 
     config = load_config(ctx).with_overrides(storage_url=storage)
     if keeps_nothing(config.monitor.storage) and not in_memory:
-        complain(f"{config.monitor.storage} keeps nothing, so that there is nothing to see here")
+        complain(f"{config.monitor.storage} stores nothing, so there is nothing to show")
     with ExitStack() as stack:
         try:
             monitor = stack.enter_context(_opened(ReadingMonitor, config))
         except StorageMissing as problem:
             if storage is not None or config_path(ctx) is not None:
                 raise
-            complain(f"{problem}, and no monitor.toml here that names another storage")
+            complain(f"{problem}, and there is no monitor.toml here that names another")
             config = config.with_overrides(storage_url="memory:")
             monitor = stack.enter_context(_opened(ReadingMonitor, config))
         left = left_in_journal(config.monitor, monitor.storage)
@@ -59,15 +59,15 @@ def open_to_write(
 ) -> Iterator[PerformanceMonitor]:
     """The same for a command that changes something there; `make` also where nothing is yet.
 
-    It decides nothing about alerts: whoever watches that storage does, by its own rules.
+    It does not evaluate alerts: the monitor that watches that storage does.
     """
     from perfmon.monitor.monitor import PerformanceMonitor, ReadingMonitor
     from perfmon.monitor.opening import keeps_nothing
 
     config = load_config(ctx).with_overrides(storage_url=storage)
     if keeps_nothing(config.monitor.storage):
-        named = "name a storage by --storage, or in monitor.toml"
-        raise PerfmonError(f"{config.monitor.storage} keeps nothing; {named}")
+        named = "set a storage with --storage or in monitor.toml"
+        raise PerfmonError(f"{config.monitor.storage} stores nothing; {named}")
     if not make:
         with _opened(ReadingMonitor, config):
             pass

@@ -1,4 +1,4 @@
-"""The options that commands share, and what is given as their values: durations, times, names."""
+"""The options that commands share, and the types of their values: durations, times, names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def config_option(command: Command) -> Command:
         expose_value=False,
         is_eager=True,
         callback=_remember,
-        help="The configuration; else ./monitor.toml, else the defaults.",
+        help="Configuration file [default: ./monitor.toml if present]",
     )(command)
 
 
@@ -64,7 +64,7 @@ def load_config(ctx: click.Context) -> Config:
 def storage_option(command: Command) -> Command:
     """Adds `--storage`."""
     return click.option(
-        "--storage", metavar="URL", help="Any SQLAlchemy URL, instead of the configured storage."
+        "--storage", metavar="URL", help="Storage URL, overriding the configuration."
     )(command)
 
 
@@ -109,7 +109,7 @@ class Moment(click.ParamType[float]):
             found = math.nan
         # A number that is a year or a day is no better than a word.
         if math.isnan(found) or not_seconds(found) is not None:
-            self.fail(f"{value!r} is no time: must be {self.wanted}", param, ctx)
+            self.fail(f"{value!r} is not a time: must be {self.wanted}", param, ctx)
         return found
 
 
@@ -148,4 +148,4 @@ def user_name(given: str | None) -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
-        raise PerfmonError("this account has no name; say who you are with --by") from None
+        raise PerfmonError("cannot determine your user name; give it with --by") from None

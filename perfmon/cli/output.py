@@ -1,4 +1,4 @@
-"""What a terminal is given, whichever letters it knows, and how a command complains."""
+"""Output to terminals of any encoding, and error messages of commands."""
 
 from __future__ import annotations
 

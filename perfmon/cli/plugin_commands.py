@@ -1,4 +1,4 @@
-"""The subcommands that enabled plugins add, and the plugins as a command sees them."""
+"""The subcommands that enabled plugins add, and the loading of plugins for commands."""
 
 from __future__ import annotations
 

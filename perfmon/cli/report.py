@@ -1,4 +1,4 @@
-"""`perfmon report`: what happened, for a terminal, a page or a program."""
+"""`perfmon report`: what happened, as text, JSON, Markdown or HTML."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Examples:
 
 @click.command(name="report", epilog=_EPILOG)
 @click.option(
-    "--since", type=Since(), help="From then on, such as 7d; a date alone is its midnight UTC."
+    "--since", type=Since(), help="Start: a time, or how long ago, such as 7d; dates are UTC."
 )
-@click.option("--until", type=Since(), help="Up to, not including; else now.")
+@click.option("--until", type=Since(), help="End, exclusive [default: now]")
 @click.option(
     "--window-minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="The last so many minutes; else window_size_minutes.",
+    help="The last N minutes [default: window_size_minutes]",
 )
 @click.option("--tenant", help="Only this tenant's runs.")
 @click.option(
@@ -43,7 +43,7 @@ Examples:
     "--output",
     "-o",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file to write to, instead of the terminal.",
+    help="Write to this file instead of the terminal.",
 )
 @storage_option
 @config_option
@@ -58,11 +58,14 @@ def report_command(
     output: Path | None,
     storage: str | None,
 ) -> None:
-    """Report health, metrics, errors, agents, trends and what to do about them."""
+    """Report metrics, trends and recommendations.
+
+    Health, errors, agents, accuracy and alerts are included.
+    """
     if window_minutes is not None and since is not None:
-        raise click.UsageError("--window-minutes and --since exclude each other", ctx)
+        raise click.UsageError("--window-minutes and --since cannot be combined", ctx)
     if since is not None and since >= (time.time() if until is None else until):
-        raise click.UsageError("--since must be before --until, which is now by default", ctx)
+        raise click.UsageError("--since must be before --until (default: now)", ctx)
     with open_monitor(ctx, storage) as monitor:
         if since is None:
             window = window_minutes or monitor.config.monitor.window_size_minutes

@@ -1,4 +1,4 @@
-"""The command `perfmon` itself: its options, its subcommands, and how it fails."""
+"""The command `perfmon` itself: its options, its subcommands, and its errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Perfmon(click.Group):
             add_commands(self, ctx)
 
     def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
-        """As click's, but what is expected to fail is one line, whatever its source."""
+        """As click's, but an expected failure prints one line, whatever its source."""
         print_what_can_be_printed()
         run: Callable[..., Any] = super().main
         if not standalone_mode:
@@ -88,11 +88,11 @@ def _os_words(problem: OSError) -> str:
 
 _EXAMPLES = """\b
 Examples:
-  perfmon demo                              a team of agents at work, to look at
-  perfmon init && perfmon serve             a monitor of your own
-  perfmon import runs.csv.gz                runs you already have
-  perfmon report --window-minutes 1440      what happened since yesterday
-  perfmon alerts                            what fires, and what did
+  perfmon demo                              try it with simulated agents
+  perfmon init && perfmon serve             run your own monitor
+  perfmon import runs.csv.gz                load runs you already have
+  perfmon report --window-minutes 1440      what happened in the last 24 hours
+  perfmon alerts                            firing and resolved alerts
 """
 
 

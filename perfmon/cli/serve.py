@@ -29,17 +29,20 @@ Examples:
 
 
 @click.command(name="serve", epilog=_EPILOG)
-@click.option("--host", help="The address to listen on; else [plugins.server] host.")
-@click.option("--port", type=click.IntRange(0, 65_535), help="Its port; 0 takes any free one.")
+@click.option("--host", help="Address to listen on [default: host of [plugins.server]]")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), help="Port to listen on; 0 picks a free one."
+)
 @storage_option
 @config_option
 @click.pass_context
 def serve_command(
     ctx: click.Context, host: str | None, port: int | None, storage: str | None
 ) -> None:
-    """Run the monitor with its REST server and first page until Ctrl-C.
+    """Run the monitor and its server until Ctrl-C.
 
-    At SIGHUP it takes up a changed monitor.toml, all of it or nothing.
+    The server has the REST API, the overview page and the event stream.
+    SIGHUP reloads monitor.toml: either the whole file takes effect, or none of it.
     """
     monitor = serving_monitor(load_config(ctx), storage)
     with monitor:
@@ -53,24 +56,28 @@ def serve_command(
 
 
 def _ready(url: str) -> None:
-    click.echo(f"perfmon serves {url} (Ctrl-C ends it)")
+    click.echo(f"perfmon serves {url} (Ctrl-C to stop)")
     hangups.deliver()
 
 
 def _reload(monitor: PerformanceMonitor, ctx: click.Context) -> None:
-    """Take up the file as it is now, and say what came of it."""
+    """Reload the file, and print the result."""
     path = config_path(ctx)
     if path is None:
-        _say(monitor, logging.WARNING, ["there is no monitor.toml to take up"])
+        _say(monitor, logging.WARNING, ["no monitor.toml to reload"])
         return
     try:
         later = monitor.reload(path)
     except PerfmonError as problem:
         lines = str(problem).splitlines()
-        _say(monitor, logging.ERROR, [*lines, f"{path}: not taken up; nothing has changed"])
+        _say(
+            monitor,
+            logging.ERROR,
+            [*lines, f"{path}: not reloaded; the running configuration is unchanged"],
+        )
     else:
-        waiting = [f"{place}: stays as it was until a restart" for place in later]
-        _say(monitor, logging.INFO, [*waiting, f"{path}: taken up"])
+        waiting = [f"{place}: takes effect after a restart" for place in later]
+        _say(monitor, logging.INFO, [*waiting, f"{path}: reloaded"])
 
 
 def _say(monitor: PerformanceMonitor, level: int, lines: list[str]) -> None:
@@ -92,7 +99,7 @@ def with_server(config: Config) -> Config:
     """The same with the server on; `PerfmonError` where it is turned off."""
     if config.plugin_enabled("server") is False:
         place = config.place("plugins", "server")
-        raise PerfmonError(f"{place}: enabled = false turns off what perfmon serve is to run")
+        raise PerfmonError(f"{place}: enabled = false turns off the server that perfmon serve runs")
     return attrs.evolve(
         config, plugins={**config.plugins, "server": config.plugins.get("server", {})}
     )

@@ -1,4 +1,4 @@
-"""The tables of monitor.toml that are the core's own, and what each key may be."""
+"""The core's own tables of monitor.toml, and the allowed values of each key."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ _NO_METRIC = ("budget", "no_run_for", "started_and_not_ended_for")
 
 @attrs.frozen(kw_only=True)
 class Rule:
-    """One of `[[alerts.rules]]`: something that must not be, in the runs it is about.
+    """One of `[[alerts.rules]]`: a condition that must not hold for the runs in its scope.
 
     It has exactly one condition: `above` or `below` (with `within`, of the forecast), `is`,
     `budget`, `no_run_for`, `started_and_not_ended_for`, or `objective`.
@@ -105,23 +105,23 @@ class Rule:
         name: unique, and not a threshold's.
         metric: a number of `PerformanceMetrics`, or one of its trends; `field` is its name there.
         above, below: the limit.
-        critical_at: the same alert is critical from here on.
+        critical_at: the alert is critical beyond this.
         is_: what a trend must not be, or `anomalous`.
-        within: the limit is one for what is forecast for so many seconds ahead.
+        within: the limit applies to the forecast this many seconds ahead.
         budget, per: dollars that may be spent in each hour, day, week or month of the calendar.
         no_run_for: seconds without a run.
-        started_and_not_ended_for: seconds that a run may be under way.
+        started_and_not_ended_for: seconds that a run may take.
         objective, burn: the share of runs that should succeed, and how fast what it leaves for
             failures may be spent.
         agent, agent_type, model, tenant: globs; None is any.
-        by: what is watched apart, besides what is named; None is each agent (for a budget: no more
-            than what is named) and, where nothing is named, the whole system too.
+        by: evaluated separately for each of these, in addition to the globs; None is each agent
+            (for a budget: the globs only) and, without globs, the whole system, too.
         level: how urgent a breach is.
-        window_minutes: the window looked at; None is the monitor's.
+        window_minutes: the window; None is the monitor's.
         for_, keep_firing_for, group_wait: seconds; None is the default of `[alerts]`.
-        family: what it is one alert with, where the scope is the same: the rules of this family, or
-            the thresholds of a subject (`success`, `latency`, `cost`, `accuracy`, `memory`,
-            `token_usage`); None is an alert of its own.
+        family: rules of a family share one alert per scope; the thresholds belong to the families
+            `success`, `latency`, `cost`, `accuracy`, `memory` and `token_usage`; None is an alert
+            of its own.
     """
 
     name: str = attrs.field(validator=some_text)
@@ -183,7 +183,7 @@ def _wrong(rule: Rule) -> Iterator[str]:
     elif len(given) > 1 or (not given and is_whole(rule)):
         words = ", ".join(name.rstrip("_") for name in _CONDITIONS)
         found = " and ".join(name.rstrip("_") for name in given) or "none"
-        yield f"must have exactly one condition of {words}; it has {found}"
+        yield f"must have exactly one condition (one of {words}); found {found}"
     elif given:
         for check in _WRONG.get(given[0], (_wrong_metric, _wrong_reach, _wrong_rise)):
             yield from decided(check(rule))
@@ -200,11 +200,11 @@ def _misplaced(rule: Rule, condition: str) -> Iterator[str]:
         ("critical_at", (*limits, "budget")),
     ):
         if getattr(rule, name) is not None and condition not in wanted:
-            yield f"{name} belongs to {' or '.join(wanted)}, not to {condition.rstrip('_')}"
+            yield f"{name} goes with {' or '.join(wanted)}, not with {condition.rstrip('_')}"
     if rule.metric is not None and condition in _NO_METRIC:
         yield f"metric does not go with {condition}; leave it out"
     if rule.critical_at is not None and rule.level is AlertLevel.CRITICAL:
-        yield "critical_at needs a lower level to rise from"
+        yield "critical_at needs a level below critical"
 
 
 def _limit(rule: Rule) -> tuple[str, float]:
@@ -217,9 +217,9 @@ def _limit(rule: Rule) -> tuple[str, float]:
 
 def _wrong_metric(rule: Rule) -> Iterator[str]:
     if rule.metric is None:
-        yield "metric is missing; above and below need one"
+        yield "metric is missing; above and below require it"
     elif rule.metric in TRENDS:
-        yield f'{rule.metric} is a word; use is = "degrading" instead of a limit'
+        yield f'{rule.metric} is not a number; use is = "degrading" instead of a limit'
 
 
 def _wrong_reach(rule: Rule) -> Iterator[str]:
@@ -239,21 +239,21 @@ def _wrong_rise(rule: Rule) -> Iterator[str]:
 
 
 def _out_of_reach(field: str, name: str, value: float, *, is_above: bool) -> Iterator[str]:
-    meant = f"; {value:g}% is {value / 100:g}" if 1 < value <= 100 else ""
+    meant = f"; write {value:g}% as {value / 100:g}" if 1 < value <= 100 else ""
     if is_above and value > 1:
-        yield f"{name} = {value:g} can never be exceeded: {field} is at most 1{meant}"
+        yield f"{name} = {value:g} can never fire: {field} is at most 1{meant}"
     if not is_above and value < 0:
-        yield f"{name} = {value:g} can never be undercut: {field} is at least 0"
+        yield f"{name} = {value:g} can never fire: {field} is at least 0"
     if not is_above and value > 1:
-        yield f"{name} = {value:g} is always undercut: {field} is at most 1{meant}"
+        yield f"{name} = {value:g} would always fire: {field} is at most 1{meant}"
 
 
 def _wrong_word(rule: Rule) -> Iterator[str]:
     if rule.metric is None:
-        yield "metric is missing; is needs one"
+        yield "metric is missing; is requires it"
     elif (rule.metric in TRENDS) != (rule.is_ != "anomalous"):
         trends = ", ".join(sorted(TRENDS))
-        yield f'metric must be a trend ({trends}), or is must be "anomalous" with a number'
+        yield f'metric must be a trend ({trends}), or numeric with is = "anomalous"'
 
 
 def _wrong_budget(rule: Rule) -> Iterator[str]:
@@ -266,17 +266,17 @@ def _wrong_objective(rule: Rule) -> Iterator[str]:
     """An objective with rates of which one means more failures than there are runs."""
     assert rule.objective is not None
     if rule.field != "success_rate":
-        yield "metric must be success_rate, or left out, beside an objective"
+        yield "metric must be success_rate (or be left out) with an objective"
     if rule.burn == []:
         yield "burn must have at least one rate"
     most = 1 / (1 - rule.objective)
     for burn in rule.burns:
         if burn.factor >= most * (1 - 1e-9):
             yield (
-                f"a burn rate of {burn.factor:g} can never be exceeded at an objective of"
+                f"a burn rate of {burn.factor:g} can never be exceeded with an objective of"
                 f" {rule.objective:.4g}: it would take {burn.factor / most:.4g} of all runs to"
-                f" fail, and the rate is at most {most:.4g}; give burn = [...] with lower factors"
-                f" ({most / 2:.4g} is half of all runs)"
+                f" fail, and the rate is at most {most:.4g}; set burn = [...] with lower factors"
+                f" ({most / 2:.4g} means that half of all runs fail)"
             )
 
 
@@ -295,11 +295,11 @@ def _unique(_instance: Any, _attribute: Any, rules: list[Rule]) -> None:
     wrong = []
     twice = sorted({name for name in known if names.count(name) > 1})
     if twice:
-        places = [f"{name!r} is that of {' and '.join(_numbers(names, name))}" for name in twice]
-        wrong.append(f"must have names of their own; {', '.join(places)}")
+        places = [f"{name!r} is used by {' and '.join(_numbers(names, name))}" for name in twice]
+        wrong.append(f"must have unique names; {', '.join(places)}")
     taken = sorted({field.name for field in attrs.fields(Thresholds)} & set(known))
     if taken:
-        wrong.append(f"must not have the name of a threshold, as {', '.join(taken)} has")
+        wrong.append(f"must not be named like a threshold ({', '.join(taken)})")
     if wrong:
         raise ValueError("; ".join(wrong))
 
@@ -326,7 +326,7 @@ class SingleRun:
 def _own_dimensions(_instance: Any, _attribute: Any, names: list[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"must name each once; {', '.join(map(repr, twice))} is there twice")
+        raise ValueError(f"must not repeat a name; {', '.join(map(repr, twice))} occurs twice")
 
 
 def _is_web_address(value: str | Secret) -> bool:
@@ -347,11 +347,11 @@ class AlertsTable:
     """`[alerts]`; times in seconds. `for`, `keep_firing_for`, `group_wait`: a rule's defaults.
 
     Attributes:
-        evaluation_interval: how often everything is looked at.
-        for_: how long a breach must last before it fires.
-        keep_firing_for: how long it must be over before it is resolved.
+        evaluation_interval: how often everything is evaluated.
+        for_: how long a limit must be exceeded before it fires.
+        keep_firing_for: how long it must be back to normal before it is resolved.
         group_wait: how long a group waits for more before its first message.
-        group_interval: how far apart further messages of a group are.
+        group_interval: minimum time between further messages of a group.
         group_by: what the alerts of one message have in common.
         repeat: reminders, by level.
         single_run: one run far beyond a limit.

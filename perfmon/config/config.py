@@ -1,4 +1,4 @@
-"""monitor.toml as values; every mistake in it at once, with its place and a hint."""
+"""monitor.toml as values; reports all mistakes at once, each with its place and a hint."""
 
 from __future__ import annotations
 
@@ -189,7 +189,9 @@ class Config:
         unused = self._reader.proxy_of_the_environment()
         if unused is not None and getattr(made, "proxy", unused) is None:
             place = self.place("plugins", name)
-            warnings.append(f"{place}: {unused} is set and not used; proxy = ... would use one")
+            warnings.append(
+                f"{place}: {unused} is set but not used; to use a proxy, set proxy = ..."
+            )
         self.warnings.extend(warning for warning in warnings if warning not in self.warnings)
         return made
 
@@ -256,7 +258,7 @@ def _literals(document: _WholeFile, reader: Reader) -> Iterator[str]:
 
 
 def _literal(reader: Reader, path: tuple[str | int, ...]) -> str:
-    return f"{reader.place(path, is_table=False)}: a secret; safer is {_SAFER}"
+    return f"{reader.place(path, is_table=False)}: a secret in plain text; safer: {_SAFER}"
 
 
 def _settled(document: _WholeFile) -> _WholeFile:
@@ -284,14 +286,14 @@ def _plugin_mistakes(tables: Mapping[str, Any]) -> Iterator[Mistake]:
             yield Mistake(path, f"must be a table [plugins.{name}], or paths = [...]{hint}")
         elif not isinstance(enabled := table.get("enabled", True), bool) and enabled != "named":
             hint = did_you_mean(enabled, ["named"]) if isinstance(enabled, str) else ""
-            wrong = f'must be true, false or "named" (a scorer only where it is named){hint}'
+            wrong = f'must be true, false or "named" (a scorer used only where named){hint}'
             yield Mistake((*path, "enabled"), wrong, shown(enabled))
 
 
 def _strays(raw: Mapping[str, Any]) -> list[Mistake]:
     """Keys of [monitor] that stand before its header, or lack it."""
     return [
-        Mistake((key,), "belongs below the header [monitor]")
+        Mistake((key,), "belongs in the table [monitor]")
         for key, value in raw.items()
         if not isinstance(value, Mapping) and _is_monitor_key(key)
     ]
@@ -310,4 +312,4 @@ def _warnings(raw: Mapping[str, Any], reader: Reader) -> Iterator[str]:
     storage = raw.get("monitor", {}).get("storage")
     if isinstance(storage, str) and _PASSWORD.search(storage):
         place = reader.place(("monitor", "storage"), is_table=False)
-        yield f"{place}: holds a password; safer is {_SAFER}"
+        yield f"{place}: contains a password; safer: {_SAFER}"

@@ -1,4 +1,4 @@
-"""The tables of monitor.toml that are the core's own, but those about alerts."""
+"""The core's own tables of monitor.toml, except those about alerts."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class MonitorTable:
     """`[monitor]`.
 
     Attributes:
-        window_size_minutes: what "now" means when nobody asks for another window.
+        window_size_minutes: the default window of queries.
         retention_hours: how much the memory holds.
         max_runs_in_memory: raw runs kept for exact edges.
         storage: any SQLAlchemy URL; `memory:` keeps nothing.
         durability: what a recorded run survives.
-        log_file: where the log goes, besides the host's own logging.
+        log_file: a log file, in addition to the program's own logging.
         journal: the folder of the journal; None is beside the database.
         journal_max_mb: its bound.
         keep_runs_days, keep_cells_days: how long storage keeps raw runs, and their cells.
@@ -75,10 +75,10 @@ class ScoresTable:
 def _own_names(_instance: Any, _attribute: Any, names: list[str] | None) -> None:
     names = names or []
     if not all(name.strip() for name in names):
-        raise ValueError("must be a list of text that is not empty")
+        raise ValueError("must be a list of non-empty text")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"must name each once; {', '.join(map(repr, twice))} is there twice")
+        raise ValueError(f"must not repeat a name; {', '.join(map(repr, twice))} occurs twice")
 
 
 @attrs.frozen(kw_only=True)
@@ -119,10 +119,11 @@ def _synonyms(_instance: Any, _attribute: Any, groups: Synonyms) -> None:
     for word, value in _meanings(groups):
         key = value_key(value)
         if key is None:
-            raise ValueError("must be lists of text, numbers, true or false, each by a word")
+            raise ValueError("must map words to lists of text, numbers, true or false")
         if meaning.setdefault(key, word) != word:
             raise ValueError(
-                f"must give a value one meaning; {value!r} means {meaning[key]!r} and {word!r}"
+                f"must give each value one meaning; {value!r} means both {meaning[key]!r} and"
+                f" {word!r}"
             )
 
 
@@ -140,7 +141,7 @@ class FieldTable:
         predicted: the field of the prediction; dots go into nested objects.
         scorer: the plugin that is asked about this field first; None is the agent's.
         weight: how much it counts in the mean of the fields.
-        synonyms: values that mean the same, besides the agent's.
+        synonyms: equivalent values, in addition to the agent's.
     """
 
     short: ClassVar[str] = "predicted"

@@ -1,4 +1,4 @@
-"""A table with mistakes, as far as it is right, so that what else is wrong can be told as well."""
+"""The valid part of a table with mistakes, so that further mistakes can be reported as well."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def is_whole(table: Any) -> bool:
 
 
 def decided(words: Iterable[str]) -> Iterator[str]:
-    """What is told before a question comes that nobody can answer."""
+    """The mistakes reported before a question that cannot be answered."""
     try:
         yield from words
     except UndecidedError:

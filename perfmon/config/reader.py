@@ -231,7 +231,7 @@ def _unknown(key: str, raw: Any, fields: Mapping[str, attrs.Attribute[Any]]) -> 
 
 def _known(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
-    return did_you_mean(word, known) or f"; known are {', '.join(known) or 'none'}"
+    return did_you_mean(word, known) or f"; allowed: {', '.join(known) or 'none'}"
 
 
 def literal_secrets(value: Any, path: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Values that no log, page, error or report may show."""
+"""Secrets: values that no log, page, error or report may show."""
 
 from __future__ import annotations
 
@@ -119,14 +119,14 @@ def _cleaned(text: str, source: str) -> str:
     if not value:
         raise ValueError(f"{source} is empty")
     if any(char in value for char in "\r\n\0"):
-        raise ValueError(f"{source} has more than one line: a secret is one")
+        raise ValueError(f"{source} has more than one line; a secret must be a single line")
     return value
 
 
 def _from_file(path: Path) -> str:
     try:
         if os.name == "posix" and path.stat().st_mode & stat.S_IROTH:
-            raise ValueError(f"everybody can read {path}; chmod o-r {path}")
+            raise ValueError(f"{path} is readable by everyone; run chmod o-r {path}")
         text = path.read_text("utf-8-sig")
     except OSError as problem:
         raise ValueError(f"cannot read {path}: {problem.strerror}") from None

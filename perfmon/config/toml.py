@@ -1,4 +1,4 @@
-"""TOML as tables; what is none has its line."""
+"""Reads TOML; syntax errors come with their line."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ def tables_of(source: str, text: str) -> dict[str, Any]:
         number = re.search(r"\(at line (\d+)", str(problem))
         # A text that ends early is wrong in its last line.
         line = number[1] if number else str(text.rstrip().count("\n") + 1)
-        raise ConfigError([f"{source}:{line}: is not TOML: {redacted(problem)}"]) from None
+        raise ConfigError([f"{source}:{line}: not valid TOML: {redacted(problem)}"]) from None

@@ -1,4 +1,4 @@
-"""What a value may be, in words, and how durations are written."""
+"""Validators that describe in words what they accept, and durations."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Each message to each sink, at least once."""
+"""Delivers each message to each sink, at least once."""

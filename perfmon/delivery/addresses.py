@@ -49,12 +49,12 @@ def refusal(text: str, *, allow_private: bool = False) -> str | None:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
-        return "it is not an address in its usual form"
+        return "not a well-formed IP address"
     meant = (address, *_wrapped(address))
     if any(each in network for each in meant for network in _FORBIDDEN):
-        return "it is link-local, a metadata service, or nobody's own"
+        return "a link-local, metadata-service or reserved address"
     if not allow_private and any(_is_private(each) for each in meant):
-        return "it is private; allow_private = true allows it"
+        return "a private address (set allow_private = true to allow it)"
     return None
 
 
@@ -72,6 +72,6 @@ def _wrapped(address: _Address) -> list[IPv4Address]:
 
 
 def _is_private(address: _Address) -> bool:
-    # NAT64 is as public as what it translates, which is looked at by itself.
+    # NAT64 is as public as what it translates, which is checked by itself.
     odd = isinstance(address, IPv6Address) and address not in _GLOBAL_6
     return (odd and address not in _TRANSLATED) or any(address in net for net in _PRIVATE)

@@ -1,4 +1,4 @@
-"""The time that waiting goes by: it begins at the wall's, and moves with a steady clock."""
+"""The clock that delays go by: it starts at the wall clock and advances with a steady one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sign of life to somebody outside, who raises the alarm where it stays away."""
+"""The heartbeat: calls a dead man's switch, which raises the alarm when calls stop."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Heartbeat:
         except Exception as problem:  # whatever it is, evaluation goes on
             self.failed += 1
             if self.last_error is None:
-                _log.warning("the heartbeat did not get through: %s", redacted(problem))
+                _log.warning("the heartbeat could not be sent: %s", redacted(problem))
             self.last_error = redacted(problem)
             self._due_at = self._clock() + min(self._interval, _AGAIN)
         else:

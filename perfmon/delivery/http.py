@@ -1,4 +1,4 @@
-"""The way out, for every sink: one HTTP request that goes nowhere it must not, and its errors.
+"""The HTTP client of all sinks: one request, to allowed addresses only, and its errors.
 
 Tried once: what came of it is an `HttpAnswer`, or a `DeliveryError` that says whether to try again.
 """
@@ -71,7 +71,7 @@ async def post(
         deadline: seconds for all of it.
         allow_private: whether private and loopback addresses may be called.
         proxy: an http proxy to go through. What is called by its address, or by a name that can be
-            looked up here, is checked all the same; the proxy itself may be private.
+            looked up here, is checked as well; the proxy itself may be private.
         resolver: finds the addresses of names; default: the system's.
         clock: epoch seconds, for a Retry-After that is a date.
 
@@ -145,7 +145,7 @@ class _Call:
     def told(self) -> str:
         """The answer in a few words."""
         if self.status is not None and 300 <= self.status < 400:
-            return f"{self.status}, and redirects are not followed: look at the URL"
+            return f"{self.status}, but redirects are not followed: check the URL"
         return f"{self.status}: {self.text}" if self.text.strip() else f"{self.status}"
 
     def error(self, reason: str, **how: Any) -> DeliveryError:
@@ -184,7 +184,7 @@ class _Call:
 
     def _not_valid(self) -> DeliveryError:
         # aiohttp's own words have the whole URL, or the header.
-        return self.error("cannot be called: its URL or a header is not valid", permanent=True)
+        return self.error("cannot be called: the URL or a header is not valid", permanent=True)
 
     def _session(self) -> ClientSession:
         import aiohttp
@@ -257,7 +257,7 @@ class _Guard:
         why = refusal(address, allow_private=self._allow_private)
         if why:
             is_name = host and host != address
-            self.refused = f"must not be called{f' at {address}' if is_name else ''}: {why}"
+            self.refused = f"is blocked: {f'it resolves to {address}, ' if is_name else ''}{why}"
             raise PermissionError(self.refused)
 
 
@@ -282,7 +282,7 @@ def _parts(url: str) -> SplitResult:
     except ValueError:  # a port that is no number, half an IPv6 address
         fits = None
     if not fits or re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise DeliveryError("the URL is no http or https URL", permanent=True)
+        raise DeliveryError("the URL is not an http or https URL", permanent=True)
     return parts
 
 

@@ -1,4 +1,4 @@
-"""A sink's way out: one message at a time, in order, again and again until it is there."""
+"""A sink's delivery: one message at a time, in order, retried until it is delivered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _EVER = 2**62
 _IN_A_MESSAGE = 50
 _REMEMBERED = 100
 _BEFORE = 500
-_AWAY = 5.0  # seconds between tries while storage is away
+_AWAY = 5.0  # seconds between tries while storage is unavailable
 
 
 @attrs.define
@@ -46,7 +46,7 @@ class Lane:
 
     A refusal for good is put down to the message first, which is set aside while the others go on.
     Only several in a row are put down to the sink, which is then left alone for a minute, and for
-    longer each time; other sinks are told.
+    longer each time; other sinks are notified.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Lane:
         try:
             self._storage.note_delivery(message.message_id, self._clock.wall(), delivered=True)
         except StorageError as problem:
-            _log.debug("sent late, and to be sent again: %s", problem)
+            _log.debug("sent late, will be sent again: %s", problem)
 
     def stats(self, waiting: int) -> dict[str, Any]:
         state = self._state or SinkState()
@@ -166,9 +166,9 @@ class Lane:
         try:
             return not self._stopping.is_set() and self._turn()
         except StorageError as problem:
-            _log.debug("sending to %r waits for storage: %s", self.name, problem)
+            _log.debug("sending to %r is waiting for storage: %s", self.name, problem)
         except Exception:
-            _log.exception("sending to %r met a bug; it goes on", self.name)
+            _log.exception("unexpected error while sending to %r; it continues", self.name)
         self._stopping.wait(min(_AWAY, self._settings.poll * 5))
         return False
 
@@ -218,7 +218,7 @@ class Lane:
         return self._state
 
     def _remember(self, state: SinkState) -> None:
-        """First here, so that it holds even where storage is away."""
+        """First here, so that it holds even where storage is unavailable."""
         if state != self._state:
             self._state = state
             self._storage.save_sink(self.name, state)
@@ -319,7 +319,7 @@ class Lane:
 
     def _give_up(self, message: AlertMessage, problem: str) -> None:
         self._refused.pop(message.message_id, None)
-        words = f"sink {self.name} did not get a message, which is given up: {problem}"
+        words = f"sink {self.name}: gave up on a message that could not be delivered: {problem}"
         self._say(message, "lost", words)
         self._storage.note_delivery(message.message_id, self._clock.wall(), error=problem)
         self.given_up += 1
@@ -335,7 +335,7 @@ class Lane:
         expired = expire(self._storage, self.name, self._clock.earlier(), self._settings)
         if expired:
             self.given_up += expired
-            _log.error("gave up %d messages that waited for sink %r", expired, self.name)
+            _log.error("gave up on %d pending messages for sink %r", expired, self.name)
 
     def _say(self, message: AlertMessage, what: str, words: str) -> str:
         """Tell the other sinks that this one is in trouble, once for an episode of it."""

@@ -1,4 +1,4 @@
-"""What alerts and their messages say, for every sink: one line of safe text at a time."""
+"""The text of notifications, for every sink: one line of safe text at a time."""
 
 from __future__ import annotations
 

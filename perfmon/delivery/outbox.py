@@ -1,4 +1,4 @@
-"""Sends what was decided about alerts: each sink on its own, at least once, in order."""
+"""Delivers notifications: each sink independently, at least once, in order."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Outbox:
         if found is None:
             names = ", ".join(self.sinks) or "none"
             raise PluginError(
-                f"there is no sink {sink!r}{did_you_mean(sink, self.sinks)} ({names})"
+                f"no sink {sink!r}{did_you_mean(sink, self.sinks)} (enabled sinks: {names})"
             )
         sent = self._sender(found, lambda _message: None).send(_test_message(sink, self._now()))
         if sent.problem is None:
@@ -154,9 +154,9 @@ class Outbox:
             return Tried(True, f"{sink}: delivered in {figure(sent.seconds, 's')}")
         words = f"{sink}: not delivered: {sent.problem}"
         if sent.permanent:
-            words += " (trying again is of no use)"
+            words += " (retrying will not help)"
         elif sent.retry_after:
-            words += f" (it wants to be left alone for {sent.retry_after:g} s)"
+            words += f" (it asks to wait {sent.retry_after:g} s)"
         return Tried(False, words)
 
     def stats(self) -> dict[str, Any]:
@@ -197,9 +197,9 @@ class Outbox:
             try:
                 self._look()
             except StorageError as problem:
-                _log.debug("the outbox waits for storage: %s", problem)
+                _log.debug("the outbox is waiting for storage: %s", problem)
             except Exception:
-                _log.exception("the outbox met a bug; it goes on")
+                _log.exception("unexpected error in the outbox; it continues")
 
     def _look(self) -> None:
         self._meet_sinks()
@@ -211,7 +211,7 @@ class Outbox:
             self._tidy()
 
     def _meet_sinks(self) -> None:
-        """A lane for each sink; one that is out of service keeps its lane, one that left not."""
+        """A lane for each sink; one that is disabled keeps its lane, one that left not."""
         for name, lane in list(self._lanes.items()):
             found = self._bus.find(_HOOK, name)
             if found is None or found.function != lane.sink.function:
@@ -262,14 +262,14 @@ class Outbox:
             try:
                 self._storage.take_lease(_lease(lane), self._owner, 0)
             except StorageError as problem:
-                _log.debug("a lease ends by itself: %s", problem)
+                _log.debug("a lease was left to expire: %s", problem)
 
     def _tidy(self) -> None:
         """Give up what waits for sinks that nobody has had for long."""
         for name in self._storage.waiting_messages().keys() - self._lanes.keys():
             count = expire(self._storage, name, self._clock.earlier(), self.settings)
             if count:
-                _log.warning("gave up %d messages: there is no sink %r", count, name)
+                _log.warning("gave up on %d messages: no sink %r", count, name)
 
 
 def _lease(lane: Lane) -> str:
@@ -283,14 +283,14 @@ def _test_message(sink: str, now: int) -> AlertMessage:
         level=AlertLevel.INFO,
         metric_type=MetricType.SUCCESS_RATE,
         key="test",
-        message=f"a test message of perfmon to {sink}: all is well",
+        message=f"perfmon test message to {sink}",
         current_value=1.0,
         threshold=0.8,
         timestamp=at,
         started_at=at,
         rule="test",
         metric="success_rate",
-        recommendation="No action needed.",
+        recommendation="This is a test. No action needed.",
     )
     return AlertMessage(
         message_id=name, sink=sink, group="test", kind="test", alerts=(alert,), created_at=at

@@ -1,4 +1,4 @@
-"""One call of a sink: with a deadline, and what came of it in a form that decides what is next."""
+"""One call of a sink, with a deadline, and its result in a form that decides what is next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OutboxSettings:
         first_pause, longest_pause: before the second attempt, and at most; a pause doubles from
             attempt to attempt, and a random part of it is waited ("full jitter").
         give_up_after: from the first attempt on.
-        strikes: so many refusals for good in a row, of whatever messages, count against the sink.
+        strikes: this many permanent refusals in a row, of any messages, count against the sink.
         first_hold, disabled_for: how long a sink is left alone then, and at most; the time doubles
             from refusal to refusal, until it takes a message.
         first_aside: how long a message is put aside that was refused for good; four times as long
@@ -94,9 +94,9 @@ class Sender:
         account, started = self.sink.account, time.monotonic()
         self._left_behind = [call for call in self._left_behind if not call.done()]
         if not account.in_service:
-            return Sent(account.last_error or "it is out of service", unusable=True)
+            return Sent(account.last_error or "the plugin is disabled", unusable=True)
         if len(self._left_behind) >= HANGING:
-            return Sent(f"{HANGING} calls of it hang", unusable=True)
+            return Sent(f"{HANGING} earlier calls are still hanging", unusable=True)
         sent = self._remote(message) if self.sink.remote is not None else self._local(message)
         return sent._replace(seconds=time.monotonic() - started)
 

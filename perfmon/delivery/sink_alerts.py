@@ -1,4 +1,4 @@
-"""The alert about a sink that does not get its messages, which the other sinks are told."""
+"""The alert about a sink that fails, sent to the other sinks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SINK_RULE = "sink"
 
 
 class Troubles:
-    """What the other sinks are told of one that does not get its messages.
+    """The alert to other sinks about one that does not get its messages.
 
     Args:
         sink: its name.
@@ -61,7 +61,7 @@ class Troubles:
         return alert.alert_id
 
     def end(self, alert_id: str) -> None:
-        """It takes messages again: tell who was told, if the episode still goes on."""
+        """It takes messages again: notify those who were notified, if the episode is still on."""
         for alert, deliveries in self._storage.find_alerts(alert_id=alert_id, state="firing"):
             end = from_micros(self._now())
             over = attrs.evolve(
@@ -70,7 +70,7 @@ class Troubles:
                 timestamp=end,
                 resolved_at=end,
                 current_value=0.0,
-                message=f"sink {self._sink} takes messages again",
+                message=f"sink {self._sink} accepts messages again",
             )
             sinks = dict.fromkeys(delivery.sink for delivery in deliveries)
             self._storage.save_alerts([over], None, [_told(over, sink) for sink in sinks])
@@ -95,7 +95,7 @@ class Troubles:
             timestamp=at,
             started_at=at,
             recommendation=(
-                f"Check the table [plugins.{sink}] of monitor.toml, then send a test message to it."
+                f"Check [plugins.{sink}] in monitor.toml, then run perfmon alerts send-test {sink}."
             ),
             details={
                 "sink": sink,

@@ -1,4 +1,4 @@
-"""What the tables of all sinks have in common, and which alerts of a message a sink wants."""
+"""The settings that all sinks share, and which alerts of a message a sink wants."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SinkTable:
 
     Attributes:
         min_level: alerts below it are left out.
-        send_resolved: whether the end of an alert is told too.
+        send_resolved: whether it is notified when an alert resolves.
     """
 
     min_level: Literal["info", "warning", "critical"] = "info"
@@ -38,7 +38,7 @@ class SinkTable:
         return attrs.evolve(message, alerts=alerts) if alerts else None
 
     def is_over(self, alert: PerformanceAlert) -> bool:
-        """Whether an alert is over, or has eased below the level this sink is told of."""
+        """Whether an alert is over, or has eased below the level this sink receives."""
         return alert.state == "resolved" or not self._is_high(alert.level)
 
     def _wants(self, alert: PerformanceAlert) -> bool:
@@ -53,7 +53,7 @@ class SinkTable:
 
 @attrs.frozen(kw_only=True)
 class HttpSinkTable(SinkTable):
-    """What the table of a sink that posts may say besides.
+    """The additional settings of a sink that posts.
 
     Attributes:
         timeout: what one request may take, in seconds.

@@ -1,4 +1,4 @@
-"""Which sink is told of what: as its own table of the configuration asks, and as it says itself."""
+"""Which alerts each sink gets: by its own table of the configuration, and its own attributes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SinkTerms:
 
     Attributes:
         name: the plugin's.
-        min_level: the lowest level it is told of.
+        min_level: the lowest level it receives.
         most: the alerts listed in one message at most; None is no limit, for sinks whose receiver
             keeps an account of every single alert.
     """
@@ -29,7 +29,7 @@ class SinkTerms:
     most: int | None = MOST
 
     def accept(self, alert: PerformanceAlert) -> bool:
-        """Whether it is told of an alert of this level."""
+        """Whether it receives alerts of this level."""
         return _ORDER.index(alert.level) >= _ORDER.index(self.min_level)
 
 
@@ -56,5 +56,5 @@ class DeliveryTerms:
         return SinkTerms(name=sink, min_level=AlertLevel(level), most=None if is_each else MOST)
 
     def accepts(self, sink: str, alert: PerformanceAlert) -> bool:
-        """Whether a sink is told of an alert of this level."""
+        """Whether a sink receives alerts of this level."""
         return self.of(sink).accept(alert)

@@ -1,4 +1,4 @@
-"""An agent's figures: its metrics and scores where it ran, and what is known where it did not."""
+"""An agent's metrics and scores if it ran, otherwise what is known about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health, reliability, efficiency and specialization: what many metrics come to in one number.
+"""Health, reliability, efficiency and specialization: many metrics in one number.
 
 A part that was not measured (NaN) is left out and its weight shared out among the others.
 """

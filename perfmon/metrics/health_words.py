@@ -1,4 +1,4 @@
-"""How a window went in one word, that no alert contradicts, and what pulled its score down."""
+"""The status of a window in one word, consistent with its alerts, and what lowered its score."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Health:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What there is to say beside the word, a sentence each: alerts, lost points, few runs."""
+        """The reasons for the status, a sentence each: alerts, lost points, few runs."""
         return (*self._of_alerts(), *self._of_parts(), *self._of_runs())
 
     def _of_alerts(self) -> Iterator[str]:
@@ -98,7 +98,7 @@ class Health:
 
     def _of_runs(self) -> Iterator[str]:
         if self.is_few:
-            yield f"only {self.runs} run{'' if self.runs == 1 else 's'}: too few to say much"
+            yield f"only {self.runs} run{'' if self.runs == 1 else 's'}: too few to be meaningful"
 
     def plain(self) -> dict[str, Any]:
         """Everything as values for JSON, alerts in short."""

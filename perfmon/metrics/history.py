@@ -1,4 +1,4 @@
-"""Older times, from storage: whole hours from their cells, cut hours from their runs."""
+"""Older periods, from storage: whole hours from their cells, partial hours from their runs."""
 
 from __future__ import annotations
 

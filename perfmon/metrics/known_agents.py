@@ -1,4 +1,4 @@
-"""Which agents there are: those of the window, and from before it those that storage knows."""
+"""The known agents: those in the window, and older ones from storage."""
 
 from __future__ import annotations
 

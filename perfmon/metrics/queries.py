@@ -1,4 +1,4 @@
-"""Questions about what happened: metrics, agents, trends, comparisons, series, error patterns."""
+"""Queries about runs: metrics, agents, trends, comparisons, series, error patterns."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Queries:
             return Asked(now - round(minutes * MINUTE) + 1, now + 1, True)
         if time_window_minutes is not None:
             raise InvalidRun(
-                "time_window_minutes", time_window_minutes, "left out where since or until is given"
+                "time_window_minutes", time_window_minutes, "omitted when since or until is given"
             )
         end = now + 1 if until is None else stamp("until", until, None)
         first = self._history.oldest() if since is None else stamp("since", since, None)
@@ -128,7 +128,7 @@ class Queries:
     def answer(self, asked: Asked, scope: Scope, *, by_key: bool = False) -> Answer:
         """The cells of a range: the window's, or storage's for older times."""
         self._take_in()
-        with suppress(StorageError):  # what is in memory is told all the same
+        with suppress(StorageError):  # what is in memory is reported anyway
             self._others.look(_SELDOM, _PATIENCE)
         if self.in_memory(asked):
             return self._window.answer(asked.since, asked.until, scope, by_key=by_key)

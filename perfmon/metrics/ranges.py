@@ -1,4 +1,4 @@
-"""What range of time a question is about."""
+"""The time range of a query."""
 
 from __future__ import annotations
 

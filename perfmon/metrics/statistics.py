@@ -1,4 +1,4 @@
-"""The statistics of a window that each metric of the catalogue is made of."""
+"""The statistics of a window from which each metric of the catalogue is computed."""
 
 from __future__ import annotations
 

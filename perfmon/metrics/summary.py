@@ -1,4 +1,4 @@
-"""From cells to `PerformanceMetrics`, for everything or agent by agent."""
+"""From cells to `PerformanceMetrics`, in total or by agent."""
 
 from __future__ import annotations
 

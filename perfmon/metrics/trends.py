@@ -1,4 +1,4 @@
-"""Trends: a window beside the one before it, as far as either memory or storage has that one."""
+"""Trends: a window compared with the previous one, as far as memory or storage has it."""
 
 from __future__ import annotations
 

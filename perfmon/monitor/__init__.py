@@ -1,1 +1,1 @@
-"""The object you hold: its life, its methods by subject, the parts it is made of."""
+"""The monitor object: its life cycle, its methods by subject, and its parts."""

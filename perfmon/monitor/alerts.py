@@ -1,4 +1,4 @@
-"""What a monitor says of alerts, and is told: acknowledgements and silences."""
+"""Alerts of a monitor: list, acknowledge, resolve and silence them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from perfmon.storage.alerts import Delivery, FoundAlert
 
 
 class AlertPage(Page):
-    """What a monitor can be asked and told about alerts."""
+    """The monitor's methods about alerts."""
 
     def get_alerts(
         self,
@@ -25,11 +25,11 @@ class AlertPage(Page):
         state: str | None = None,
         since: Moment = None,
     ) -> list[PerformanceAlert]:
-        """Episodes that fire or are over, those that began last first.
+        """Firing and resolved alerts, the latest to start first.
 
-        What was recorded before is evaluated first. `state` is `firing`, `resolved` or `pending`
-        (beyond its limit, not for long enough yet, and only listed where it is asked for);
-        `since` leaves out what was over by then.
+        Everything recorded before is evaluated first. `state` is `firing`, `resolved` or `pending`
+        (beyond its limit, but not for long enough yet; listed only when asked for); `since` leaves
+        out alerts resolved before then.
 
         Raises:
             InvalidRun: an unknown level or state, or a limit that is no whole number from 0 on.
@@ -51,9 +51,9 @@ class AlertPage(Page):
         model: str | None = None,
         agent_type: str | None = None,
     ) -> FoundAlerts:
-        """As `get_alerts`, with the deliveries of each and how many there are in all.
+        """As `get_alerts`, with the deliveries of each and the total count.
 
-        `until` leaves out what began then or later; the others name what an alert is about.
+        `until` leaves out alerts that started then or later; the others filter by scope.
 
         Raises:
             InvalidRun: as `get_alerts`.
@@ -71,34 +71,34 @@ class AlertPage(Page):
         return self._parts.listing.find(state, wanted, limit)
 
     def get_alert(self, alert_id: str) -> FoundAlert:
-        """One episode, with what became of its messages.
+        """One alert with its deliveries.
 
         Raises:
-            InvalidRun: there is no such episode.
+            InvalidRun: there is no such alert.
         """
         return self._parts.listing.one(alert_id)
 
     def get_deliveries(self, alert_id: str) -> list[Delivery]:
-        """What became of the messages about an episode, in the order they were decided."""
+        """The deliveries of an alert's notifications, in the order they were created."""
         return self._parts.listing.deliveries(alert_id)
 
     def acknowledge(self, alert_id: str, by: str) -> PerformanceAlert:
-        """Say who takes care of an episode: no reminders any more, unless it gets worse.
+        """Acknowledge an alert: no more reminders, unless it gets worse.
 
         Raises:
-            InvalidRun: there is no such episode, or no name.
+            InvalidRun: there is no such alert, or no name.
         """
         return self._parts.alerts.acknowledge(alert_id, by)
 
     def resolve(self, alert_id: str, by: str, comment: str | None = None) -> PerformanceAlert:
-        """Close an alert that fires: an absence that will not end, or what nobody will mend.
+        """Resolve a firing alert by hand, such as one about an agent that was retired.
 
-        Sinks that were told of it are told that it is over. It fires again when it was over once
-        (whoever was absent was there), or is more urgent than it was. Runs that an alert says
-        never end are not under way any more.
+        Sinks that were notified of it are notified that it is resolved. It fires again after it
+        has recovered once (an absent agent has run again), or at a higher level. Runs reported as
+        never ending no longer count as in flight.
 
         Raises:
-            InvalidRun: no alert of this id fires, or there is no name.
+            InvalidRun: no alert with this ID is firing, or there is no name.
             StorageError: it could not be saved.
         """
         return self._parts.alerts.resolve(alert_id, by, comment)
@@ -112,21 +112,21 @@ class AlertPage(Page):
         *,
         starts_at: Moment = None,
     ) -> Silence:
-        """Send nothing about the alerts that match, until then; they are listed all the same.
+        """Mute notifications for matching alerts until a time; they are still listed.
 
         Matchers are globs by `agent`, `agent_type`, `model`, `tenant`, `rule`, `metric`, `level`,
         `key` or `alert_id`; all of them must match.
 
         Raises:
-            InvalidRun: no matchers, an unknown one, an end that is past, or no author.
+            InvalidRun: no matchers, an unknown one, an end in the past, or no author.
         """
         return self._parts.alerts.silence(matchers, until, by, comment, starts_at)
 
     def unsilence(self, silence_id: str) -> None:
-        """End a silence before its time.
+        """End a silence early.
 
         Raises:
-            InvalidRun: there is none of this id, or it is over.
+            InvalidRun: there is none with this ID, or it has ended.
         """
         self._parts.alerts.unsilence(silence_id)
 
@@ -135,5 +135,5 @@ class AlertPage(Page):
         return self._parts.evaluator.decided_by()
 
     def get_silences(self) -> list[Silence]:
-        """Silences that are not over, the latest beginning first."""
+        """Active and scheduled silences, the latest start first."""
         return self._parts.alerts.silences()

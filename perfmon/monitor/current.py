@@ -1,4 +1,4 @@
-"""The process's monitor: made once, found from anywhere."""
+"""The process's monitor: created once, available everywhere."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def init_performance_monitor(
     storage_url: str | None = None,
     clock: Clock | None = None,
 ) -> PerformanceMonitor:
-    """Make and start the process's monitor, stopping the one before.
+    """Create and start the process's monitor, stopping the previous one.
 
-    `config` is a path to a `monitor.toml`, by default `./monitor.toml` where there is one, as
-    for the command line (`Config()` is the defaults without any file); keywords win over it. The
-    log says what was read. See `PerformanceMonitor` for the rest.
+    `config` is a path to a `monitor.toml`, by default `./monitor.toml` if it exists, as on the
+    command line (`Config()` is the defaults without a file); keywords override it. The log says
+    what was read. See `PerformanceMonitor` for the rest.
     """
     global _current  # noqa: PLW0603 - one monitor a process is what this function is for
     with _lock:
@@ -52,12 +52,14 @@ def init_performance_monitor(
         if read is not None:
             _log.info("perfmon read its configuration from %s", read.absolute())
         elif config is None:
-            _log.info("perfmon found no ./%s: the defaults, and what the caller said", USUAL_PATH)
+            _log.info(
+                "perfmon found no ./%s: using the defaults and the arguments given", USUAL_PATH
+            )
         return _current
 
 
 def get_performance_monitor() -> PerformanceMonitor:
-    """The process's monitor; where there is none, one as `init_performance_monitor()` makes it."""
+    """The process's monitor; if there is none, it is created by `init_performance_monitor()`."""
     with _lock:
         return _current if _current is not None else init_performance_monitor()
 

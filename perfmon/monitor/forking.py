@@ -1,4 +1,4 @@
-"""What a fork leaves behind: in the child the monitor's parts sleep until somebody needs them.
+"""After a fork, the child's parts of the monitor sleep until they are needed.
 
 Threads, database connections and the journal belong to the parent. A child that records gets
 its own at its first call; one that does not pays nothing.
@@ -130,7 +130,7 @@ class Forks:
         with self._waking:
             if self._asleep is not None:
                 if time.monotonic() < self.wake_not_before:
-                    raise StorageError("the monitor cannot be opened in this process")
+                    raise StorageError("the monitor could not be opened in this process")
                 self.wake_not_before = time.monotonic() + 1.0
                 self._open(self._asleep.queue)
             assert self._awake is not None
@@ -147,12 +147,12 @@ class Forks:
             self._start()
 
     def _keep_on_disk(self, queue: RecordQueue) -> None:
-        """What is recorded while nothing can be opened outlives this process all the same."""
+        """Rows recorded while nothing can be opened still survive this process."""
         if queue.journal is None:
             try:
                 journal = self._inherited[-1].open_journal()
             except StorageError as problem:
-                _log.warning("what is recorded is in memory only: %s", problem)
+                _log.warning("recorded data is in memory only: %s", problem)
             else:
                 queue.begin(journal)
 

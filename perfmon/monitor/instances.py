@@ -1,4 +1,4 @@
-"""Which monitor this is, for whoever asks a port whether its own server is there."""
+"""Identifies a monitor, so that a command can tell whether a server on a port is its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log file: where perfmon's own messages go, besides the host's logging."""
+"""The log file for perfmon's own messages, besides the program's logging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The object you hold: how its life goes, and what it knows of itself."""
+"""The monitor object: its life cycle, and its own counters."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ _COMPACT_SECONDS = 0.1  # of every second, after a purge
 
 
 class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, StatsPage):
-    """Records runs and outcomes, and answers for them.
+    """Records runs and outcomes, and reports on them.
 
     Works for recording and reading without being started; nothing runs in the background then.
     `start()` (or `with`) loads history and stores in the background; `stop()` may be called at
-    any time, twice too.
+    any time, also twice.
 
     Args:
-        config: a path to a `monitor.toml`, or a `Config`; keywords win over it.
-        window_size_minutes: what "now" means when nobody asks for another window.
+        config: a path to a `monitor.toml`, or a `Config`; keywords override it.
+        window_size_minutes: the default window of queries.
         alert_thresholds: overrides of `[alerts.thresholds]`, by name.
         enable_auto_alerts: whether thresholds are evaluated.
         enable_trend_analysis: whether metrics carry trends.
-        storage_url: any SQLAlchemy URL; `memory:` keeps nothing.
-        clock: tells the time; for tests and replays.
+        storage_url: any SQLAlchemy URL; `memory:` stores nothing.
+        clock: returns the time, for tests and replays.
 
     Attributes:
         config: the configuration that is in force.
-        window_size_minutes: what "now" means when nobody asks for another window.
+        window_size_minutes: the default window of queries.
         hook: every hook as a function that takes keywords: `monitor.hook.run_finished(run=...)`.
 
     Raises:
@@ -188,7 +188,7 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, Stats
             self._log_file = open_log(self.config.monitor.log_file)
         parts = self._parts
         loaded = parts.load(self.config.monitor.retention_hours)
-        _log.info("perfmon started: %d runs and measurements of history in memory", loaded)
+        _log.info("perfmon started: %d runs and measurements loaded from history", loaded)
         parts.intake.matcher.join_the_rest()
         self._writer = Writer(parts.intake, self._chores)
         self._writer.start()
@@ -197,10 +197,10 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, Stats
         return self
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Store what was recorded and end; waits at most `timeout` seconds for storage.
+        """Store everything recorded and stop; waits at most `timeout` seconds for storage.
 
-        What is recorded from now on is dropped and counted. What could not be stored in time
-        is in the journal, for the next start.
+        Anything recorded afterwards is dropped and counted. What could not be stored in time
+        stays in the journal for the next start.
         """
         if self._closed:
             return
@@ -224,22 +224,22 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, Stats
         self._closed = False
 
     def reload(self, config: str | os.PathLike[str] | Config | None = None) -> list[str]:
-        """Take up a changed configuration while it runs: all of it, or nothing.
+        """Reload a changed configuration at run time: all of it or nothing.
 
-        Alert rules, thresholds, `[accuracy]`, `[scores]`, `[agents]`, and the plugins whose table
-        changed (sinks and scorers are made anew) go over at once; the keywords the monitor was
-        made with still win. None is the file it came from.
+        Alert rules, thresholds, `[accuracy]`, `[scores]`, `[agents]`, and plugins whose table
+        changed (sinks and scorers are created again) switch over at once; the keywords given to
+        the monitor still override it. None is the file it was read from.
 
         Returns:
-            What takes a restart, and stays as it was: `[monitor] storage` and the like.
+            Changed settings that need a restart, such as `[monitor] storage`.
 
         Raises:
-            ConfigError, PluginError: it has mistakes, all of them listed; nothing has changed.
+            ConfigError, PluginError: it has mistakes, all of them listed; nothing was changed.
         """
         if config is None:
             config = self.config.path
         if config is None:
-            raise ConfigError(["the configuration came from no file; give reload() one"])
+            raise ConfigError(["the configuration did not come from a file; pass one to reload()"])
         loaded = config if isinstance(config, Config) else Config.load(Path(config))
         with self._reloading:
             wanted = loaded.with_overrides(**self._overrides)
@@ -257,7 +257,7 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, Stats
         return list(change.later)
 
     def show_at(self, url: str) -> None:
-        """The dashboard is at this address, for messages without `[alerts] link`."""
+        """Set the dashboard's address, for messages without `[alerts] link`."""
         self._shown_at = url
         self._parts.evaluator.show_at(url)
 
@@ -283,10 +283,10 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, Stats
             self._has_free_pages = self._parts.storage.compact(_COMPACT_SECONDS)
 
     def purge(self, limit: int | None = None) -> int:
-        """Forget stored runs and cells beyond their retention; returns rows removed.
+        """Delete stored runs and cells past their retention; returns the rows removed.
 
-        At most `limit` of each kind; without one, unused space is given back, too.
-        What is stored in memory is kept as long as the window.
+        At most `limit` of each kind; without a limit, unused space is released, too.
+        Memory storage keeps data as long as the window does.
         """
         settings, now = self.config.monitor, self.now_us()
         runs, cells = (round(days * 24 * HOUR) for days in _kept_days(settings))
@@ -297,12 +297,12 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, Stats
         return removed
 
     def flush(self, timeout: float | None = None) -> None:
-        """Return when all that was recorded so far is committed.
+        """Return once everything recorded so far is committed.
 
         Where nothing runs in the background, remote scorers are asked first.
 
         Raises:
-            StorageError: it is not, after `timeout` seconds (None: as long as it takes).
+            StorageError: not committed after `timeout` seconds (None: no limit).
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         record_left()
@@ -320,13 +320,13 @@ class PerformanceMonitor(RecordingPage, OutcomePage, QueryPage, AlertPage, Stats
             parts.storage.sync()
 
     def sync_with_database(self, lookback_hours: float = 24) -> int:
-        """Load history into the window; returns how many runs and measurements were new to it.
+        """Load history into the window; returns how many runs and measurements were new.
 
         Those that came from other processes since the last time are counted in.
 
         Raises:
-            InvalidRun: the hours are none.
-            StorageError: storage does not answer.
+            InvalidRun: not a number of hours above 0.
+            StorageError: storage is unavailable.
         """
         hours = minutes_of(lookback_hours, "lookback_hours")
         self.flush()

@@ -1,4 +1,4 @@
-"""Opens what keeps runs: the storage of a URL, and the journal beside it."""
+"""Opens storage by its URL, and the journal next to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_storage(bus: Bus, url: str, *, read_only: bool = False) -> Storage:
     if storage is None:
         scheme = url.split(":", 1)[0]
         raise StorageError(
-            f"no plugin opens storage of the kind '{scheme}:' (see `perfmon plugins`)"
+            f"no plugin supports storage URLs that begin with '{scheme}:' (see `perfmon plugins`)"
         )
     return storage
 
@@ -38,7 +38,7 @@ def open_journal(settings: MonitorTable, owner: str) -> Journal | None:
     try:
         return Journal(folder, settings.journal_max_mb * 2**20, owner)
     except OSError as problem:
-        raise StorageError(f"the journal in {folder} cannot be made: {problem}") from None
+        raise StorageError(f"cannot create the journal in {folder}: {problem}") from None
 
 
 def journal_folder(settings: MonitorTable) -> Path | None:

@@ -1,4 +1,4 @@
-"""What a monitor is told of outcomes: measurements, predictions, and what really happened."""
+"""Recording of measurements, predictions, and what really happened."""
 
 from __future__ import annotations
 
@@ -65,11 +65,10 @@ class OutcomePage(RowPage):
     ) -> AccuracyMeasurement:
         """Compare a prediction with what really happened, and record the measurement.
 
-        Outcomes are any JSON values. By default every call is a measurement of its own. Under a
-        `measurement_id` the same within 24 hours is a repeat, which counts once; with other
-        content, or later, it is a measurement of its own as well, kept with a mark behind the id.
-        Where a remote scorer is asked, the measurement comes back with `state` `scoring`, and has
-        its score later.
+        Outcomes are any JSON values. By default every call is a separate measurement. With a
+        `measurement_id`, the same content within 24 hours is a repeat and counts once; different
+        content, or a later repeat, is a separate measurement whose ID gets a suffix. With a remote
+        scorer the measurement is returned in state `scoring` and gets its score later.
 
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
@@ -99,7 +98,7 @@ class OutcomePage(RowPage):
     ) -> tuple[list[AccuracyMeasurement | None], Receipt]:
         """Record many measurements, given as mappings of `record_accuracy`'s arguments.
 
-        The list has None where an item was refused.
+        The list has None where an item was rejected.
         """
         rows, rejected, cut = self._rows(items, MEASUREMENT_ARGUMENTS, self._measurement_row)
         measured = [None if row is None else AccuracyMeasurement.from_row(row) for row in rows]
@@ -122,12 +121,12 @@ class OutcomePage(RowPage):
         tenant: str = "default",
         timestamp: datetime | float | None = None,
     ) -> str:
-        """Record what an agent predicts now; it waits for its outcome, for months if need be.
+        """Record a prediction; it waits for its outcome, for months if necessary.
 
-        Returns the id of this very prediction, in microseconds. The same again within 24 hours is
-        a duplicate. Another one replaces the one before it, as long as that has no outcome; else,
-        and after 24 hours, a new round of the task begins, which is measured for itself. Where
-        the outcome was told before, it is compared as soon as this is stored.
+        Returns the ID of this prediction, within microseconds. The same again within 24 hours is
+        a duplicate. A different one replaces the previous one as long as that has no outcome;
+        otherwise, and after 24 hours, a new round of the task begins, which is measured
+        separately. If the outcome was recorded first, the prediction is scored once it is stored.
 
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
@@ -159,9 +158,9 @@ class OutcomePage(RowPage):
     def record_each_prediction(
         self, items: Iterable[Mapping[str, Any]]
     ) -> tuple[list[PredictionReceipt | None], Receipt]:
-        """Record many predictions, and say of each what became of it, and which round it is.
+        """Record many predictions, and return the result and round of each.
 
-        The list has None where an item was refused.
+        The list has None where an item was rejected.
         """
         rows, rejected, cut = self._rows(items, PREDICTION_ARGUMENTS, self._prediction_row)
         kept = _kept(rows)
@@ -182,13 +181,13 @@ class OutcomePage(RowPage):
         timestamp: datetime | float | None = None,
         outcome_id: str | None = None,
     ) -> OutcomeReceipt:
-        """Tell what really happened, and compare it with what was predicted of the task.
+        """Record what really happened, and compare it with the prediction of the task.
 
-        Without `agent_name` it is the outcome of every agent that predicted the task. Returns
-        when it is stored, and says what became of it; an outcome without a prediction is kept
-        until one comes. It is about the latest round of the task at its time. Telling the same
-        again changes nothing; a source that tells something else of a round corrects itself.
-        `outcome_id` makes a repeat of this very call within 24 hours harmless.
+        Without `agent_name` it applies to every agent that predicted the task. Returns once it is
+        stored, with the result; an outcome without a prediction is kept until one arrives. It
+        refers to the latest round of the task at its time. Recording the same again changes
+        nothing; different content from the same source for the same round is a correction.
+        `outcome_id` makes it safe to repeat this call within 24 hours.
 
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
@@ -211,9 +210,9 @@ class OutcomePage(RowPage):
     def record_outcomes(
         self, items: Iterable[Mapping[str, Any]]
     ) -> tuple[list[OutcomeReceipt | None], Receipt]:
-        """Tell many outcomes, given as mappings of `record_outcome`'s arguments.
+        """Record many outcomes, given as mappings of `record_outcome`'s arguments.
 
-        The list has None where an item was refused.
+        The list has None where an item was rejected.
         """
         items = list(items)
         rows, rejected, cut = self._rows(items, OUTCOME_ARGUMENTS, self._outcome_row)

@@ -1,4 +1,4 @@
-"""What a monitor's pages of methods have in common: all that they may know of it."""
+"""The base of a monitor's pages of methods: what they may access."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Page:
 
     Attributes:
         config: what it was made with, or reloaded.
-        bus, hook: its plugins, and the hooks that whoever runs agents calls.
-        clock: tells the time; None is the system's.
-        in_flight: the runs under way.
+        bus, hook: its plugins, and the hooks that orchestrators call.
+        clock: returns the time; None is the system's.
+        in_flight: the runs in flight.
         vocabulary: the numbers that stand for names in the window.
-        window_size_minutes: what "now" means when nobody asks for another window.
+        window_size_minutes: the default window of queries.
         enable_auto_alerts, enable_trend_analysis: what it was made with.
     """
 

@@ -1,4 +1,4 @@
-"""What a monitor is made of on one storage: the one place that wires things together."""
+"""The parts of a monitor on one storage: the one place that wires things together."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Setup:
 
     Attributes:
         now: the time in UTC microseconds; `steady` are seconds for waiting.
-        in_flight: the runs under way; `runs_in_flight` is how people are told of them.
+        in_flight: the runs in flight; `runs_in_flight` returns them as shown to users.
         priority: of an agent's sources, as they are configured now.
         is_alerting, is_trending: whether alerts are evaluated, and metrics carry trends.
         link: the dashboard's address, where there is one.
@@ -87,7 +87,7 @@ class Parts:
     Attributes:
         storage, queue: where rows go, and where callers leave them.
         counts: of what became of them.
-        window, agents: what ran lately, and whoever ran.
+        window, agents: what ran recently, and all known agents.
         intake: brings rows from the queue to the window, and to storage.
         others: brings in what other processes store.
         queries, accuracy: answers about runs, and about outcomes.
@@ -219,7 +219,7 @@ class Parts:
         """Go on from what storage and dead processes' journals have, and from a queue before.
 
         Raises:
-            StorageError: storage does not answer.
+            StorageError: storage is unavailable.
         """
         settings, in_flight = self._setup.config.monitor, self._setup.in_flight
         self.agents.learn()
@@ -248,7 +248,7 @@ class Parts:
         """Bring history into the window; returns how many rows came, those of others too.
 
         Raises:
-            StorageError: storage does not answer.
+            StorageError: storage is unavailable.
         """
         self.others.begin()
         setup = self._setup
@@ -262,7 +262,7 @@ class Parts:
         self.evaluator.reload(config, is_on=is_alerting)
 
     def look_after(self) -> None:
-        """What is to be done about every second, behind everybody."""
+        """Housekeeping, about every second, in the background."""
         self.others.check()
         self.conflicts.look()
         self.remote_scoring.look()
@@ -325,5 +325,5 @@ class Parts:
             if self._setup.config.monitor.durability == "power":
                 self.storage.sync()
         except StorageError as problem:
-            _log.warning("stopped with runs that are not stored yet: %s", problem)
+            _log.warning("stopped with runs not stored yet: %s", problem)
         self.queue.refuse_bulks()

@@ -35,7 +35,7 @@ _FOUND_STATES = tuple(
 
 
 class QueryPage(Page):
-    """What a monitor can be asked."""
+    """The monitor's methods that answer queries."""
 
     def get_system_metrics(
         self,
@@ -47,10 +47,10 @@ class QueryPage(Page):
         model: str | None = None,
         agent_type: str | None = None,
     ) -> PerformanceMetrics:
-        """What happened in the last minutes, or in `[since, until)`; see `PerformanceMetrics`.
+        """The metrics of the last minutes, or of `[since, until)`; see `PerformanceMetrics`.
 
         Raises:
-            InvalidRun: the window is none.
+            InvalidRun: the window is not valid.
         """
         asked = self._asked(time_window_minutes, since, until)
         return self._parts.queries.system(asked, _scope(tenant, model, agent_type))
@@ -81,7 +81,7 @@ class QueryPage(Page):
         model: str | None = None,
         agent_type: str | None = None,
     ) -> dict[str, AgentPerformance]:
-        """Every agent by name, those without runs in the window too (`inactive`)."""
+        """Every agent by name, including those without runs in the window (`inactive`)."""
         asked = self._asked(time_window_minutes, since, until)
         return self._parts.queries.agents(asked, _scope(tenant, model, agent_type))
 
@@ -96,7 +96,7 @@ class QueryPage(Page):
         model: str | None = None,
         agent_type: str | None = None,
     ) -> dict[str, Trend]:
-        """Success rate, latency, cost and accuracy against the window before."""
+        """Success rate, latency, cost and accuracy compared with the previous window."""
         asked = self._asked(time_window_minutes, since, until)
         return self._parts.queries.trends(asked, _scope(tenant, model, agent_type, agent_name))
 
@@ -147,7 +147,7 @@ class QueryPage(Page):
         agent_type: str | None = None,
         task_type: str | None = None,
     ) -> AccuracySummary:
-        """How right agents were: means with intervals, coverage, sources, errors, calibration.
+        """Accuracy of agents: means with intervals, coverage, sources, errors, calibration.
 
         A measurement belongs to the time when its outcome became known, coverage to the time of
         the prediction.
@@ -168,7 +168,7 @@ class QueryPage(Page):
         agent_type: str | None = None,
         task_type: str | None = None,
     ) -> Calibration:
-        """Whether agents are right as often as they say: reliability bins, errors, a verdict."""
+        """Whether stated confidence matches accuracy: reliability bins, errors, a verdict."""
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type, agent_name, task_type)
         return self._parts.accuracy.calibration(asked, scope)
@@ -192,7 +192,7 @@ class QueryPage(Page):
     ) -> list[AccuracyMeasurement]:
         """Single measurements with both outcomes, newest first, or `worst` first.
 
-        `worst` leaves out what does not count; otherwise all states are there: of a task with
+        `worst` includes only those that count; otherwise all states are included: for a task with
         several outcomes the whole history.
         """
         asked = self._asked(time_window_minutes, since, until)
@@ -214,7 +214,7 @@ class QueryPage(Page):
         model: str | None = None,
         agent_type: str | None = None,
     ) -> dict[str, Any]:
-        """A window beside another one: `current`, `against`, and the relative `changes`."""
+        """A window compared with another: `current`, `against`, and the relative `changes`."""
         scope = _scope(tenant, model, agent_type, agent_name)
         minutes = self.window_size_minutes if window_minutes is None else window_minutes
         return self._parts.queries.compare(minutes, against, scope)
@@ -236,10 +236,10 @@ class QueryPage(Page):
     ) -> dict[str, Any]:
         """`status` (healthy, degraded, unhealthy, no_data), `health_score`, `timestamp`.
 
-        The score is what the runs came to; the status also heeds what fires about them: it is
-        never `healthy` while a critical alert does. `parts` say which part of the score lost how
-        many points, `alerts` what fires, `runs` how many it is of (`few_runs`: too few to say
-        much), and `reasons` all that in sentences.
+        The score is computed from the runs; the status also considers firing alerts: it is never
+        `healthy` while a critical alert is firing. `parts` list the points lost by each part of
+        the score, `alerts` the firing alerts, `runs` the number of runs (`few_runs`: too few to be
+        meaningful), and `reasons` all of that in sentences.
         """
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type)
@@ -263,7 +263,7 @@ class QueryPage(Page):
         model: str | None = None,
         agent_type: str | None = None,
     ) -> dict[str, Any]:
-        """The report as JSON values; `render_report` makes text, Markdown or HTML of it."""
+        """The report as JSON values; `render_report` turns it into text, Markdown or HTML."""
         asked = self._asked(time_window_minutes, since, until)
         scope = _scope(tenant, model, agent_type)
         self._parts.accuracy.settle()

@@ -1,4 +1,4 @@
-"""What a monitor is told of runs, checked and left to be stored."""
+"""Recording of runs: checked, queued and stored in the background."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ class RecordingPage(RowPage):
     ) -> None:
         """Record one run; see `AgentRun` for the fields and their units.
 
-        Returns in microseconds, and never waits for storage, a sink or the network beyond a
-        bounded moment. `timestamp` is when the run ended, by default now; `task_type` goes before
-        one in the metadata. The end of too long an `agent_type`, `model`, `task_type` or
-        `error_type` is left off, metadata beyond 64 KiB of JSON is left out: the run is `cut`.
+        Returns within microseconds, and never waits for storage, a sink or the network beyond a
+        bounded moment. `timestamp` is when the run ended, by default now; `task_type` takes
+        precedence over one in the metadata. `agent_type`, `model`, `task_type` and `error_type`
+        are truncated if too long, metadata over 64 KiB of JSON is dropped: the run counts as `cut`.
 
         Raises:
             InvalidRun: a field has a value that is not allowed; nothing was recorded.
@@ -244,13 +244,13 @@ class RecordingPage(RowPage):
     def record_agent_runs(
         self, runs: Iterable[Mapping[str, Any] | AgentRun] | bytes, *, wait: bool = True
     ) -> Receipt:
-        """Record many runs, given as mappings of the fields of `AgentRun`, or as such.
+        """Record many runs, given as `AgentRun`s or mappings of their fields.
 
-        The bytes of a JSON array of such objects are taken as well, and are the quickest.
+        The bytes of a JSON array of such objects are accepted as well, and are the fastest.
 
-        Bad ones are refused one by one, with their index, and the good ones kept. With `wait`
-        it returns when they are committed, so that `accepted`, `duplicates` and `conflicts` are
-        exact; without, what is not refused or dropped is `pending`.
+        Invalid ones are rejected one by one, with their index, and the valid ones kept. With
+        `wait` it returns once they are committed, so `accepted`, `duplicates` and `conflicts` are
+        exact; without it, everything not rejected or dropped is `pending`.
         """
         rows, rejected = [], []
         items = runs if isinstance(runs, (list, bytes)) else list(runs)
@@ -288,8 +288,8 @@ class RecordingPage(RowPage):
         *,
         tenant: str = "default",
     ) -> bool:
-        """Say that a run begins; it is in flight until the run of this tenant, id and agent is
-        recorded.
+        """Report that a run has started; it is in flight until the run of this tenant, ID and
+        agent is recorded.
 
         Returns:
             Whether it is noted. It is not where too many runs are in flight already; recording
@@ -311,7 +311,7 @@ class RecordingPage(RowPage):
         return flying.dropped == dropped or (whose, run_id, agent_name) in flying.runs
 
     def get_in_flight(self) -> list[dict[str, Any]]:
-        """Runs that began and did not end yet, the oldest first; on this storage, wherever."""
+        """Runs in flight (started, not ended), oldest first, of all processes on this storage."""
         if self._writer is None:  # nobody else brings them up to date
             with contextlib.suppress(StorageError):
                 storage = self._parts.storage
@@ -320,11 +320,11 @@ class RecordingPage(RowPage):
         return self.in_flight.plain(self.now_us())
 
     def track(self, agent_name: str, agent_type: str | None = None, **fields: Any) -> TrackedRun:
-        """A block that is a run: `with monitor.track("planner", "react") as run: ...`.
+        """Record a block as a run: `with monitor.track("planner", "react") as run: ...`.
 
-        Also `async with`. Records duration, the exception's class, and the CPU time and memory
-        that the run itself took, as far as that can be known; see `TrackedRun`. Never raises into
-        the host nor swallows its exceptions.
+        Also `async with`. Records duration, the exception's class, and the run's own CPU time and
+        memory, as far as they can be measured; see `TrackedRun`. Never raises errors of its own,
+        and never swallows the program's exceptions.
         """
         return TrackedRun(
             self._home, {"agent_name": agent_name, "agent_type": agent_type, **fields}
@@ -337,23 +337,23 @@ class RecordingPage(RowPage):
     def watch(
         self, agent_name: str, agent_type: str | None = None, **fields: Any
     ) -> Callable[[Wrapped], Wrapped]:
-        """A decorator: each call of a function, method, class or callable object is a run.
+        """A decorator that records each call of a function, method, class or callable as a run.
 
-        It lasts until what the call returned has ended: a coroutine, future or other awaitable, a
-        generator or stream (also as an attribute of a response, or one of several in a tuple, list
-        or dictionary), or what is only there to be entered by `with`. `TrackedRun` says how those
-        end that nobody awaited, or that were closed or dropped before their end. Files, and what
-        hands out its stream by a method, end when they are returned.
+        The run lasts until the result of the call has ended: a coroutine, future or other
+        awaitable, a generator or stream (also as an attribute of a response, or one of several in
+        a tuple, list or dictionary), or a context manager. `TrackedRun` says how results end that
+        were never awaited, or were closed or dropped early. Files, and objects that return their
+        stream from a method, end when they are returned.
         """
         return lambda target: watched(lambda: self.track(agent_name, agent_type, **fields), target)
 
     def counted(self, work: Any) -> Any:
-        """Work of the run that is under way here, for another thread or task: its CPU time counts.
+        """Count the CPU time of work in another thread or task towards the current run.
 
         Takes a function, `pool.submit(monitor.counted(function), ...)`, or a coroutine,
-        `asyncio.create_task(monitor.counted(coroutine))`, and returns the same for use in its
-        stead. Where work that was counted so has not ended with its run, the run's CPU time is
-        unknown; other threads are noticed, and leave it unknown, only while no other run is open.
+        `asyncio.create_task(monitor.counted(coroutine))`, and returns the same to use instead. If
+        such work has not ended when its run does, the run's CPU time is unknown; other threads are
+        noticed, and make it unknown, only while no other run is open.
         """
         return counted(work)
 

@@ -1,4 +1,4 @@
-"""The hooks an orchestrator calls to record; the monitor is their one implementation."""
+"""The hooks that orchestrators call to record; the monitor is their only implementation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perfmon.records import AccuracyMeasurement, AgentRun
 
 
 class TakesRecords(Protocol):
-    """A monitor, as far as it is told things."""
+    """A monitor, as far as it records."""
 
     in_flight: InFlight
 
@@ -33,7 +33,7 @@ class RecordingHooks:
     def _get(self) -> TakesRecords:
         monitor = self._monitor()
         if monitor is None:
-            raise PerfmonError("the monitor of this hook is gone")
+            raise PerfmonError("the monitor of this hook no longer exists")
         return monitor
 
     @hookimpl

@@ -1,4 +1,4 @@
-"""A changed configuration for a monitor that runs: all that can change at once, or nothing."""
+"""Reloads a changed configuration at run time: all of it or nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ReloadPlan:
 
 
 def prepared(config: Config, old: Config, before: Plugins) -> ReloadPlan:
-    """What is to be done to go from one to the other; nothing is done yet.
+    """The steps from one to the other; nothing is changed yet.
 
     Raises:
         ConfigError, PluginError: it has mistakes, all of them listed.

@@ -1,4 +1,4 @@
-"""Rows that were checked, on their way to the queue: what the pages that record share."""
+"""Validated rows on their way to the queue, shared by the pages that record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perfmon.recording.journal_rows import Row
 from perfmon.records import Conflict, Receipt, Rejection
 
 _TAKE_IN_AT = 10_000
-_RETRY = 1.0  # seconds between tries of a storage that is away
+_RETRY = 1.0  # seconds between tries of an unavailable storage
 _log = logging.getLogger("perfmon")
 
 
@@ -35,7 +35,7 @@ class RowPage(Page):
         except StorageError:
             pass  # kept, and said by get_stats()
         except Exception:
-            _log.exception("what is pending could not be stored; it is kept")
+            _log.exception("pending data could not be stored; it is kept")
 
     def _record_rows(
         self,
@@ -107,7 +107,7 @@ class RowPage(Page):
                 self._parts.counts.rejected += rows
 
     def _count_cut(self, rows: int) -> None:
-        """Of so many rows something was too large."""
+        """Count rows in which something was too large."""
         if rows:
             with self._counts_lock:
                 self._parts.counts.cut += rows

@@ -1,4 +1,4 @@
-"""What a monitor knows of itself: what became of all that it was told."""
+"""The monitor's internal counters: the result of everything recorded."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ class StatsPage(Page):
     _instance: Instance
 
     def get_stats(self) -> dict[str, Any]:
-        """The monitor's own accounts; what was recorded before is seen.
+        """The monitor's internal counters, including everything recorded so far.
 
-        `events_buffered` is how many runs the window holds. In runs and measurements,
-        recorded = stored + duplicate + conflict + rejected + dropped + pending, in runs and
-        measurements.
+        `events_buffered` is the number of runs in the window. Both for runs and for measurements,
+        recorded = stored + duplicate + conflict + rejected + dropped + pending.
         """
         self._catch_up()
         parts = self._parts

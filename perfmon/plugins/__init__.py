@@ -1,1 +1,1 @@
-"""Finds, loads and calls plugins, each on its own."""
+"""Finds, loads and calls plugins, isolated from each other."""

@@ -1,4 +1,4 @@
-"""How each plugin has behaved: calls, failures, slow calls, and whether it is in service."""
+"""Counters of each plugin: calls, failures, slow calls, and whether it is enabled."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class PluginStats:
             log.warning("plugin %r failed (%d so far) in %s", self.plugin, count, told)
 
     def retire(self, reason: str) -> bool:
-        """Mark the plugin as out of service; False if it was already."""
+        """Mark the plugin as disabled; False if it was already."""
         with self._lock:
             if not self.in_service:
                 return False
             self.in_service = False
             self.last_error = reason
-        log.error("plugin %r is out of service: %s", self.plugin, reason)
+        log.error("plugin %r is disabled: %s", self.plugin, reason)
         return True
 
     def longest_call(self, now: float) -> float:

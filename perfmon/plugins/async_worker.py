@@ -1,4 +1,4 @@
-"""Answers that come from far away: a plugin's coroutines, side by side, each with a deadline."""
+"""Runs a plugin's coroutines concurrently, each with a deadline."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Remote:
 
     Any number of callers wait at once. A coroutine that is too slow is cancelled, and its plugin
     stays in service: being slow is no disease of what is far away. A loop that does not even
-    cancel it (something in it blocks) is abandoned, and its plugin is out of service.
+    cancel it (something in it blocks) is abandoned, and its plugin is disabled.
 
     Args:
         account: the plugin's account.
         deadline: how many seconds an answer may take, with all that the plugin tries again.
-        retire: takes the plugin out of service, for a reason.
+        retire: disables the plugin, for a reason.
         clock: monotonic seconds.
     """
 
@@ -73,7 +73,7 @@ class Remote:
         account, patience = self._account, self._deadline if deadline is None else deadline
         if not account.in_service:
             return RemoteAnswer(
-                None, f"plugin {account.plugin!r} is out of service: {account.last_error}"
+                None, f"plugin {account.plugin!r} is disabled: {account.last_error}"
             )
         if threading.current_thread() is self._thread:
             return RemoteAnswer(None, f"plugin {account.plugin!r} cannot wait for itself")
@@ -127,7 +127,7 @@ class Remote:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
-                raise RuntimeError("it cancelled itself") from None
+                raise RuntimeError("it was cancelled") from None
             raise
         except (SystemExit, KeyboardInterrupt) as problem:  # which would end the loop for all
             raise RuntimeError(f"it raised {type(problem).__name__}") from problem

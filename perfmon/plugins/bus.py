@@ -1,4 +1,4 @@
-"""Tells the plugins what happened and asks them; what one of them does reaches no other."""
+"""Notifies plugins of events and asks them; errors in one plugin never affect another."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Bus:
 
     Args:
         capacity: how many runs or other things may wait for one plugin.
-        deadline: a call that takes longer, in seconds, takes its plugin out of service.
+        deadline: a call that takes longer, in seconds, disables its plugin.
         clock: monotonic seconds, for those calls.
         patience: the deadline in seconds of an `async def` whose plugin has none.
     """
@@ -81,13 +81,13 @@ class Bus:
     def register(self, plugin: object, name: str, *, by_name: Collection[str] = ()) -> list[str]:
         """Add a plugin; returns the hooks it implements. Raises `PluginError` in one line.
 
-        Of the hooks `by_name` it is told nothing and asked nothing, unless somebody finds it by
+        Of the hooks `by_name` it receives nothing and is asked nothing, unless somebody finds it by
         its name (`find`).
         """
         hooks = checked(self._manager, self.arguments, plugin, name)
         with self._changing:
             if self._manager.has_plugin(name) or self._manager.is_registered(plugin):
-                raise PluginError(f"plugin {name!r} is registered already")
+                raise PluginError(f"plugin {name!r} is already registered")
             self._add(plugin, name, by_name)
         self._rebuild()
         return hooks
@@ -143,7 +143,7 @@ class Bus:
         return self._table[hook]
 
     def find(self, hook: str, plugin: str) -> Implementation | None:
-        """A plugin's implementation of a hook, be it asked by name only or out of service."""
+        """A plugin's implementation of a hook, even if used by name only or disabled."""
         return self._whole[hook].get(plugin)
 
     def attribute(self, plugin: str, name: str) -> Any:
@@ -244,7 +244,7 @@ class Bus:
             remote.close(until)
 
     def enter(self, hook: str, arguments: Mapping[str, Any]) -> None:
-        """An input: the monitor's at once, with its refusals; then everybody else is told."""
+        """An input: the monitor's at once, with its refusals; then all others are notified."""
         others = []
         for implementation in self._table[hook]:
             if implementation.plugin == MONITOR:
@@ -309,7 +309,7 @@ class Bus:
         return self.call(implementation, values, check, propagate)
 
     def _retire_if_stuck(self, account: PluginStats) -> bool:
-        """Whether a plugin is in service, after a look at its calls in callers' threads."""
+        """Whether a plugin is enabled, after checking its calls in callers' threads."""
         if account.longest_call(self._clock()) >= self._deadline:
             self._retire(account, f"a call took longer than {self._deadline:g} s")
         return account.in_service

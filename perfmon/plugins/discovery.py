@@ -1,4 +1,4 @@
-"""Finds plugins, loads by name only what is wanted, and says what became of each."""
+"""Finds plugins, loads only those wanted, and reports the state of each."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Plugins:
         """Load what is wanted and register it, those of perfmon itself first.
 
         Raises:
-            PluginError: one line for each that failed; the others are registered all the same.
+            PluginError: one line for each that failed; the others are still registered.
         """
         for plugin in self._found.values():
             if plugin.state in ("on", "named"):
@@ -132,7 +132,7 @@ class Plugins:
             return self._made[name]
         found = self._found.get(name)
         state = found.state if found else f"not installed{did_you_mean(name, self._found)}"
-        raise PluginError(f"plugin {name!r} is not on: it is {state}")
+        raise PluginError(f"plugin {name!r} is not enabled: it is {state}")
 
     def _register(self, plugin: Plugin, registrar: Registrar) -> None:
         try:
@@ -173,7 +173,7 @@ class Plugins:
             if name not in self._found:
                 known = ", ".join(sorted(self._found)) or "none"
                 hint = did_you_mean(name, self._found)
-                yield f"{place}: there is no such plugin; known are {known}{hint}"
+                yield f"{place}: no such plugin; known plugins: {known}{hint}"
 
     def _no_scorers(self) -> Iterator[str]:
         """What outcomes name as their scorer, and is none."""
@@ -183,11 +183,11 @@ class Plugins:
                 continue  # said already
             if plugin.state == "off":
                 table = self._config.place("plugins", name)
-                yield f"{place}: the plugin {name!r} is off; see {table}"
+                yield f"{place}: plugin {name!r} is turned off in {table}"
             elif SCORING not in plugin.hooks:
                 scorers = [p.name for p in self._found.values() if SCORING in p.hooks]
                 known = f"{', '.join(sorted(scorers)) or 'none'}{did_you_mean(name, scorers)}"
-                yield f"{place}: the plugin {name!r} scores nothing; scorers are {known}"
+                yield f"{place}: plugin {name!r} is not a scorer; scorers: {known}"
 
     def _taken(self, plugins: Iterable[Plugin]) -> Iterator[Plugin]:
         """Each name once; the first has it."""
@@ -198,14 +198,15 @@ class Plugins:
                 yield plugin
             else:
                 self._mistakes.append(
-                    f"{plugin.origin}: the plugin name {plugin.name!r} is taken by {other.origin}"
+                    f"{plugin.origin}: the plugin name {plugin.name!r} is already used by"
+                    f" {other.origin}"
                 )
 
     def _files(self) -> Iterator[Plugin]:
         for folder in map(Path, self._config.plugin_paths):
             if not folder.is_dir():
                 place = self._config.place("plugins", "paths", is_table=False)
-                self._mistakes.append(f"{place}: there is no folder {folder}")
+                self._mistakes.append(f"{place}: no such folder: {folder}")
                 continue
             for file in sorted(folder.glob("*.py")):
                 if not file.name.startswith("_"):

@@ -34,7 +34,7 @@ def checked(
         hook = marks.get("specname") or function
         if hook not in arguments:
             hint = did_you_mean(hook, arguments)
-            raise PluginError(f"plugin {name!r}: there is no hook {hook!r}{hint}")
+            raise PluginError(f"plugin {name!r}: no such hook: {hook!r}{hint}")
         if marks.get("wrapper") or marks.get("hookwrapper"):
             raise PluginError(f"plugin {name!r}: {hook} cannot be a wrapper")
         _check_arguments(name, hook, getattr(plugin, function), arguments[hook])

@@ -1,4 +1,4 @@
-"""`monitor.hook`: each hook as a function, and which way each is called."""
+"""`monitor.hook`: each hook as a function, and how each is called."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Hooks:
     def __getattr__(self, hook: str) -> Callable[..., Any]:
         if hook not in self._bus.arguments:
             hint = did_you_mean(hook, self._bus.arguments)
-            raise AttributeError(f"there is no hook {hook!r}{hint}")
+            raise AttributeError(f"no such hook: {hook!r}{hint}")
 
         def call(**arguments: Any) -> Any:
             return self._call(hook, _in_full(hook, self._bus.arguments[hook], arguments))
@@ -86,6 +86,6 @@ def _in_full(hook: str, known: tuple[str, ...], arguments: Mapping[str, Any]) ->
         if name not in known:
             hint = did_you_mean(name, known)
             raise TypeError(
-                f"hook {hook} has no argument {name!r}; it has {', '.join(known)}{hint}"
+                f"hook {hook} has no argument {name!r} (arguments: {', '.join(known)}){hint}"
             )
     return {name: arguments.get(name) for name in known}

@@ -1,4 +1,4 @@
-"""Calls that may hang: in a daemon thread, for which nobody has to wait, not even the exit."""
+"""Calls that may hang: in a daemon thread that nothing has to wait for, not even the exit."""
 
 from __future__ import annotations
 

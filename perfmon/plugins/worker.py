@@ -74,13 +74,13 @@ class Worker:
     """A thread of a plugin and its bounded queue; the thread starts with the first job.
 
     Threads cannot be killed: one whose call outlasts its deadline is abandoned where it hangs,
-    and its plugin is out of service from then on.
+    and its plugin is disabled from then on.
 
     Args:
         account: the plugin's account.
         capacity: how many runs, measurements or other things may wait.
         deadline: how many seconds a call may take.
-        retire: takes the plugin out of service, for a reason.
+        retire: disables the plugin, for a reason.
         clock: monotonic seconds.
     """
 
@@ -140,7 +140,7 @@ class Worker:
         return list(batch.answers)
 
     def retire_if_hung(self, deadline: float | None = None) -> None:
-        """Take the plugin out of service if its call here has been going on for too long."""
+        """Disable the plugin if its call here has been going on for too long."""
         since, limit = self._since, self._deadline if deadline is None else deadline
         if since is not None and self._clock() - since >= limit:
             self._retire(f"a call took longer than {limit:g} s")

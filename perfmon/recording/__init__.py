@@ -1,1 +1,1 @@
-"""From a call to the window and to storage; nothing is lost on the way."""
+"""From a recording call to the window and to storage, without losing anything."""

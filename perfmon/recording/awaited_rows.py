@@ -1,4 +1,4 @@
-"""Rows recorded together by somebody who waits for their commit."""
+"""Rows recorded together by a caller who waits for their commit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Bulk:
         accepted, duplicates, dropped: what became of the others.
         conflicts: the same, those of them whose id has other content: their place among `runs`,
             and the fields that differ.
-        stored: False where accepted rows wait for a storage that is away.
+        stored: False if accepted rows wait for an unavailable storage.
     """
 
     runs: Sequence[Row]
@@ -55,7 +55,7 @@ class Bulk:
             self.done.set()
 
     def give_up(self, rows: int) -> None:
-        """Storage is away; these rows are accepted, and wait in memory or in the journal."""
+        """Storage is unavailable; these rows are accepted, and wait in memory or in the journal."""
         self.stored = False
         self.settle(accepted=rows, duplicates=0)
 

@@ -1,4 +1,4 @@
-"""Many runs at once: what is plainly good is checked in C; the rest is left to the slow way."""
+"""Validates many runs at once: plain cases in C, the rest one by one."""
 
 from __future__ import annotations
 

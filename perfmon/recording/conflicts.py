@@ -1,4 +1,4 @@
-"""Runs under known ids with other content: kept count of by agent and hour, and told in the log."""
+"""Conflicts: runs that reuse an ID with other content, counted by agent and hour, and logged."""
 
 from __future__ import annotations
 

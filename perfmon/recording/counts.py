@@ -1,4 +1,4 @@
-"""The monitor's accounts: what became of everything it was told."""
+"""The monitor's counters: the result of everything recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plugins say of runs that nobody else did: error classes and prices."""
+"""Fields that plugins add to runs: error classes and prices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs under way: told when they begin, known until they are recorded.
+"""Runs in flight: known from their start until they are recorded.
 
 Storage has them too, a second or two later, so that a run that never ends is noticed through
 restarts, and whoever records it. What is over within a second never gets there.
@@ -32,7 +32,7 @@ class InFlight:
 
     Attributes:
         runs: by their keys.
-        dropped: how many beginnings there was no room for; those runs are recorded all the same.
+        dropped: how many beginnings there was no room for; those runs are still recorded.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -135,7 +135,7 @@ class InFlight:
         """Take over what began elsewhere or before, and let go of what was recorded elsewhere.
 
         Raises:
-            StorageError: storage does not answer.
+            StorageError: storage is unavailable.
         """
         with self._lock:
             if not at_once and time.monotonic() < self._looked_at + _LOOK_EVERY:

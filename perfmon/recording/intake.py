@@ -1,4 +1,4 @@
-"""From what callers left to the window at once, and to storage in the writer's own time."""
+"""Moves recorded rows into the window at once, and to storage in the background."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Intake:
     def take_recovered(
         self, runs: Sequence[Row], measurements: Sequence[Row], *, damaged: int
     ) -> None:
-        """Bring in what dead processes left; so many records of theirs could not be read."""
+        """Bring in what dead processes left; `damaged` of their records could not be read."""
         with self.taking:
             self.counts.recovered += len(runs) + len(measurements)
             self.counts.damaged += damaged
@@ -207,7 +207,7 @@ class Intake:
             self.unstored.add(batch, shares, position, journaled=journaled)
         except Exception:
             # They are out of the queue already: nobody else would count them, or answer for them.
-            _log.exception("recorded rows cannot be taken in; they are dropped and counted")
+            _log.exception("recorded rows could not be processed; they are dropped and counted")
             self.unstored.count_dropped(len(runs) + len(measurements))
             for share in shares:
                 share.drop()
@@ -237,7 +237,7 @@ class Intake:
         """
         left = -1.0 if deadline is None else max(deadline - time.monotonic(), 0.0)
         if not self.writing.acquire(timeout=left):
-            raise StorageError("storage is slow: another transaction is under way")
+            raise StorageError("storage is slow: another transaction is in progress")
         try:
             while self.unstored:
                 self._store(self.unstored.first)
@@ -271,7 +271,7 @@ class Intake:
         self._tell(batch, new.runs)
 
     def _refused(self, problem: StorageError) -> None:
-        """Storage is away: who waits for a commit is told, and their rows go to the journal.
+        """Storage is unavailable: callers who wait are notified, their rows go to the journal.
 
         Rows for which it has no room are not as durable as they should be: they are dropped.
         """
@@ -352,7 +352,7 @@ class Intake:
     def wait_settled(
         self, target: int, deadline: float | None, is_over: Callable[[], bool]
     ) -> bool:
-        """Wait until so many rows are settled and compared; False at the deadline or the end."""
+        """Wait until this many rows are settled and scored; False at the deadline or the end."""
         with self._committed:
             while self.counts.settled < target or self.matcher.is_behind:
                 left = 0.2 if deadline is None else min(deadline - time.monotonic(), 0.2)

@@ -1,4 +1,4 @@
-"""What was recorded and not yet stored, in memory-mapped files that outlive the process.
+"""Recorded rows not stored yet, in memory-mapped files that survive the process.
 
 The files stand in line. Where the disk has no room for another one, a file whose records are all
 stored is used again, so that a full disk stops nobody whose storage is elsewhere and answers.
@@ -26,7 +26,7 @@ except ImportError:  # Windows: journals of dead processes are told by name only
     fcntl = None  # type: ignore[assignment]
 
 SEGMENT = 8 * 1024 * 1024
-_RESERVED = 8  # a reserve is so many times smaller than a file in line
+_RESERVED = 8  # a reserve is this many times smaller than a regular file
 _AGAIN = 0.05  # seconds before a disk that was full is asked again
 
 
@@ -213,7 +213,7 @@ class Journal:
             self._next_segment(frame, begun=begun)
 
     def has_room_for(self, size: int) -> bool:
-        """Whether so many bytes of records are within its bound."""
+        """Whether this many bytes of records are within its bound."""
         with self._guard:
             left = (self._max_segments - self._in_line) * (SEGMENT - START)
             if self._segments and self._segments[-1].is_gone:

@@ -1,4 +1,4 @@
-"""History into the window: read once, minute by minute, and never counted twice."""
+"""Loads history into the window: read once, minute by minute, never counted twice."""
 
 from __future__ import annotations
 

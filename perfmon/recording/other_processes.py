@@ -1,4 +1,4 @@
-"""What other processes store on a shared storage, brought into the window as it comes."""
+"""Brings rows that other processes store on a shared storage into the window."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from perfmon.storage.storage import News
 from perfmon.window.cells import MINUTE
 
 EVERY = 1.0  # seconds between looks
-_AT_REST = 4  # times as long as a look takes is the least until the next one
+_AT_REST = 4  # times the duration of a read is the minimum pause before the next one
 _LATE = 60 * 1_000_000  # microseconds within which what others record is in their storage
-_CURRENT = 3.0  # seconds for which a look is good
+_CURRENT = 3.0  # seconds for which a read is current
 
 
 class Others:
@@ -87,7 +87,7 @@ class Others:
             self._lock.release()
 
     def check(self) -> None:
-        """See what others stored; and that storage is away, though nothing is to be stored."""
+        """See what others stored, and whether storage is available."""
         try:
             if not self.look():
                 self._intake.storage.check()

@@ -1,4 +1,4 @@
-"""A batch on its way to storage, and whose rows are in it."""
+"""A batch on its way to storage, and its callers' rows in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thin proxies: an object passes for what it stands for, and its end is noticed.
+"""Thin proxies: objects that pass for the original, and report when it ends.
 
 What a proxy has of the special methods is what the object's class has, so that `iter`, `await` and
 `with` find neither more nor less; everything else goes through.

@@ -1,4 +1,4 @@
-"""Where callers leave what they record: rows in a queue, copied to the journal, bounded.
+"""The queue of recorded rows: bounded, and copied to the journal.
 
 A row is a tuple of plain values, which the garbage collector stops tracking at its first look,
 and waits here for a fraction of a second.
@@ -339,13 +339,13 @@ class RecordQueue:
             try:
                 # Read back from where they are; the copies are for the next start.
                 journal.begin_anew({SPILLED_RUN: RUN, SPILLED_MEASUREMENT: MEASUREMENT})
-                said = "it is begun anew"
+                said = "it was created again"
             except (JournalFull, OSError) as problem:
-                said = f"and cannot be begun anew: {problem}"
+                said = f"it cannot be created again: {problem}"
             self._review()
         if said != self._said:
             self._said = said
-            _log.warning("the journal was taken away from %s; %s", journal.folder, said)
+            _log.warning("the journal was removed from %s; %s", journal.folder, said)
 
     def begin(self, journal: Journal | None) -> None:
         """Have a journal from now on, with what is here in it."""
@@ -353,7 +353,9 @@ class RecordQueue:
             self.journal = journal
             self._review()
         if not self.hold(list(self._runs), list(self._measurements)):
-            _log.warning("the journal has no room for what was recorded before: it is in memory")
+            _log.warning(
+                "the journal has no room for earlier records: they are kept in memory only"
+            )
 
     def take_over(self, before: RecordQueue) -> None:
         """Go on with the accounts of the recorder before, and with what it still holds."""

@@ -1,4 +1,4 @@
-"""What dead processes left in their journals, brought in by who starts next."""
+"""Recovers what dead processes left in their journals, at the next start."""
 
 from __future__ import annotations
 

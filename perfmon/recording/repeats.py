@@ -1,4 +1,4 @@
-"""A batch on its way into storage without what says again what is there.
+"""Removes repeats from a batch on its way to storage.
 
 Predictions that repeat others are left out. What came under an id that is known, and is another,
 is kept under an id of its own.
@@ -53,7 +53,7 @@ class Keeping:
         """Put in what is new.
 
         Raises:
-            StorageError: storage is away; the next try goes on from here.
+            StorageError: storage is unavailable; the next try goes on from here.
         """
         if self._attempt is None:
             self._attempt = Attempt(self._without(repeats(self._batch.measurements)))

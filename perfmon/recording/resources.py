@@ -1,4 +1,4 @@
-"""What a run itself took of the machine: CPU time and memory, as far as that can be known.
+"""A run's own CPU time and memory, as far as they can be measured.
 
 The process is not the run. Memory is the process's growth while no other run was open. CPU time is
 that of the run's own thread or coroutine, and of the threads and tasks that were handed to

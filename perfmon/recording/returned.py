@@ -1,4 +1,4 @@
-"""What a call returned, until it has ended: a run lasts as long, and fails where it fails.
+"""Follows the result of a call until it has ended: the run lasts, and fails, with it.
 
 What is returned stays what it was as far as possible: a coroutine is a coroutine, a generator a
 generator, a future itself; a response keeps its identity, and only its body is another generator;
@@ -24,7 +24,7 @@ _PLAIN = frozenset(
 )
 _BODIES = ("body_iterator", "_iterator")  # of Starlette's, Django's streaming responses
 _NATIVE = (types.GeneratorType, types.AsyncGeneratorType, types.CoroutineType)
-_MOST_PLACES = 1_000  # of a container that are looked at
+_MOST_PLACES = 1_000  # of a container that are checked
 
 
 def followed(run: TrackedRun, value: Any) -> Any:
@@ -35,7 +35,7 @@ def followed(run: TrackedRun, value: Any) -> Any:
     try:
         return passed_on(RunPart(run), value)
     except Exception:  # the host's own objects may raise anything
-        _log.exception("what a watched call returned could not be followed")
+        _log.exception("the result of a watched call could not be tracked to its end")
         run._finish(None)  # noqa: SLF001
         return value
 

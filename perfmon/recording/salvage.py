@@ -1,4 +1,4 @@
-"""A batch on its way into storage, over as many tries as it takes, whole or in parts."""
+"""Stores a batch in as many attempts as necessary, whole or in parts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Attempt:
         """Which rows were new, and which storage cannot take.
 
         Raises:
-            StorageError: storage is away; the next try goes on from here.
+            StorageError: storage is unavailable; the next try goes on from here.
         """
         if self._done is None:
             self._done = self._tried(store)
@@ -54,7 +54,7 @@ class Attempt:
                 raise
             except Exception:
                 if len(self._batch) == 1:
-                    _log.exception("storage cannot take this row; it is dropped and counted")
+                    _log.exception("storage cannot store this row; it is dropped and counted")
                     return none, Stored(~none.runs, ~none.measurements, none.amended)
             self._halves = [Attempt(half) for half in _halves(self._batch) if len(half)]
         parts = [half.store(store) for half in self._halves]

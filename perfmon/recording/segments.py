@@ -1,4 +1,4 @@
-"""The files of a journal: allocated, mapped, and read after the end of their process.
+"""The files of a journal: allocated, mapped, and readable after their process has ended.
 
 A record is its length (4 bytes), its kind (1 byte), a checksum (4 bytes) and its payload. Copying
 it into the mapping is enough to survive `kill -9`: the pages belong to the kernel. Files are
@@ -32,7 +32,7 @@ _POPULATE_WRITE = 23 if sys.platform == "linux" else None  # of madvise, since L
 
 
 def framed(kind: int, payload: bytes) -> bytes:
-    """A record as it stands in a file. A torn one is told by its checksum."""
+    """A record as it stands in a file. A torn one is detected by its checksum."""
     return _pack(len(payload), kind, _adler32(payload)) + payload
 
 

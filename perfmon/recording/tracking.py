@@ -1,4 +1,4 @@
-"""A run that is recorded by running it: what was set on it, and what was measured."""
+"""Tracked runs: what was set on them, and what was measured."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ class Home(NamedTuple):
 
 
 class TrackedRun:
-    """A run under way. What is set on it is recorded when it ends.
+    """A run in progress. What is set on it is recorded when it ends.
 
     Attributes are those of `record_agent_run`: `tokens_used`, `cost`, `quality_score`,
     `metadata`, ... Unless set, `status` is
 
-    - `success` where the block, or what the call returned, came to its end;
-    - `failure` where it raised, with the exception's class as `error_type`; a task or coroutine
-      that was cancelled is one, too (`CancelledError`);
-    - `partial` where it began and was left: a generator or stream that was closed or dropped
-      before its end, or what a call returned and nobody awaited or read.
+    - `success` if the block, or the result of the call, ran to its end;
+    - `failure` if it raised, with the exception's class as `error_type`; this includes a cancelled
+      task or coroutine (`CancelledError`);
+    - `partial` if it started and was abandoned: a generator or stream that was closed or dropped
+      early, or a result that was never awaited or read.
 
-    A coroutine or generator *function* of which no step was ever asked for did nothing, and is no
-    run. Unless set, `cpu_ms` and `memory_mb` are what the run itself took, where that can be known
-    (see `perfmon.recording.resources`); `metadata["measured"]` says where they come from:
+    A coroutine or generator *function* that never took a step did nothing, and is not a run.
+    Unless set, `cpu_ms` and `memory_mb` are the run's own, where they can be measured (see
+    `perfmon.recording.resources`); `metadata["measured"]` says where they come from:
     `growth`, `thread`, `steps` or `counted`.
     """
 
@@ -290,7 +290,7 @@ def _mended(fields: dict[str, Any]) -> dict[str, Any]:
             name = wrong.field.partition(".")[0]  # metadata.task_type is the metadata's
             if name not in fields or name in _NEEDED:
                 return fields
-            _log.warning("a tracked run's %s; %s is left out", wrong, name)
+            _log.warning("tracked run: %s; %s is ignored", wrong, name)
             del fields[name]
         else:
             break
@@ -307,10 +307,8 @@ def _say_once(strange: Mapping[str, Any]) -> None:
         new = sorted(set(strange) - _said) if len(_said) < _MOST_STRANGE else []
         _said.update(new)
     for name in new:
-        meant = did_you_mean(name, _KNOWN)
-        kept = f"{meant} It" if meant else "; it"
+        meant = did_you_mean(name, _KNOWN).removeprefix("; ")
+        hint = f" ({meant})" if meant else ""
         _log.warning(
-            "a tracked run has no field %s%s is kept in the metadata (said once)",
-            spelled(name),
-            kept,
+            "tracked run: unknown field %s, stored in metadata%s; logged once", spelled(name), hint
         )

@@ -1,4 +1,4 @@
-"""What is in the window and not in storage yet, and which ids were met before.
+"""Rows in the window and not in storage yet, and IDs met before.
 
 A batch goes into the window and in line for storage at once, and out of line as storage's verdict
 on it is carried out: nobody finds it in one of them alone who asks both.

@@ -1,4 +1,4 @@
-"""What `watch` makes of functions, methods, classes and callable objects: each call is a run."""
+"""`watch` for functions, methods, classes and callable objects: each call is a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one background thread: takes in, stores in batches, keeps house."""
+"""The background thread that takes rows in, stores them in batches, and does housekeeping."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ class Writer:
             self._look_after_journal()
         except (StorageError, OSError) as problem:
             if not waited:
-                _log.warning("storage is away, what is recorded waits: %s", problem)
+                _log.warning("storage is unavailable, recorded data is pending: %s", problem)
             self._look_after_journal()
             return min(max(waited * 2, 0.1), _LONGEST_WAIT)
         except Exception:
-            _log.exception("the writer met a bug; it goes on")
+            _log.exception("unexpected error in the writer; it continues")
             return _LONGEST_WAIT
         return 0.0
 
@@ -106,7 +106,7 @@ class Writer:
             self._dropped += new
             self._log_dropped_from = time.monotonic() + _LOG_DROPPED_EVERY
             _log.warning(
-                "%d runs and measurements were dropped: there is no room for them in %s",
+                "%d runs and measurements were dropped: no room left in %s",
                 new,
                 "memory" if self._intake.queue.journal is None else "the journal",
             )
@@ -116,6 +116,6 @@ class Writer:
         try:
             chores()
         except StorageError as problem:
-            _log.debug("a chore waits for storage: %s", problem)
+            _log.debug("a background task is waiting for storage: %s", problem)
         except Exception:
-            _log.exception("a chore failed; it is tried again")
+            _log.exception("a background task failed; it will be retried")

@@ -1,4 +1,4 @@
-"""The frozen values everything else speaks in: runs, measurements, metrics, alerts, trends."""
+"""The frozen values that all parts exchange: runs, measurements, metrics, alerts, trends."""
 
 from __future__ import annotations
 

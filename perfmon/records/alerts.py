@@ -1,10 +1,11 @@
-"""Alerts, the messages about them, and silences."""
+"""Alerts, their notifications, and silences."""
 
 from __future__ import annotations
 
 import enum
 import json
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +26,7 @@ class AlertLevel(enum.StrEnum):
 
 
 class MetricType(enum.StrEnum):
-    """What a threshold or an alert is about."""
+    """The subject of a threshold or an alert."""
 
     SUCCESS_RATE = "success_rate"
     LATENCY = "latency"
@@ -41,27 +42,27 @@ class MetricType(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class PerformanceAlert:
-    """One episode of a breach: it fires once, says how sure it is, and says when it is over.
+    """One episode of an exceeded limit: it fires once, carries its evidence, and is resolved once.
 
     Attributes:
         alert_id: of this episode, from its first message to its last.
-        key: what it is about (rule and scope), the same for every episode.
+        key: identifies rule and scope, the same for every episode.
         rule: the name of the threshold or rule.
         level: how urgent it is.
-        metric_type, metric: what it is about, and the field of `PerformanceMetrics`.
+        metric_type, metric: the subject, and the field of `PerformanceMetrics`.
         message: what is wrong, in a sentence.
-        current_value, threshold, unit: what was found, the limit, and the unit of both.
-        interval, sample_size: the 95% interval of the value, and from how many runs.
-        agent_name, agent_type, model, tenant: whose runs; None is all.
+        current_value, threshold, unit: the value, its limit, and the unit of both.
+        interval, sample_size: the 95% interval of the value, and the number of runs.
+        agent_name, agent_type, model, tenant: the scope; None is all.
         state: `pending`, `firing` or `resolved`.
-        timestamp: the moment that its figures and sentences are of.
-        started_at, resolved_at: since when it is so, found back in the runs, and when it ended.
-        fired_at: when it began to fire.
+        timestamp: the time its figures and message refer to.
+        started_at, resolved_at: when the problem began, traced back in the runs, and ended.
+        fired_at: when it started firing.
         recommendation: what to do, from the figures, or None.
-        details: figures behind it: error classes, worst agents and the like, JSON values, all of
-            the moment `as_of`.
-        acknowledged_by: who takes care of it, or None.
-        silenced_by, inhibited_by: the silence, or the alert (by key), that keeps it quiet.
+        details: figures behind it, such as error classes and worst agents: JSON values, all as of
+            the time `as_of`.
+        acknowledged_by: who acknowledged it, or None.
+        silenced_by, inhibited_by: the silence, or the alert (by key), that suppresses it.
     """
 
     alert_id: str
@@ -90,6 +91,13 @@ class PerformanceAlert:
     silenced_by: str | None = None
     inhibited_by: str | None = None
     fired_at: datetime | None = None
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for people: `success rate of support-triage`."""
+        return subject_of(
+            {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """All of it as JSON values, which `from_plain` reads back: REST, storage and reports."""
@@ -129,24 +137,34 @@ class PerformanceAlert:
             return msgspec.convert(given, cls)
 
 
+def subject_of(alert: Mapping[str, Any]) -> str:
+    """What an alert, given by its fields, is about: `success rate of support-triage`."""
+    scopes = ("agent_name", "model", "agent_type", "tenant")
+    own = next((alert[name] for name in scopes if alert.get(name)), "the whole system")
+    # The catalogue of metrics, which has nicer names, knows alerts already.
+    metric = (alert.get("metric") or "").removesuffix("_ms").removesuffix("_mb")
+    what = metric.replace("_", " ") or alert.get("rule") or "alert"
+    return f"{what} of {own}"
+
+
 def _number(value: float | None) -> float:
     return NAN if value is None else value
 
 
 @attrs.frozen(kw_only=True)
 class AlertMessage:
-    """What a sink sends at once: the alerts of a group, in one message.
+    """One notification of a sink: the alerts of a group in one message.
 
     Attributes:
-        message_id: the same on every attempt, so that a receiver can tell repeats.
+        message_id: the same on every attempt, so that receivers can recognise repeats.
         sink: the plugin it is for.
-        group: what the alerts have in common; messages of one group belong to one thread.
+        group: what the alerts have in common; the messages of a group form a thread.
         kind: `firing`, `escalated`, `reminder`, `eased` (to a lower level), `resolved` or `test`.
         alerts: the most urgent first, at most a few dozen.
-        left_out: how many more there are.
-        created_at: when it was decided.
+        left_out: how many more alerts there are.
+        created_at: when it was created.
         attempt: 1 for the first.
-        link: the dashboard's address for it, or None.
+        link: the address of the dashboard, or None.
     """
 
     message_id: str
@@ -188,13 +206,13 @@ class AlertMessage:
 
 @attrs.frozen(kw_only=True)
 class Silence:
-    """Keeps the alerts it matches from being told, for a time.
+    """Mutes notifications for the alerts it matches, for a while.
 
     Attributes:
         silence_id: unique.
         matchers: which alerts, as JSON values: a field of the alert and what it must be.
         starts_at, ends_at: when it holds: [starts_at, ends_at).
-        author, comment: whose it is, and why.
+        author, comment: who created it, and why.
     """
 
     silence_id: str

@@ -1,4 +1,4 @@
-"""What became of a batch, and what to do about a report."""
+"""The result of recording a batch, and recommendations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class Recommendation:
-    """What to do, why the figures say so, and what it should change."""
+    """A recommendation with its reason and expected effect."""
 
     text: str
     reason: str
@@ -17,7 +17,7 @@ class Recommendation:
 
 @attrs.frozen(kw_only=True)
 class Rejection:
-    """One refused item of a batch: its index, the field at fault, and why."""
+    """One rejected item of a batch: its index, the field at fault, and why."""
 
     index: int
     field: str
@@ -26,12 +26,12 @@ class Rejection:
 
 @attrs.frozen(kw_only=True)
 class Conflict:
-    """One item of a batch whose id is known with other content; the first is kept.
+    """One item of a batch whose ID is already stored with different content; the first is kept.
 
     Attributes:
-        index: its place in the batch.
+        index: its position in the batch.
         run_id: the id, as it was given.
-        fields: the names of those that differ from what is stored.
+        fields: the names of the fields that differ from the stored run.
     """
 
     index: int
@@ -41,19 +41,19 @@ class Conflict:
 
 @attrs.frozen(kw_only=True)
 class Receipt:
-    """What became of a batch; its parts add up to the batch.
+    """The result of recording a batch; its counts add up to the size of the batch.
 
     Attributes:
         accepted: new, and kept.
-        duplicates: the same was recorded before, with the same content.
-        conflicts: another content was recorded before under the same id; the first is kept.
-        rejected: refused, and why.
-        dropped: found no room and were not recorded: send them again.
-        pending: nobody waited for their storage, so that it is not known yet which they are.
-        cut: of so many of them the end of a text, or the whole metadata, was too large and is
-            left out; no part of the sum.
-        stored: False when storage was away and the accepted wait for it; duplicates and conflicts
-            are then not known yet and counted in `accepted`.
+        duplicates: recorded before with the same content.
+        conflicts: recorded before with different content under the same ID; the first is kept.
+        rejected: invalid, and why.
+        dropped: not recorded, since the queue was full: send them again.
+        pending: not yet known to be accepted, duplicate or conflicting, as the call did not wait.
+        cut: how many were truncated (a text too long, or metadata too large to keep); not part of
+            the sum.
+        stored: False if storage was unavailable and the accepted items are pending; duplicates and
+            conflicts are then not known yet and counted in `accepted`.
     """
 
     accepted: int = 0

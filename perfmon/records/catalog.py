@@ -104,7 +104,7 @@ _ENTRIES = (
            done="timed out"),
     Metric("retry_rate", "retry rate", _S, "share", _A.ERROR_RATE, _LOW, of="RETRIED",
            among="RETRIES_N", done="were retried"),
-    Metric("runs_per_minute", "runs a minute", _RATE, "runs/min", _A.API_CALLS, of="RUNS"),
+    Metric("runs_per_minute", "runs per minute", _RATE, "runs/min", _A.API_CALLS, of="RUNS"),
     Metric("avg_latency_ms", "mean latency", _MEAN, "ms", _A.LATENCY, _LOW, of="LATENCY",
            among="LATENCY_N", squares="LATENCY_SQ", other_names=("latency_avg_ms",)),
     Metric("p50_latency_ms", "median latency", _Q, "ms", _A.LATENCY, _LOW, of="LATENCY",

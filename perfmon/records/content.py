@@ -1,4 +1,4 @@
-"""What of a run is its content: what its caller gave, and nothing that was added to it.
+"""The content of a run: what its caller recorded, without what was added later.
 
 A run that comes again under a known id with the same content is a repeat; with other content it is
 a conflict, and the first is kept.
@@ -128,7 +128,7 @@ def differing(first: Row, again: Row) -> tuple[str, ...]:
     """The fields in which a run that comes again under a known id differs; none in a repeat.
 
     Args:
-        first: what is stored, in the order of `RUN_ROW`; tenant and agent are not looked at.
+        first: what is stored, in the order of `RUN_ROW`; tenant and agent are not compared.
         again: what came, in the same order.
     """
     if first[_KEY:] == again[_KEY:]:

@@ -1,4 +1,4 @@
-"""When two outcomes are the same: by kind and value, at any depth, hashable or not.
+"""Equality of outcomes: by kind and value, at any depth, hashable or not.
 
 Kinds are null, boolean, number, string, list, tuple and dictionary; True is not 1, and a list is
 not a tuple. 1 and 1.0 are the same number, and so is NaN with itself.

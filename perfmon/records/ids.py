@@ -1,4 +1,4 @@
-"""Ids that sort by time, so that an index of them grows at its end."""
+"""IDs that sort by time, so that an index of them grows at its end."""
 
 from __future__ import annotations
 

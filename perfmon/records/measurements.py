@@ -1,7 +1,7 @@
 """Measurements, predictions and outcomes as rows of one kind, and what each may contain.
 
-A prediction waits for its outcome, an outcome is told before or after it, and a measurement is
-both of them compared. All three travel, and are kept, as rows of `MEASUREMENT_FIELDS` in
+A prediction waits for its outcome, an outcome is recorded before or after it, and a measurement is
+the two compared. All three are passed around and stored as rows of `MEASUREMENT_FIELDS` in
 different states.
 """
 
@@ -63,11 +63,11 @@ _GIVEN, _HERE, _ASSUMED = map(int, Stamped)  # plain numbers, as every storage t
 
 
 class RowState(enum.IntEnum):
-    """What a row of the measurements is. Those from `JOINED_MEASURED` on came from a prediction."""
+    """The state of a measurements row. From `JOINED_MEASURED` on it came from a prediction."""
 
     MEASURED = 0  # given with its outcome
     UNMAPPED = 1  # no field of the prediction is one of the outcome
-    SCORING = 2  # a remote scorer has still to answer
+    SCORING = 2  # waiting for a remote scorer
     FAILED = 3  # and never did
     WAITING = 4  # a prediction without an outcome
     ANSWERED = 5  # a prediction with one
@@ -109,7 +109,7 @@ MEASUREMENT_STATES = tuple(_WORDS[state] for state in sorted(RowState))
 
 
 class Scored(NamedTuple):
-    """What became of a prediction.
+    """The result of scoring a prediction.
 
     Attributes:
         score: in [0, 1], or NaN in any other state than `measured`.
@@ -202,7 +202,7 @@ def _plain(number: float | None) -> float | None:
 
 
 def _given(fields: Mapping[str, Any], given: Any, confidence: float | None) -> Scored:
-    """What the caller has compared already."""
+    """A score given by the caller."""
     score = share("accuracy_score", given)
     if score is None:
         raise InvalidRun("accuracy_score", None, "a number in [0, 1]")
@@ -250,7 +250,7 @@ def prediction_row(fields: Mapping[str, Any], now_us: int) -> Row:
 
 
 def outcome_row(fields: Mapping[str, Any], now_us: int) -> Row:
-    """The row of an outcome as it was told, or `InvalidRun`."""
+    """The row of an outcome as it was recorded, or `InvalidRun`."""
     agent_name = fields.get("agent_name")
     return (
         text("outcome_id", fields["outcome_id"], MAX_ID),

@@ -1,4 +1,4 @@
-"""What happened in a window, to an agent, and over time."""
+"""Metrics of a window, of an agent, and over time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from perfmon.records.plain import NAN
 
 @attrs.frozen(kw_only=True)
 class PerformanceMetrics:
-    """What happened in a window. A mean or rate over nothing is NaN (null in JSON), never 0.
+    """The metrics of a window. A mean or rate without data is NaN (null in JSON), never 0.
 
-    Rates are over all runs (a partial is neither success nor error), `retry_rate` over those that
-    say their retries. Totals are sums over the runs that have the value; `tokens_count`,
-    `cost_count` and the like say how many those are. `failed_cost` is that of the failures whose
-    cost is known.
+    Rates are over all runs (a partial run is neither success nor error), `retry_rate` over runs
+    that report retries. Totals are sums over the runs that have the value; `tokens_count`,
+    `cost_count` and so on give their number. `failed_cost` is the cost of failures whose cost is
+    known.
     Latencies are in milliseconds, memory in MiB, cost in US dollars. Quantiles interpolate
     linearly and are within 1% of the true value, exact for few runs. `accuracy_interval` is the
     95% interval of `avg_accuracy`, `accuracy_coverage` the share of this window's predictions
-    whose outcome is known, and `predictions_waiting` how many of them still wait. Trends are
+    whose outcome is known, and `predictions_waiting` how many still await theirs. Trends are
     `improving`, `stable`, `degrading` or `insufficient_data`. `window_start` is exclusive and
     `window_end` inclusive for a window that ends now; `[since, until)` otherwise.
     """

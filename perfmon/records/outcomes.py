@@ -22,23 +22,23 @@ class AccuracyMeasurement:
 
     Attributes:
         measurement_id: stable and unique.
-        agent_name, task_id: what was predicted, by whom.
+        agent_name, task_id: who predicted, and for which task.
         predicted_outcome, actual_outcome: any JSON values.
-        accuracy_score: in [0, 1], 1 is right; NaN where there is none, and `state` says why.
+        accuracy_score: in [0, 1], 1 is right; NaN if there is none, and `state` says why.
         feedback_source: `user`, `automated`, `system` or any name.
-        scorer: the plugin whose scorer answered, or will.
+        scorer: the plugin that scored it, or will.
         confidence: the prediction's own confidence in [0, 1], or None.
         model, task_type, tenant, metadata: as in a run.
         timestamp: when the outcome became known.
-        state: `measured`; `unmapped` (no field of the prediction is one of the outcome),
-            `scoring` (a remote scorer has still to answer) or `failed` (it never did);
-            `superseded` (another source goes before) or `corrected` (its source told another
-            outcome later). Only what is `measured` counts in means.
-        correct: how right it was, where calibration takes another number than the score.
+        state: `measured`; `unmapped` (prediction and outcome have no field in common),
+            `scoring` (waiting for a remote scorer) or `failed` (that scorer never answered);
+            `superseded` (a source with higher priority counts) or `corrected` (its source
+            corrected it later). Only `measured` ones count in means.
+        correct: whether it was right, where calibration uses another number than the score.
         note: why it has this score, in a sentence, or None.
         scoring_cost: what the scoring cost, in US dollars, or None.
-        round: which of the agent's predictions of this task it is of, from 1 on; None of what was
-            measured without one.
+        round: the agent's prediction of this task that it belongs to, from 1; None if it was
+            measured without a prediction.
         prediction_id: that prediction's id, or None.
 
     Raises:
@@ -103,21 +103,21 @@ _OUTCOMES = tuple(
 
 @attrs.frozen
 class OutcomeReceipt:
-    """What became of an outcome that was told.
+    """The result of recording an outcome.
 
     Attributes:
         outcome_id: the outcome's own id.
-        status: `measured` (a prediction was there), `superseded` (measured, but the outcome of
-            another source goes before), `unmapped`, `scoring` or `failed` (as a measurement's
-            state), `duplicate` (its source told the same before; nothing was added), `waiting`
-            (there is no prediction of this task yet; it is kept until one comes),
-            `other_tenant` (the same, and another tenant has a prediction of a task of this id),
-            `pending` (storage is away; it is compared when it is back), `dropped` (there was no
-            room, or the monitor has stopped: it was not recorded, tell it again).
+        status: `measured` (there was a prediction), `superseded` (measured, but an outcome from a
+            source with higher priority counts), `unmapped`, `scoring` or `failed` (as a
+            measurement's state), `duplicate` (its source reported the same before; nothing was
+            added), `waiting` (no prediction of this task yet; kept until one arrives),
+            `other_tenant` (the same, but another tenant has a prediction with this task ID),
+            `pending` (storage is unavailable; scored once it is back), `dropped` (the queue was
+            full, or the monitor has stopped: not recorded, send it again).
         message: the same as a sentence.
-        measurements: what was measured, one for each agent that predicted the task.
-        round: which of the predictions of the task it is about, from 1 on (the latest, where
-            agents have several); None where it is about none yet.
+        measurements: one for each agent that predicted the task.
+        round: the prediction of the task it refers to, from 1 (the latest, if agents have
+            several); None if there is none yet.
     """
 
     outcome_id: str
@@ -129,15 +129,15 @@ class OutcomeReceipt:
 
 @attrs.frozen
 class PredictionReceipt:
-    """What became of a prediction.
+    """The result of recording a prediction.
 
     Attributes:
-        prediction_id: the prediction's id; of a repeat, that of the first.
+        prediction_id: the prediction's ID; for a repeat, the ID of the first.
         status: `waiting` for its outcome, `answered`, `superseded` (its agent predicted something
-            else before the outcome), `pending` (storage is away), `dropped` (there was no room,
-            or the monitor has stopped: it was not recorded).
-        round: which of the agent's predictions of this task it is, from 1 on; None where that is
-            not known yet.
+            else before the outcome), `pending` (storage is unavailable), `dropped` (the queue was
+            full, or the monitor has stopped: not recorded).
+        round: the number of this prediction among the agent's predictions of the task, from 1;
+            None if not known yet.
     """
 
     prediction_id: str
@@ -147,12 +147,12 @@ class PredictionReceipt:
 
 @attrs.frozen
 class Score:
-    """What a scorer can say beyond a number.
+    """A scorer's answer, when it is more than a number.
 
     Attributes:
         value: in [0, 1]; 1 is right.
-        confidence, correct: a pair for calibration where the scorer knows it better than the
-            measurement: the probability that was forecast, and whether it happened (1 or 0).
+        confidence, correct: a pair for calibration, for scorers that know it better than the
+            measurement: the forecast probability, and whether it happened (1 or 0).
         note: why, in a sentence: a judge's reason, the first violation of a schema.
         cost: what the scoring itself cost, in US dollars.
     """

@@ -1,4 +1,4 @@
-"""A run, and which runs a question is about."""
+"""Runs, and the scope of a query."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CellKey(NamedTuple):
 
 @attrs.frozen
 class Scope:
-    """Which runs a question is about; None means any."""
+    """The scope of a query; None means any."""
 
     tenant: str | None = None
     agent_name: str | None = None
@@ -50,8 +50,8 @@ class AgentRun:
     """One execution of an agent.
 
     Attributes:
-        run_id: unique with tenant and agent_name; the same content again is a duplicate, any
-            other a conflict.
+        run_id: unique with tenant and agent_name; repeated with the same content it is a
+            duplicate, with other content a conflict.
         agent_name: the agent's name.
         agent_type: what kind of agent it is.
         status: `success`, `failure` or `partial`.
@@ -67,12 +67,12 @@ class AgentRun:
         confidence: how sure the agent is, in [0, 1].
         api_calls: how many calls it made; None is unknown, 0 is 0.
         retries: how often it was tried again; None is unknown, 0 is 0.
-        timed_out: whether a time limit ended (or marked) the run.
+        timed_out: whether the run hit a time limit.
         error_type: the error's class; a success may carry one.
         model: what it ran on.
         task_type: what kind of work it was.
         task_id: the task it belongs to, by the name that its prediction and outcome have.
-        tenant: whose run it is.
+        tenant: the tenant it belongs to.
         timestamp: when the run ended: an aware datetime (or epoch seconds; None is now).
         metadata: anything else, JSON values.
 

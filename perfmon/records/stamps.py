@@ -1,13 +1,13 @@
-"""Numbers that are given as a time: seconds since 1970, and what is none of those."""
+"""Numbers given as a time: seconds since 1970, and other kinds of numbers."""
 
 from __future__ import annotations
 
 _RANGES = (
     (1_900, 2_200, "a year"),
-    (20_000, 80_000, "the number of a day, as spreadsheets have it"),
+    (20_000, 80_000, "a day number, as in spreadsheets"),
     (190_001, 220_012, "a year and a month"),
-    (693_596, 803_500, "the number of a day"),  # since the year 1, or 0
-    (2_415_020, 2_524_700, "the number of a day"),  # the astronomers', since 4713 BC
+    (693_596, 803_500, "a day number"),  # since the year 1, or 0
+    (2_415_020, 2_524_700, "a day number"),  # the astronomers', since 4713 BC
 )
 DATE_WITHOUT_DASHES = "a date without dashes"
 _DATES = (19_000_101, 22_001_231)

@@ -1,4 +1,4 @@
-"""One text in many writings: forms of Unicode, marks without width, words without spaces."""
+"""Normal forms of text: Unicode forms, zero-width marks, spacing."""
 
 from __future__ import annotations
 

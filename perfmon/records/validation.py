@@ -1,4 +1,4 @@
-"""What a run may contain: every field checked, or refused with its reason."""
+"""Validates runs: every field is checked, or rejected with its reason."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ quick_json = msgspec.json.Encoder().encode
 
 
 def text(field: str, value: Any, longest: int = MAX_NAME) -> str:
-    """Text of at most so many bytes as UTF-8, or `InvalidRun`."""
+    """Text of a limited number of bytes as UTF-8, or `InvalidRun`."""
     # What is plainly good, first: this is called for every name of every measurement.
     if (
         type(value) is str
@@ -198,7 +198,7 @@ def stamp(field: str, value: Any, now_us: int | None) -> int:
             raise InvalidRun(field, value, f"{allowed}, and not {other}")
         micros = number * 1_000_000
     if not MIN_STAMP_US < micros < MAX_STAMP_US:
-        raise InvalidRun(field, value, "a time of the years 1 to 9999 (numbers are seconds)")
+        raise InvalidRun(field, value, "a time in the years 1 to 9999 (numbers are epoch seconds)")
     return _not_ahead(field, value, round(micros), now_us)
 
 
@@ -206,7 +206,7 @@ def _not_ahead(field: str, value: Any, micros: int, now_us: int | None) -> int:
     if now_us is None or micros <= now_us:
         return micros
     if micros > now_us + MAX_AHEAD_US:
-        clocks = f"it is {_told(micros)}, and the clock says {_told(now_us)}"
+        clocks = f"it is {_told(micros)}, the clock says {_told(now_us)}"
         raise InvalidRun(field, value, f"at most 5 minutes ahead of the clock ({clocks})")
     return now_us
 

@@ -1,4 +1,4 @@
-"""A report for people: plain text, Markdown, or one self-contained HTML file."""
+"""Renders reports: plain text, Markdown, or one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says of accuracy: how right, how sure that is, of how many, and what is open."""
+"""The accuracy section of a report: accuracy, intervals, coverage, open questions."""
 
 from __future__ import annotations
 
@@ -46,35 +46,35 @@ def _facts(
     report: dict[str, Any], found: dict[str, Any], overall: dict[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
     count, predictions = overall.get("count"), overall.get("predictions")
-    bounds = figures.sample(overall.get("interval"), count) if count else "no outcome counts yet"
+    bounds = figures.sample(overall.get("interval"), count) if count else "no outcomes yet"
     yield "Accuracy", figures.percent(overall.get("accuracy")), bounds
     if predictions:
         known = f"{figures.count(overall.get('labelled'))} of {figures.count(predictions)}"
         share = figures.percent(overall.get("coverage"))
-        yield "Coverage", share, f"{known} predictions have their outcome"
+        yield "Coverage", share, f"{known} predictions have an outcome"
     if found.get("waiting"):
         since = _age(found.get("oldest_waiting"), report.get("generated_at"))
-        oldest = "" if since is None else f"the oldest for {figures.lasted(since)}"
-        yield "Waiting now", figures.count(found["waiting"]), oldest
+        oldest = "" if since is None else f"oldest: {figures.lasted(since)}"
+        yield "Awaiting outcome", figures.count(found["waiting"]), oldest
     if found.get("superseded"):
-        why = "replaced by their agents before the outcome"
+        why = "replaced by the agent before the outcome"
         yield "Superseded", figures.count(found["superseded"]), why
     if found.get("unmapped"):
-        yield "Unmapped", figures.count(found["unmapped"]), "left out: they share no field"
+        yield "Unmapped", figures.count(found["unmapped"]), "not counted: no field in common"
     yield from _errors(found.get("errors") or {})
     if found.get("scoring_cost"):
-        yield "Cost of scoring", figures.figure(found["scoring_cost"], "$"), ""
+        yield "Scoring cost", figures.figure(found["scoring_cost"], "$"), ""
 
 
 def _errors(errors: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if errors.get("count"):
-        from_many = f"of {figures.many(errors['count'], 'number')}, as the outcomes"
+        from_many = f"n = {figures.count(errors['count'])}, in the outcome's unit"
         yield "Mean error", figures.figure(errors.get("mean_error")), from_many
         for name, field in (
             ("Mean absolute error", "mean_absolute_error"),
             ("RMS error", "root_mean_square_error"),
         ):
-            yield name, figures.figure(errors.get(field)), "as the outcomes"
+            yield name, figures.figure(errors.get(field)), "in the outcome's unit"
 
 
 def _age(since: str | None, now: str | None) -> float | None:
@@ -135,10 +135,10 @@ def _calibration(found: dict[str, Any]) -> Section | None:
     if len(agents) == 1:
         return Section("Calibration", plot=Plot(next(iter(agents)), _revived(whole)))
     ranked = sorted(agents.items(), key=_urgency)
-    items = [f"{name} {of['sentence']}" for name, of in ranked[:_SHOWN]]
+    items = [f"{name}: {of['sentence']}" for name, of in ranked[:_SHOWN]]
     if len(ranked) > _SHOWN:
         items.append(f"and {len(ranked) - _SHOWN} more")
-    plot = Plot("Altogether it", _revived(whole))
+    plot = Plot("Overall", _revived(whole))
     return Section("Calibration", plot=plot, items=tuple(items))
 
 
@@ -174,7 +174,9 @@ def _disagreements(found: dict[str, Any]) -> Section | None:
     disagreeing, compared = found.get("disagreeing"), found.get("compared_sources")
     title = f"Sources disagree ({figures.count(disagreeing)} of"
     items = tuple(_disagreement(one) for one in examples[:_EXAMPLES])
-    return Section(f"{title} {figures.many(compared or 0, 'task')} with several)", items=items)
+    return Section(
+        f"{title} {figures.many(compared or 0, 'task')} with several sources)", items=items
+    )
 
 
 def _disagreement(one: dict[str, Any]) -> str:
@@ -183,7 +185,7 @@ def _disagreement(one: dict[str, Any]) -> str:
         _outcome, _told_apart([one.get("predicted_outcome"), *sources.values()])
     )
     told = ", ".join(
-        f"{source} says {shown} ({figures.percent(scores.get(source))})"
+        f"{source}: {shown} ({figures.percent(scores.get(source))})"
         for source, shown in zip(sources, actual, strict=True)
     )
     return f"{one.get('agent_name')}, task {one.get('task_id')}: predicted {predicted}; {told}"
@@ -223,7 +225,7 @@ def _unmapped(found: dict[str, Any]) -> Section | None:
         else:
             items.append(f"{note[:1].upper()}{note[1:]}.")
     if tables:
-        items.append("Where these fields mean the same, add to monitor.toml:")
+        items.append("If these fields mean the same, add to monitor.toml:")
     lines = [line for header, pairs in tables.items() for line in (header, *pairs)]
     return Section(
         f"Unmapped outcomes ({figures.count(many)})", items=tuple(items), lines=tuple(lines)

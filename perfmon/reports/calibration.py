@@ -1,4 +1,4 @@
-"""The reliability diagram: what was said against what was so, as SVG with its table."""
+"""The reliability diagram: stated confidence against observed accuracy, as SVG with a table."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _STYLE = """
 """
 
 
-def calibration_plot(calibration: Calibration, who: str = "It") -> str:
+def calibration_plot(calibration: Calibration, who: str = "Overall") -> str:
     """A figure: the diagram as inline SVG, the verdict below it, and its numbers as a table.
 
     A point stands at a bin's mean confidence and accuracy, the larger the more outcomes, with the
-    95% interval of the accuracy; on the dashed line an agent is right as often as it
-    says. Points whose interval misses the line have another colour. Colours are the page's, with
-    ones of their own elsewhere. The text is well-formed as XML, too. Without outcomes there is no
+    95% interval of the accuracy; on the dashed line accuracy equals stated confidence. Points whose
+    interval misses the line have another colour. Colours are the page's, with fallbacks of their
+    own. The text is well-formed as XML, too. Without outcomes there is no
     diagram, only a sentence. `who` is its subject.
     """
     filled = [each for each in calibration.bins if _is_drawn(each)]
@@ -52,14 +52,14 @@ def calibration_plot(calibration: Calibration, who: str = "It") -> str:
     return f"""<figure class="calibration">
 <style>{_STYLE}</style>
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">
-<title>Calibration: how often the agent is right, by how sure it says it is</title>
-<desc>{subject} {sentence}. The table below has the numbers of each bin.</desc>
+<title>Calibration: observed accuracy by stated confidence</title>
+<desc>{subject}: {sentence}. The table below has the numbers of each bin.</desc>
 {"".join(_axes())}<g>
 {points}</g>
 <g>
 {bars}</g>
 </svg>
-<figcaption class="soft">{subject} {sentence}.</figcaption>
+<figcaption class="soft">{subject}: {sentence}.</figcaption>
 {_table(filled)}</figure>
 """
 
@@ -82,11 +82,11 @@ def _axes() -> Iterator[str]:
     middle = _TOP + _SIDE / 2
     yield (
         f'<text x="14" y="{middle:g}" text-anchor="middle"'
-        f' transform="rotate(-90 14 {middle:g})">how often it is right</text>\n'
+        f' transform="rotate(-90 14 {middle:g})">observed accuracy</text>\n'
     )
     yield (
         f'<text x="{_LEFT + _SIDE / 2:g}" y="{_BOTTOM + 40}" text-anchor="middle">'
-        "how sure it says it is</text>\n"
+        "stated confidence</text>\n"
     )
     yield f'<text x="{_LEFT - 8}" y="{_BOTTOM - 4}" text-anchor="end">outcomes</text>\n'
 
@@ -116,14 +116,14 @@ def _bar(each: CalibrationBin, most: int) -> str:
 
 def _told(each: CalibrationBin) -> str:
     return (
-        f"{_range(each)}: says {figures.percent(each.confidence)}, is right"
+        f"{_range(each)}: stated {figures.percent(each.confidence)}, observed"
         f" {figures.percent(each.accuracy)} (95%: {figures.interval(each.interval)}),"
         f" {figures.count(each.count)} outcomes"
     )
 
 
 def _table(filled: list[CalibrationBin]) -> str:
-    names = ("Confidence", "Outcomes", "Says, mean", "Is right", "95% interval")
+    names = ("Confidence", "Outcomes", "Stated, mean", "Observed", "95% interval")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     rows = "".join(
         f'<tr><th scope="row">{_range(each)}</th>'

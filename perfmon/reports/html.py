@@ -62,7 +62,7 @@ def html(report: Outline) -> str:
 <body>
 <header>
 <h1>{escape(report.title)}</h1>
-<p class="soft">{escape(report.range)}, made {escape(report.generated)}</p>
+<p class="soft">{escape(report.range)}, generated {escape(report.generated)}</p>
 <p class="health {tone}">{escape(report.score)} <small>of 100, {escape(report.status)}</small></p>
 </header>
 <main>

@@ -14,7 +14,7 @@ def markdown(report: Outline) -> str:
     """The report; names from outside cannot add markup to it."""
     parts = [
         f"# {_plain(report.title)}",
-        f"{_plain(report.range)}, made {_plain(report.generated)}",
+        f"{_plain(report.range)}, generated {_plain(report.generated)}",
         f"**Health: {_plain(report.score)} of 100, {_plain(report.status)}**",
     ]
     for section in report.sections:

@@ -1,4 +1,4 @@
-"""What a report says, in which order: sections of facts, tables and sentences, for any format."""
+"""The outline of a report: sections of facts, tables and sentences, for any format."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmon.metrics import formatting as figures
 from perfmon.records import MetricType
+from perfmon.records.alerts import subject_of
 from perfmon.records.catalog import METRICS, Metric, Nature, counted_by, label_of
 from perfmon.reports.accuracy import accuracy_section
 from perfmon.reports.parts import Outline, Section, Table
@@ -41,7 +42,7 @@ def outline(report: dict[str, Any]) -> Outline:
 
 
 def _health(report: dict[str, Any]) -> Section | None:
-    """What pulls the score down: alerts that fire, parts that lost points, few runs."""
+    """What lowers the score: firing alerts, parts that lost points, few runs."""
     reasons = (report.get("health") or {}).get("reasons") or []
     return Section("Health", items=tuple(map(str, reasons))) if reasons else None
 
@@ -172,20 +173,21 @@ def _unit_of(metric: str) -> str:
 
 def _alerts(report: dict[str, Any]) -> Section | None:
     alerts = report.get("recent_alerts") or []
-    items = [_alert(alert) for alert in alerts[:_SHOWN]]
+    by_key = {alert.get("key"): alert for alert in alerts}
+    items = [_alert(alert, by_key) for alert in alerts[:_SHOWN]]
     if len(alerts) > _SHOWN:
         items.append(f"and {len(alerts) - _SHOWN} more")
     return Section(f"Alerts ({len(alerts)})", items=tuple(items)) if items else None
 
 
-def _alert(alert: dict[str, Any]) -> str:
+def _alert(alert: dict[str, Any], by_key: dict[Any, dict[str, Any]]) -> str:
     level, message = str(alert.get("level")).upper(), alert.get("message")
     advice = f" {alert['recommendation']}" if alert.get("recommendation") else ""
-    return f"{level} {message} ({', '.join(_states(alert))}){advice}"
+    return f"{level} {message} ({', '.join(_states(alert, by_key))}){advice}"
 
 
-def _states(alert: dict[str, Any]) -> Iterator[str]:
-    """Since when it fires, or how long it did; and who or what keeps it quiet."""
+def _states(alert: dict[str, Any], by_key: dict[Any, dict[str, Any]]) -> Iterator[str]:
+    """Since when it is firing, or from when to when it was; and who or what suppresses it."""
     since = figures.moment(alert.get("started_at") or alert.get("timestamp"))
     if alert.get("state") == "resolved":
         yield f"{since} to {figures.moment(alert.get('resolved_at'))}"
@@ -196,7 +198,9 @@ def _states(alert: dict[str, Any]) -> Iterator[str]:
     if alert.get("silenced_by"):
         yield "silenced"
     if alert.get("inhibited_by"):
-        yield "explained by another"
+        cause = by_key.get(alert["inhibited_by"])
+        named = "another alert" if cause is None else f"'{subject_of(cause)}'"
+        yield f"suppressed: same cause as {named}"
 
 
 def _anomalies(report: dict[str, Any]) -> Section | None:

@@ -1,4 +1,4 @@
-"""What a report is made of, for any format: sections of facts, tables, sentences and lines."""
+"""The parts of a report, for any format: sections of facts, tables, sentences and lines."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Table:
 
 @attrs.frozen
 class Plot:
-    """A calibration, drawn where it can be, else put into words; `who` is whose it is."""
+    """A calibration, drawn where possible, else in words; `who` is its subject."""
 
     who: str
     calibration: Calibration
 
     @property
     def sentence(self) -> str:
-        return f"{self.who} {self.calibration.sentence}"
+        return f"{self.who}: {self.calibration.sentence}"
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""The report: one dictionary of JSON values that says how things went."""
+"""The report as one dictionary of JSON values."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def _quiet(report: dict[str, Any]) -> str:
     """What is said where nothing is recommended."""
     firing = len(report["health"]["alerts"])
     if firing:
-        alerts = "the alert that fires" if firing == 1 else f"the {firing:,} alerts that fire"
-        return f"See to {alerts}."
+        alerts = "the firing alert" if firing == 1 else f"the {firing:,} firing alerts"
+        return f"Handle {alerts} first."
     if not report["system_metrics"]["total_tasks"]:
         return "No runs in this window: nothing to recommend."
-    return "All is well: nothing needs to be done."
+    return "No action needed."

@@ -21,7 +21,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-
 def text(report: Outline) -> str:
     """The report, each line at most 80 columns wide."""
     heading = f"Health: {report.score} of 100, {report.status}"
-    lines = [report.title, report.range, f"made {report.generated}", "", heading]
+    lines = [report.title, report.range, f"generated {report.generated}", "", heading]
     for section in report.sections:
         lines += ["", section.title, "-" * len(section.title), *_body(section)]
     return "\n".join(line.rstrip() for line in lines) + "\n"

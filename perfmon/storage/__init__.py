@@ -1,4 +1,4 @@
-"""What a storage must do, and whose turn it is. These are the names its author needs.
+"""The storage interface and leases: the names that the author of a storage needs.
 
 `Storage` and `AlertStorage` are the contract; the others are what passes through it.
 `perfmon.testing.StorageContract` is the same as tests.

@@ -1,4 +1,4 @@
-"""What storage keeps of alerts: episodes, the machine's state, silences, and messages to send."""
+"""The alert part of the storage interface: episodes, machine state, silences, outgoing messages."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class AlertStorage(Protocol):
 
     Durability: what a method returned for survives the end of the process.
     Sharing: several processes may use one storage; who decides takes a lease, and the version of
-    the state keeps out whoever lost it and does not know.
+    the state keeps out an owner who lost it without noticing.
     Order: a message is not due while an earlier one waits for the same sink that is of the same
     group or about one of the same alerts.
     Times are UTC microseconds. Errors: `StorageError`; a failed call has changed nothing.
@@ -204,7 +204,7 @@ class AlertStorage(Protocol):
         ...
 
     def read_silences(self, now: int | None = None) -> list[Silence]:
-        """Silences that are not over at `now` (None: all), the latest beginning first."""
+        """Active and scheduled silences at `now` (None: all), the latest beginning first."""
         ...
 
     def end_silence(self, silence_id: str, at: int) -> bool:
@@ -238,7 +238,7 @@ class AlertStorage(Protocol):
         ...
 
     def take_lease(self, name: str, owner: str, seconds: float) -> bool:
-        """Whether this owner has the lease for so many seconds from now.
+        """Whether this owner has the lease for this many seconds from now.
 
         It is given to who has it, or to anybody after its end; 0 seconds let go of it. Told by
         the clock of the storage (where that has one of its own), whatever the monitors' clocks

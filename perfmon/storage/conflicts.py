@@ -1,4 +1,4 @@
-"""What storage knows of runs under known ids with other content: by agent, and in words."""
+"""Stored conflicts (runs that reuse an ID with different content), by agent and in words."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def sentence(counts: Sequence[ConflictCount]) -> str:
     """How many, of which agents, and what the last one was, for people."""
     total = sum(count.runs for count in counts)
     runs = "1 run" if total == 1 else f"{total:,} runs"
-    ids = "a run id that is" if total == 1 else "run ids that are"
-    kept = "was" if total == 1 else "were"
-    told = f"{runs} came under {ids} known with other content, and {kept} not kept"
-    return f"{told} ({named(counts)})"
+    ids = "a run ID" if total == 1 else "run IDs"
+    were = "was" if total == 1 else "were"
+    said = f"{runs} reused {ids} already stored with different content and {were} not kept"
+    return f"{said} ({named(counts)})"
 
 
 def named(counts: Sequence[ConflictCount]) -> str:
@@ -57,7 +57,7 @@ def named(counts: Sequence[ConflictCount]) -> str:
     if len(ordered) > _SHOWN:
         shown.append(f"{len(ordered) - _SHOWN:,} more agents")
     last = max(ordered, key=lambda count: count.last_at)
-    return f"{', '.join(shown)}; the last was {last.run_id}, other in {', '.join(last.fields)}"
+    return f"{', '.join(shown)}; most recently {last.run_id}, different {', '.join(last.fields)}"
 
 
 def plain(count: ConflictCount) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who holds a lease: a process, by name; and whether one that holds it has ended without a word."""
+"""Holders of leases: processes, by name; and whether a holder has died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: of several monitors on one storage, one at a time does what is done once."""
+"""Leases: of several monitors on one storage, only one at a time does what must be done once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Lease:
         self._mine_until = -1e9  # monotonic seconds
 
     def take(self, seconds: float) -> bool:
-        """Whether it is mine for so long, or was lately; always where nobody shares the storage."""
+        """Whether it is held for that long, or was recently; true if storage is not shared."""
         if not self._storage.shared:
             return True
         asked = time.monotonic()

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: they hold what agents were asked and what they answered."""
+"""Files readable by their owner only, as they hold prompts and answers of agents."""
 
 from __future__ import annotations
 

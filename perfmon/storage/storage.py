@@ -1,4 +1,4 @@
-"""What the core asks of its parts, as narrow as the calls it makes."""
+"""The storage interface, as narrow as the calls the core makes."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class FoundBy(NamedTuple):
         task_id: of this task alone.
         state: only those in this state, by its word; None is any.
         worst: the lowest scores first, of what counts; else the newest first, of any state.
-        limit: at most so many.
+        limit: the maximum number.
     """
 
     source: str | None = None
@@ -194,7 +194,7 @@ class Storage(AlertStorage, Protocol):
         ...
 
     def read_tasks(self, tasks: Sequence[tuple[str | None, str]]) -> list[Row]:
-        """What waits for these tasks (tenant, or None for any, and task id), was told of them,
+        """What waits for these tasks (tenant, or None for any, and task id), was recorded for them,
         or came of both, in the order in which it was stored.
         """
         ...
@@ -208,7 +208,7 @@ class Storage(AlertStorage, Protocol):
         ...
 
     def read_unscored(self, limit: int) -> list[Row]:
-        """The oldest measurements that a remote scorer has still to answer."""
+        """The oldest measurements that wait for a remote scorer."""
         ...
 
     def waiting(self, scope: Scope) -> tuple[int, int | None]:
@@ -238,7 +238,7 @@ class Storage(AlertStorage, Protocol):
     def purge(self, runs_before: int, cells_before: int, *, limit: int | None = None) -> int:
         """Forget runs and measurements, and cells, that ended before; returns rows removed.
 
-        With a limit at most so many of each kind, the oldest first. Predictions, outcomes and
+        With a limit at most that many of each kind, the oldest first. Predictions, outcomes and
         what came of both stay as long as cells. Episodes, messages and silences go with runs, but
         none that still fires, waits or holds.
         """

@@ -1,4 +1,4 @@
-"""What a plugin's author tests with: a clock to set, rows to store, and the storage contract.
+"""Tools for testing plugins: a clock to set, rows to store, and contracts as test suites.
 
 Subclass a contract in a test module and give it its fixture; pytest does the rest::
 

@@ -1,4 +1,4 @@
-"""The contract of `perfmon.AlertStorage`: every sentence of it, a test each."""
+"""The contract of `perfmon.AlertStorage`: one test per sentence."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class AlertStorageContract(OutboxContract):
         assert storage.read_silences(START_US + 10) == []
 
     def test_runs_under_way(self, open_storage: Callable[[], Storage]) -> None:
-        """They are kept as they are, replaced by their key, and over when they are told to be."""
+        """They are kept as they are, replaced by their key, and ended when requested."""
         storage = open_storage()
         runs = [
             RunInFlight(tenant, f"it's {agent}", agent, kind, note, START_US + number)

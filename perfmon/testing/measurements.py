@@ -1,4 +1,4 @@
-"""The storage contract of measurements: kept, amended, found, and waiting for their outcomes."""
+"""The storage contract for measurements: stored, amended, found, and awaiting outcomes."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class MeasurementStorageContract:
         assert_same_cells(cells_of(storage), expected_cells((), rows))
 
     def test_tasks(self, open_storage: Callable[[], Storage]) -> None:
-        """What waits for a task or was told of it is found by its id; what is measured is not."""
+        """Predictions and outcomes of a task are found by its ID; what is measured is not."""
         storage = open_storage()
         one, two, three = make_measurements(3)
         told = ("told", "default", ANY_AGENT, *_stated(one, RowState.TOLD)[3:])

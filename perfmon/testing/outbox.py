@@ -1,4 +1,4 @@
-"""The contract of an outbox, as `perfmon.storage.AlertStorage` has one: which message is due."""
+"""The contract of the outbox of `perfmon.storage.AlertStorage`: which message is due."""
 
 from __future__ import annotations
 

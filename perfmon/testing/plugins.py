@@ -1,4 +1,4 @@
-"""What every plugin must hold to, as a function a plugin's author calls on it."""
+"""Checks that every plugin must pass, as functions for a plugin's author."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to store, the same ones for the same seed."""
+"""Rows to store, the same for the same seed."""
 
 from __future__ import annotations
 

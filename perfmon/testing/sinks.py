@@ -1,4 +1,4 @@
-"""What every sink must hold to: messages of every kind, odd ones too, and nothing but its error."""
+"""The contract of sinks: messages of every kind, odd ones too, and no error but `DeliveryError`."""
 
 from __future__ import annotations
 

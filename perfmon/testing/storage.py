@@ -1,4 +1,4 @@
-"""The storage contract: every sentence of `perfmon.Storage`, a test each."""
+"""The contract of `perfmon.Storage`: one test per sentence."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class StorageContract(MeasurementStorageContract, AlertStorageContract):
         assert storage.read_conflicts(0) == [other]
 
     def test_repeats_in_a_large_batch(self, open_storage: Callable[[], Storage]) -> None:
-        """What is new is told row by row, wherever the repeats are."""
+        """New rows are reported row by row, wherever the repeats are."""
         storage, rows = open_storage(), make_rows(1200)
         known = set(random.Random(2).sample(rows, 100))  # noqa: S311
         stored(storage, list(known))

@@ -1,4 +1,4 @@
-"""What a storage holds, all of it, and cells to compare it with."""
+"""The full contents of a storage, and cells to compare them with."""
 
 from __future__ import annotations
 

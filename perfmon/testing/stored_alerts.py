@@ -1,4 +1,4 @@
-"""Alerts and messages as a storage keeps them, to fill one with."""
+"""Alerts and messages as stored, to fill a storage with."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stored_alert(number: int = 0, **fields: Any) -> PerformanceAlert:
 
 
 def resolved(alert: PerformanceAlert, after: float = 60.0) -> PerformanceAlert:
-    """The same episode, over so many seconds after its beginning."""
+    """The same episode, resolved this many seconds after it began."""
     assert alert.started_at is not None
     end = alert.started_at + timedelta(seconds=after)
     return attrs.evolve(alert, state="resolved", resolved_at=end, timestamp=end)

@@ -1,4 +1,4 @@
-"""Several threads at once, for what a contract says of them."""
+"""Runs functions in several threads at once."""
 
 from __future__ import annotations
 

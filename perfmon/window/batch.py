@@ -1,4 +1,4 @@
-"""A batch on its way: rows for storage, columns for the window, and the cells of what was new."""
+"""A batch in transit: rows for storage, columns for the window, and the cells of new rows."""
 
 from __future__ import annotations
 

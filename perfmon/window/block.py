@@ -1,4 +1,4 @@
-"""A block: the cells of one minute or hour, as they come in and as they are asked for."""
+"""A block: the cells of one minute or hour, as recorded and as queried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a minute at the edge of a window, made of its raw rows: what makes edges exact.
+"""The part of a minute at the edge of a window, from its raw rows: what makes edges exact.
 
 A question about everything, or about few keys, adds up rows; cells are grouped only for answers
 by key.
@@ -13,7 +13,7 @@ from perfmon.window.cells import MINUTE, Cells, add_up
 from perfmon.window.columns import MeasurementColumns, RunColumns
 from perfmon.window.ragged import Floats, Ints, Ragged, merge_labels
 
-FEW = 8  # keys, that are quicker looked at one by one
+FEW = 8  # keys, which are quicker to check one by one
 
 
 class RawMinute:

@@ -1,4 +1,4 @@
-"""What is known of each key: when it ran and changed last, and which scopes it belongs to."""
+"""What is known about each key: when it last ran and changed, and its scopes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Keys:
         keys = self.vocabulary.keys.values
         known, wanted = self._scopes.get(scope, (0, _NO_KEYS))
         if known < len(keys):
-            # Keys are only added: those looked at before need not be looked at again.
+            # Keys are only added: those checked before need not be checked again.
             more = [n for n in self._fewest(scope, known) if scope.matches(keys[n])]
             known, wanted = len(keys), np.append(wanted, np.array(more, np.int64))
             if len(self._scopes) > _MOST_SCOPES:

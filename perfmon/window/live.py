@@ -1,4 +1,4 @@
-"""The window with its lock inside: what many threads bring to it, and ask of it.
+"""The window with its lock inside, as used by many threads.
 
 Several reads of one moment are one method. This lock is the innermost: whoever holds it waits for
 no other, so it may be taken under any. A fork is the one that takes it from outside.
@@ -174,7 +174,7 @@ class LiveWindow:
             return self._window.tail(since, until, scope)
 
     def longer(self, tail: Tail, since: int, scope: Scope, counted: Stat, count: int) -> Tail:
-        """A tail and the minutes before it, back to the one of `since`, until it has so many."""
+        """A tail and the minutes before it, back to the one of `since`, until it has enough."""
         with self._lock:
             return self._window.longer(tail, since, scope, counted, count)
 

@@ -1,4 +1,4 @@
-"""Cells by time: a block a minute, and a block an hour for questions about whole hours."""
+"""Cells by time: a block per minute, and a block per hour for queries on whole hours."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Minutes:
         return int(np.bitwise_or.reduce(block.masks[rows]))
 
     def totals(self, keys: int) -> Floats:
-        """Of so many keys all statistics of all minutes, a row each."""
+        """All statistics of all minutes for a number of keys, a row each."""
         found = np.zeros((keys, STATS))
         found[:, FIRST_EXTREME:] = -np.inf
         for block in self.blocks.values():

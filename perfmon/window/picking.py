@@ -1,4 +1,4 @@
-"""Picks the cells of some keys out of cells that are sorted by key, one a key."""
+"""Selects the cells of some keys from cells sorted by key, one per key."""
 
 from __future__ import annotations
 

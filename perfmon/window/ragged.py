@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-# A histogram of so many places, in all and for each entry, is quicker than a sort.
+# A histogram of this size, in total and per entry, is quicker than a sort.
 _DENSE = 1_000_000
 _SPARSE = 16
 Floats = npt.NDArray[np.float64]

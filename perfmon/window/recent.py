@@ -1,4 +1,4 @@
-"""The newest rows as they came, in chunks of columns: what makes the edges of a window exact."""
+"""The newest rows as recorded, in chunks of columns: they make the edges of a window exact."""
 
 from __future__ import annotations
 

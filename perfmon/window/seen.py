@@ -1,4 +1,4 @@
-"""Which keys were seen lately: 64-bit hashes in two flat tables, a guess that storage confirms."""
+"""Recently seen keys: 64-bit hashes in two flat tables, a guess that storage confirms."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from perfmon.window.ragged import Counts, Floats, Ints, Ragged, merge_labels
 
 EXACT = 64
 STEP = 0.0099  # ln of the ratio of neighbouring buckets
-_DENSE = 2048  # from so many entries on, a histogram is quicker than a sort
+_DENSE = 2048  # from this many entries on, a histogram is quicker than a sort
 _ZERO = -10_000.0  # the bucket of 0: far below 1e-43 ms
 
 

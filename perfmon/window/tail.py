@@ -1,4 +1,4 @@
-"""The newest cells of some runs, minute by minute: what evidence is counted from."""
+"""The newest cells of some runs, minute by minute: the basis of evidence."""
 
 from __future__ import annotations
 

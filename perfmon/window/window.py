@@ -1,4 +1,4 @@
-"""What happened lately, held in memory, answered for any slice of it at a bounded cost.
+"""The recent past in memory, summed up for any part of it at a bounded cost.
 
 Minutes hold cells; an hour's cells are made from its minutes when first asked for. A window is
 whole hours where it can be, minutes around them, and the raw runs of the two minutes it cuts.
@@ -281,7 +281,7 @@ class Window:
         return Tail.joined(first, self._minutes.held(self._minutes.back(first, last), wanted))
 
     def longer(self, tail: Tail, since: int, scope: Scope, counted: Stat, count: int) -> Tail:
-        """A tail and the minutes before it, back to the one of `since`, until it has so many."""
+        """A tail and the minutes before it, back to the one of `since`, until it has enough."""
         first, held = since // MINUTE * MINUTE, float(tail.totals[counted])
         found: list[tuple[int, Cells, int]] = []
         wanted = None if scope.is_everything else self.keys.of(scope)

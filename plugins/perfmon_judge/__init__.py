@@ -1,4 +1,4 @@
-"""A language model as a scorer: asks an OpenAI-compatible endpoint how right an outcome is."""
+"""A language model as scorer: asks an OpenAI-compatible endpoint how right an outcome is."""
 
 from __future__ import annotations
 
@@ -128,10 +128,10 @@ class Judge:
         if budget is None:
             return
         if self._unaccounted:
-            raise self._endpoint.error("it reports no usage, so that the budget cannot be kept")
+            raise self._endpoint.error("it reports no usage, so the budget cannot be enforced")
         if self.spent >= budget:
             raise self._endpoint.error(
-                f"the budget of {figure(budget, '$')} is spent ({figure(self.spent, '$')})"
+                f"the budget of {figure(budget, '$')} is used up ({figure(self.spent, '$')})"
             )
 
     def _recalled(self, key: bytes) -> Score | None:

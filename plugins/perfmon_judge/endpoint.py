@@ -33,7 +33,7 @@ class JudgeError(PerfmonError):
 
 
 class _Passing(Exception):
-    """A request failed and may be sent again, after so many seconds where the endpoint says so."""
+    """A request failed and may be retried, after the delay that the endpoint asks for."""
 
     def __init__(self, reason: str, after: float = 0.0) -> None:
         self.after = after
@@ -52,7 +52,7 @@ class Endpoint:
     """Asks the model of a configuration.
 
     Args:
-        sleep: waits so many seconds.
+        sleep: waits this many seconds.
         clock: epoch seconds, for a Retry-After that is a date.
         rng: the jitter.
     """
@@ -139,7 +139,7 @@ class Endpoint:
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
         pause = problem.after + self._rng.uniform(0, longest)
         if asyncio.get_running_loop().time() + pause >= question.until:
-            left = f"the deadline of {self._config.deadline:g} s leaves no time to ask again"
+            left = f"the deadline of {self._config.deadline:g} s leaves no time for another attempt"
             raise self.error(f"it {problem}, and {left}")
         await self._sleep(pause)
 
@@ -166,9 +166,9 @@ def _json(body: bytes) -> Any:
 
 def _refusal(status: int, body: bytes) -> str:
     if status in (401, 403):  # what such an answer says may hold the key
-        return f"it answered {status}: look at api_key"
+        return f"it answered {status}: check api_key"
     if 300 <= status < 400:
-        return f"it answered {status}, and redirects are not followed: look at url"
+        return f"it answered {status}, but redirects are not followed: check url"
     answer = _json(body)
     told = answer.get("error", answer) if isinstance(answer, dict) else None
     told = told.get("message") if isinstance(told, dict) else told

@@ -1,4 +1,4 @@
-"""The words of a question and of its answer: outcomes in as data, one score and its reason out."""
+"""The prompt and the parsing of its answer: outcomes in as data, one score and its reason out."""
 
 from __future__ import annotations
 

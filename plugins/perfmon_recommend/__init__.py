@@ -1,4 +1,4 @@
-"""Recommendations that follow from a report's figures: what to do, why, what it should change."""
+"""Recommendations derived from a report's figures: what to do, why, and the expected effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST = 10
 
 @hookimpl
 def recommend(report: dict[str, Any]) -> list[Recommendation]:
-    """At most ten recommendations, most important first; one where nothing is to be done."""
+    """At most ten recommendations, most important first; one if no action is needed."""
     view = View.of_report(report)
     mixed_up = [_ids_again(report["conflicts"])] if report.get("conflicts") else []
     firing = (report.get("health") or {}).get("alerts") or []
@@ -28,9 +28,9 @@ def recommend(report: dict[str, Any]) -> list[Recommendation]:
 
 def _nothing_ran() -> Recommendation:
     return Recommendation(
-        text="Nothing can be recommended: there are no runs in this window",
-        reason="either no agent ran, or none is recorded",
-        expected_effect="a longer window, or a first recorded run, gives something to look at",
+        text="No recommendations: there are no runs in this window",
+        reason="either no agent ran, or no runs were recorded",
+        expected_effect="a longer window, or recorded runs, will show something",
     )
 
 
@@ -40,11 +40,11 @@ def _ids_again(conflicts: list[dict[str, Any]]) -> Recommendation:
     most, last = conflicts[0], max(conflicts, key=lambda one: str(one["last_at"]))
     whose = f"agent {most['agent_name']!r}" + (" and others" if len(conflicts) > 1 else "")
     return Recommendation(
-        text=f"Give every run of {whose} an id of its own: {runs:,} came under ids that are known"
-        " with other content, and were not kept",
-        reason=f"the last was run {last['run_id']!r}, with other {', '.join(last['fields'])}; ids"
-        " that restart with a process, or are those of a trace, hide what comes later",
-        expected_effect="all runs count, in every figure here",
+        text=f"Give every run of {whose} a unique ID: {runs:,} reused IDs already stored with"
+        " different content and were not kept",
+        reason=f"most recently run {last['run_id']!r}, with different {', '.join(last['fields'])};"
+        " IDs that restart with a process, or come from a trace, hide later runs",
+        expected_effect="every run is counted in these figures",
         agent_name=most["agent_name"],
     )
 
@@ -53,9 +53,9 @@ def _alerts_fire(firing: list[dict[str, Any]]) -> Recommendation:
     first = firing[0]
     more = f" ({len(firing) - 1:,} more fire)" if len(firing) > 1 else ""
     return Recommendation(
-        text=f"See to what fires first: {first['message']}{more}",
-        reason=f"a {first['level']} alert fires, though nothing else in these figures stands out",
-        expected_effect="the alert is over once what it is about is",
+        text=f"Handle the firing alert first: {first['message']}{more}",
+        reason=f"a {first['level']} alert is firing, but nothing else stands out in these figures",
+        expected_effect="the alert resolves once its cause is fixed",
     )
 
 
@@ -64,12 +64,12 @@ def _all_is_well(view: View) -> Recommendation:
     if view.runs < ENOUGH:
         return Recommendation(
             text=f"Nothing stands out yet: {share_of(won, view.runs)} succeeded",
-            reason=f"{view.runs} runs are few; their success rate lies anywhere in"
+            reason=f"only {view.runs} runs: the success rate may be anywhere in"
             f" {likely(won, view.runs)}",
-            expected_effect="more runs, or a longer window, would tell",
+            expected_effect="more runs, or a longer window, will give a clearer picture",
         )
     return Recommendation(
-        text=f"All is well, nothing needs to be done: {share_of(won, view.runs)} succeeded",
-        reason=f"95% interval {likely(won, view.runs)}, and no figure is beyond its limit",
-        expected_effect="none needed",
+        text=f"No action needed: {share_of(won, view.runs)} succeeded",
+        reason=f"95% interval {likely(won, view.runs)}, and every metric is within its limit",
+        expected_effect="",
     )

@@ -1,4 +1,4 @@
-"""The rules: each looks for one thing that is worth doing, and says it in figures.
+"""The rules: each looks for one thing worth doing, and states it with figures.
 
 Shares count only where the 95% interval (Wilson) supports them, so that three unlucky runs
 send nobody looking.
@@ -43,16 +43,25 @@ def _failing_agents(view: View) -> Found:
         runs, failures = agent.count("total_tasks"), agent.count("failed_tasks")
         avoidable = failures - runs * usual
         error, count = agent.worst_error
-        now = view.system["success_rate"]
         yield advice(
             avoidable / view.runs,
-            text=f"Look at agent {name!r}: it fails in {share_of(failures, runs)}, the others in"
-            f" {percent(usual)}" + (f"; {error} stands behind {count:,}" if count else ""),
-            reason=f"95% interval {likely(failures, runs)}, beyond that of all other agents",
-            expected_effect="failing no more than the others, it would lift the success rate from"
-            f" {percent(now)} to {percent(now + avoidable / view.runs)}",
+            text=f"Check agent {name!r}: it fails in {share_of(failures, runs)}, the others in"
+            f" {percent(usual)}" + (f"; {count:,} of them are {error}" if count else ""),
+            reason=f"95% interval {likely(failures, runs)}, worse than all other agents",
+            expected_effect=_lifted(view, avoidable),
             agent_name=name,
         )
+
+
+def _lifted(view: View, avoidable: float) -> str:
+    """What the system gains if an agent fails as rarely as the others; nothing under 0.1 points."""
+    now, gain = view.system["success_rate"], avoidable / view.runs
+    if gain < 0.001:
+        return ""
+    return (
+        f"if it failed as rarely as the others, overall success would be {percent(now + gain)}"
+        f" (+{100 * gain:.1f} points)"
+    )
 
 
 def _dominant_error(view: View) -> Found:
@@ -64,18 +73,18 @@ def _dominant_error(view: View) -> Found:
     by_agent = {name: agent.errors.get(error, 0) for name, agent in view.agents.items()}
     name, most = max(by_agent.items(), key=lambda item: item[1], default=("", 0))
     if most > 0.8 * count and any(name == failing for failing, *_ in view.failing()):
-        return  # said of that agent
+        return  # reported for that agent already
     # A run that succeeded may name an error, too: how many of the failures are of a class is then
     # not known.
     has_others = total > failures
     noun = "named errors" if has_others else "errors"
-    some = "by what it makes of the failures"
+    some = "by its share of the failures"
     less = f"to {percent(max(0, failures - count) / view.runs)}"
     yield advice(
         min(count, failures) / view.runs,
-        text=f"Deal with {error}: it makes {share_of(count, total, noun)}"
+        text=f"Fix {error}: it causes {share_of(count, total, noun)}"
         + (f", {most:,} of them in agent {name!r}" if most else ""),
-        reason="one class makes most of the errors, so one remedy goes a long way",
+        reason="one class causes most of the errors, so one fix has a large effect",
         expected_effect=f"without it the error rate, now {percent(view.system['error_rate'])},"
         f" could fall {some if has_others else less}",
         agent_name=name if most > 0.8 * count else None,
@@ -106,11 +115,11 @@ def _timeouts(view: View) -> Found:
         return
     yield advice(
         _TIMEOUT * rate,
-        text="Give long runs more time or less to do: a time limit ended"
+        text="Raise the time limit or shorten the work: a time limit ended"
         f" {share_of(hit, view.runs)}",
         reason=f"p95 is {figure(view.system['p95_latency_ms'], 'ms')}, the longest run"
         f" {figure(view.system['max_latency_ms'], 'ms')}",
-        expected_effect=f"up to {percent(rate)} of the runs could end well instead",
+        expected_effect=f"up to {percent(rate)} of the runs could succeed instead",
     )
 
 
@@ -120,11 +129,12 @@ def _retries(view: View) -> Found:
     again = view.system.runs_at("retry_rate", "retries_count")
     if again < 3 or wilson(again, told)[0] < 0.10:
         return
-    whose = "runs" if told == view.runs else "runs that say so"
+    whose = "runs" if told == view.runs else "runs that report retries"
     yield advice(
         _RETRY * rate,
-        text=f"Find out what is retried: {share_of(again, told, whose)} needed more than one try",
-        reason="each further try costs its tokens and its time again"
+        text="Find out why runs are retried:"
+        f" {share_of(again, told, whose)} needed more than one attempt",
+        reason="each further attempt costs tokens and time again"
         + (f"; {view.most('retry_rate')}" if view.agents else ""),
         expected_effect=f"shorter and cheaper runs in {percent(rate)} of the cases",
     )
@@ -137,9 +147,9 @@ def _slow(view: View) -> Found:
         return
     yield advice(
         _SLOW * (1 - limit / p95),
-        text=f"Make runs faster: p95 latency is {figure(p95, 'ms')}, {figure(limit, 'ms')} is the"
-        " limit",
-        reason=f"one run in twenty takes longer than that; look at {view.most('p95_latency_ms')}",
+        text=f"Make runs faster: p95 latency is {figure(p95, 'ms')}, the limit is"
+        f" {figure(limit, 'ms')}",
+        reason=f"one run in twenty takes longer than that; check {view.most('p95_latency_ms')}",
         expected_effect="users stop waiting, and the latency part of the health score recovers",
     )
 
@@ -150,11 +160,11 @@ def _tail(view: View) -> Found:
         return
     yield advice(
         _SLOW * 0.1,
-        text=f"Cut the tail of the latencies: p99 is {figure(p99, 'ms')},"
+        text=f"Reduce tail latency: p99 is {figure(p99, 'ms')},"
         f" {figure(p99 / max(p50, 1e-3), 'x')} the median of {figure(p50, 'ms')}",
-        reason="so wide a gap comes from waiting (limits, queues, retries) more than from work;"
-        f" look at {view.most('p99_latency_ms')}",
-        expected_effect=f"a time limit near {figure(p99, 'ms')} would touch one run in a hundred",
+        reason="such a gap comes from waiting (limits, queues, retries) more than from work;"
+        f" check {view.most('p99_latency_ms')}",
+        expected_effect=f"a time limit near {figure(p99, 'ms')} would affect one run in a hundred",
     )
 
 
@@ -196,9 +206,9 @@ def _beyond_limits(view: View) -> Found:
         found, allowed = (figure(each, METRICS[field].unit) for each in (value, most))
         yield advice(
             _HABIT * (1 - most / value),
-            text=f"Try {words}: {named(field)} is {found}, {allowed} is the limit",
-            reason=f"from {view.system.count(counted):,} runs; look at {view.most(field)}",
-            expected_effect=f"{percent(1 - most / value)} less brings it back to the limit",
+            text=f"Try {words}: {named(field)} is {found}, the limit is {allowed}",
+            reason=f"from {view.system.count(counted):,} runs; check {view.most(field)}",
+            expected_effect=f"{percent(1 - most / value)} less brings it back within the limit",
         )
 
 
@@ -211,10 +221,10 @@ def _accuracy(view: View) -> Found:
     if highest < least:
         yield advice(
             least - accuracy,
-            text=f"Check what the agents claim: accuracy is {percent(accuracy)},"
-            f" {percent(least)} is the limit",
-            reason=f"{outcomes:,} outcomes are known; look at the least accurate task types",
-            expected_effect="decisions that rest on these answers stop going wrong",
+            text=f"Check the agents' predictions: accuracy is {percent(accuracy)},"
+            f" the limit is {percent(least)}",
+            reason=f"{outcomes:,} outcomes are known; check the least accurate task types",
+            expected_effect="fewer wrong decisions based on these predictions",
         )
     # Where predictions had a confidence of their own, that one is compared instead.
     told = (view.accuracy.get("calibration") or {}).get("count")
@@ -224,7 +234,7 @@ def _accuracy(view: View) -> Found:
             text=f"Trust stated confidence less: it is {percent(sure)} on average, and"
             f" {percent(accuracy)} turned out right",
             reason=f"{outcomes:,} outcomes are known, too many for chance to explain the gap",
-            expected_effect="calibrated confidence tells which answers need a second look",
+            expected_effect="calibrated confidence shows which answers need review",
         )
 
 
@@ -236,11 +246,10 @@ def _over_confident(view: View) -> Found:
             continue
         yield advice(
             _HABIT * gap,
-            text=f"Trust agent {name!r} less than it trusts itself: it {of['sentence']}",
+            text=f"Do not rely on the confidence of agent {name!r}: {of['sentence']}",
             reason="too many outcomes for chance to explain the gap; its expected calibration"
             f" error is {percent(of['expected_calibration_error'])}",
-            expected_effect="confidence that is calibrated, or taken down by so much, tells which"
-            " answers need a second look",
+            expected_effect="calibrated (or lowered) confidence shows which answers need review",
             agent_name=name,
         )
 
@@ -259,10 +268,10 @@ def _unmapped(view: View) -> Found:
     whose = f" of agent {name!r}" if most == left_out else whose
     yield advice(
         _HABIT * (max(share, 0.3) if mostly else share),
-        text=f"Map the fields of {left_out:,} outcomes{whose}, which share none with their"
-        f" predictions{_told(view)}",
-        reason="until then nobody knows whether these predictions were right, and they count for"
-        " no accuracy",
+        text=f"Map the fields of {left_out:,} outcomes{whose}, which have none in common with"
+        f" their predictions{_told(view)}",
+        reason="until then it is unknown whether these predictions were right, and they do not"
+        " count in accuracy",
         expected_effect=f"accuracy from {left_out + counted:,} outcomes instead of {counted:,}",
         agent_name=name if most == left_out else None,
     )
@@ -284,11 +293,11 @@ def _waiting(view: View) -> Found:
         return
     yield advice(
         _HABIT * (1 - known / predictions) / 4,
-        text="Bring in more outcomes: accuracy speaks for"
+        text="Record more outcomes: accuracy covers only"
         f" {share_of(known, predictions, 'predictions')}",
-        reason=f"{waiting:,.0f} predictions wait, the oldest for {figure(view.waiting_for, 's')};"
-        " those whose outcome is known may not be like the others",
-        expected_effect="an accuracy that can be relied on; outcomes may be recorded at any time",
+        reason=f"{waiting:,.0f} predictions await outcomes, the oldest for"
+        f" {figure(view.waiting_for, 's')}; those with a known outcome may not be representative",
+        expected_effect="a reliable accuracy; outcomes may be recorded at any time",
     )
 
 
@@ -301,9 +310,9 @@ def _disagreeing(view: View) -> Found:
     names = " and ".join(map(repr, first.get("sources") or {}))
     yield advice(
         _HABIT * disagree / several / 2,
-        text="Look at the outcomes of which sources disagree: in"
-        f" {share_of(disagree, several, 'tasks')} that several judged they said different things",
-        reason=f"95% interval {likely(disagree, several)}; the newest is task"
+        text="Review outcomes on which sources disagree:"
+        f" {share_of(disagree, several, 'tasks')} with several sources",
+        reason=f"95% interval {likely(disagree, several)}; the most recent is task"
         f" {first.get('task_id')!r}, {names}"
         if first
         else "",
@@ -319,9 +328,9 @@ def _degrading(view: View) -> Found:
     moves = ", ".join(f"{named(name)} {moved(name, trend)}" for name, trend in worse.items())
     yield advice(
         _HABIT * len(worse) / 4,
-        text=f"Find out what changed since the window before: {moves}",
+        text=f"Find out what changed since the previous window: {moves}",
         reason="beyond the usual 5%, with enough samples on both sides",
-        expected_effect="the sooner a change is found, the easier it is to take back",
+        expected_effect="the sooner a change is found, the easier it is to revert",
     )
 
 

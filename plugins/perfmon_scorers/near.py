@@ -1,4 +1,4 @@
-"""Elements of lists that are right without being equal: numbers and times within tolerance."""
+"""List elements that are right without being equal: numbers and times within tolerance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers: their formula, also beyond what a float holds, and how near is near enough."""
+"""Numbers: their scoring formula, also beyond float range, and tolerances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outcomes without what a comparison is to ignore, at every depth."""
+"""Outcomes reduced to what a comparison considers, at every depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scorers themselves: one formula for each kind of outcome.
+"""The scorers themselves: one formula per kind of outcome.
 
 Values of different kinds score 0, so True is not 1 and a list is not a tuple. Equal values score
 1. Text is compared as it is written, case included, unless `[plugins.scorers]` says otherwise.

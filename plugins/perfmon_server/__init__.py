@@ -1,4 +1,4 @@
-"""The server: REST, the first page and a stream of events, on aiohttp."""
+"""The server: REST, the overview page and an event stream, on aiohttp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application, assembled in one place: routes, guards, and what lives as long as it does."""
+"""The application, assembled in one place: routes, guards, and background tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server as a plugin: its configuration, and its life from the first request to a signal."""
+"""The server as a plugin: its configuration, and its life cycle up to a signal."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _GOODBYE_SECONDS = 0.75
 _REASONS = {
-    errno.EADDRINUSE: "is in use already",
-    errno.EACCES: "may not be used by this account",
+    errno.EADDRINUSE: "is already in use",
+    errno.EACCES: "requires more permissions than this account has",
     errno.EADDRNOTAVAIL: "is not an address of this machine",
 }
 
@@ -96,7 +96,7 @@ async def _keep_reloading(changed: asyncio.Event, reload: Callable[[], None] | N
         try:
             await asyncio.to_thread(reload)
         except Exception:
-            log.exception("taking up the configuration met a bug; the old one goes on")
+            log.exception("unexpected error while reloading; the old configuration stays active")
 
 
 @contextlib.asynccontextmanager

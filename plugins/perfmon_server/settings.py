@@ -1,4 +1,4 @@
-"""The table [plugins.server], and who may be let in by it."""
+"""The table [plugins.server], and who may connect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import attrs
 
 from perfmon import ConfigError, Secret
 
-_NEEDED = 'it needs an api_key, such as { env = "PERFMON_API_KEY" }, or host = "127.0.0.1"'
+_NEEDED = 'set an api_key, such as { env = "PERFMON_API_KEY" }, or host = "127.0.0.1"'
 
 
 @attrs.frozen(kw_only=True)
@@ -43,9 +43,8 @@ class ServerConfig:
     def refuse_open_door(self) -> None:
         """Raise `ConfigError` if it would listen beyond loopback without a key."""
         if self.api_key is None and not is_loopback(self.host):
-            raise ConfigError(
-                [f"[plugins.server] host = {self.host!r} listens beyond this machine: {_NEEDED}"]
-            )
+            place = f"[plugins.server] host = {self.host!r}"
+            raise ConfigError([f"{place} is reachable from other machines: {_NEEDED}"])
 
 
 def is_loopback(host: str) -> bool:

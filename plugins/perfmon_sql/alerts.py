@@ -1,4 +1,4 @@
-"""The alerts' part of the storage role; see `perfmon.AlertStorage`."""
+"""The alert part of the storage; see `perfmon.AlertStorage`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each transaction put in, noted in it: so others find what they have not seen, and only that.
+"""Notes what each transaction inserted, so that other processes read only what they have not seen.
 
 Ids of rows are given before a transaction commits, so that on PostgreSQL a lower one may be seen
 after a higher one: an id that is left out is waited for, for as long as a transaction may take.
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _AT = MEASUREMENT_FIELDS.index("timestamp")
 _MINUTE = 60_000_000
 _LATEST_START = 60.0  # seconds after which an id that was left out is one that was rolled back
-_BACK = 200  # how many are looked at again at the beginning, for those that were under way
-_ROWS = 50_000  # so many rows are brought at once, if there are more
+_BACK = 200  # how many are read again at the start, for transactions that were in progress
+_ROWS = 50_000  # rows fetched at once
 _SOME = 500
 
 

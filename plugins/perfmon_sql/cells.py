@@ -1,4 +1,4 @@
-"""Hour cells in storage: every writer has its own, and readers merge them."""
+"""Hourly cells in storage: every writer has its own, and readers merge them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a batch, kept with its rows: a commit may succeed and its answer be lost."""
+"""The result of a batch, stored with its rows: a commit may succeed and its reply be lost."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BUSY_SECONDS = 5
 TRIES = 4
-READ_ONLY = "is open for reading only"
+READ_ONLY = "is open read-only"
 
 
 class Database(ABC):

@@ -1,4 +1,4 @@
-"""Episodes of alerts, the state of the machine that decides about them, and silences."""
+"""Alert episodes, the state of the alert machine, and silences."""
 
 from __future__ import annotations
 

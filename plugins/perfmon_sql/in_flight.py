@@ -1,4 +1,4 @@
-"""What is under way, and notes by kind and name."""
+"""Runs in flight, and notes by kind and name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _KEY = ("tenant", "run_id", "agent_name")
 _COLUMNS = (*_KEY, "agent_type", "metadata", "started_at")
-_SKEW = 60_000_000  # microseconds by which the clock of whoever records may be behind
+_SKEW = 60_000_000  # microseconds by which the clock of a recording process may be behind
 # A run of this key that was recorded since then; an id may have been used before.
 _RECORDED = (
     "SELECT 1 FROM runs r JOIN agents a ON a.id = r.agent_id "

@@ -1,4 +1,4 @@
-"""Names and their numbers: agents, and the keys of cells."""
+"""Names and their numbers: agents, and keys of cells."""
 
 from __future__ import annotations
 

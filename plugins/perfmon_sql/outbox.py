@@ -1,4 +1,4 @@
-"""Messages on their way to the sinks, and what is remembered of the sinks."""
+"""Outgoing messages, and the state of sinks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions and outcomes in the table of measurements: found by task, state and score."""
+"""Predictions and outcomes in the measurements table: found by task, state and score."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _anew(row: Row) -> Row:
 def of_tasks(
     connection: sa.Connection, tasks: Sequence[tuple[str | None, str]], mark: str
 ) -> list[Row]:
-    """What waits for these tasks, was told of them, or came of both, as it was stored."""
+    """Predictions, outcomes and measurements of these tasks, as it was stored."""
     rows: list[Row] = []
     for part in in_parts([(tenant or "", task_id) for tenant, task_id in tasks]):
         rows += fetched(
@@ -96,12 +96,12 @@ def by_ids(connection: sa.Connection, ids: Sequence[str], mark: str) -> list[Row
 
 
 def open_tasks(connection: sa.Connection) -> list[tuple[str, str]]:
-    """Tasks whose outcome was told and not compared, or came before their prediction."""
+    """Tasks whose outcome was recorded and not scored, or came before their prediction."""
     found = fetched(
         connection,
         f"SELECT a.tenant, r.task_id FROM {_NAMED} WHERE r.state = 6 AND {_THEIRS} "
         "UNION SELECT a.tenant, r.task_id FROM measurements r CROSS JOIN agents a "
-        "WHERE r.state = 4 AND coalesce(r.round, 1) = 1 "  # later rounds were looked at
+        "WHERE r.state = 4 AND coalesce(r.round, 1) = 1 "  # later rounds were checked
         "AND a.id = r.agent_id AND EXISTS (SELECT 1 FROM measurements o, "
         "agents b WHERE o.task_id = r.task_id AND o.state > 3 AND o.state = 14 "
         "AND b.id = o.agent_id AND b.tenant = a.tenant AND b.name IN ('', a.name))",
@@ -110,7 +110,7 @@ def open_tasks(connection: sa.Connection) -> list[tuple[str, str]]:
 
 
 def unscored(connection: sa.Connection, limit: int, mark: str) -> list[Row]:
-    """The oldest rows that a remote scorer has still to answer."""
+    """The oldest rows that wait for a remote scorer."""
     return fetched(
         connection,
         f"SELECT {_ROW} FROM {_NAMED} WHERE r.state IN (2, 10) AND {_THEIRS} "

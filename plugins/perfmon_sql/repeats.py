@@ -1,4 +1,4 @@
-"""Runs whose key is there already: which of them are repeats, and which are conflicts."""
+"""Runs whose key already exists: which are repeats, and which are conflicts."""
 
 from __future__ import annotations
 

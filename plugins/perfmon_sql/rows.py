@@ -1,4 +1,4 @@
-"""Runs and measurements as rows: how they are put in, and how they are read back in order."""
+"""Runs and measurements as rows: inserted, and read back in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables as they are now; how they came to be is told by the migrations."""
+"""The current tables; the migrations show how they came to be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQLite: in a file, which other programs may get at, and in memory."""
+"""SQLite: in a file, which other programs may modify, and in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _log = logging.getLogger("perfmon")
-_WAITS = "what is recorded waits"
+_WAITS = "new records are kept until it is back"
 
 
 class SqliteFile(Database):
@@ -42,7 +42,7 @@ class SqliteFile(Database):
     else than what is open; what then is there is gone on with when it has settled:
 
     - the log alone was removed: at once, with what is in the file;
-    - the file is gone: it is written anew from what is open, where its folder is there;
+    - the file is gone: it is written again from what is open, where its folder is there;
     - another file is there, or a sound one was copied over it: with that one, as it is.
     """
 
@@ -52,7 +52,7 @@ class SqliteFile(Database):
         self.path = path.absolute()
         self.shown = f"sqlite:///{path}"
         if not self.path.parent.is_dir():
-            raise StorageError(f"{self.shown}: there is no folder {self.path.parent}")
+            raise StorageError(f"{self.shown}: no such folder: {self.path.parent}")
         self._file = DatabaseFile(self.path)
         self._anchor: sqlite3.Connection | None = None
         self._lost: str | None = None  # why everything is closed
@@ -102,7 +102,7 @@ class SqliteFile(Database):
                     copy = self._copy()
                     self._dispose()
                     self._put(copy)
-                _log.warning("%s: %s; it was written anew at the end", self.shown, GONE)
+                _log.warning("%s: %s; it was written again on exit", self.shown, GONE)
         super().close()
 
     def sync(self) -> None:
@@ -204,7 +204,7 @@ class SqliteFile(Database):
             raise StorageError(f"{self.shown}: {trouble}; {_WAITS}")
         with self._alone():
             self._reopen(trouble)
-        _log.warning("%s: %s; perfmon goes on with what is there now", self.shown, trouble)
+        _log.warning("%s: %s; perfmon continues with the current file", self.shown, trouble)
 
     def _may_reopen(self, trouble: str) -> bool:
         if trouble == LOG_GONE:
@@ -217,7 +217,7 @@ class SqliteFile(Database):
         """Without anybody who reads."""
         with self._gate:
             if not self._gate.wait_for(lambda: not self._readers, database.BUSY_SECONDS):
-                raise StorageError(f"{self.shown}: is being read; {_WAITS}")
+                raise StorageError(f"{self.shown}: busy with readers; {_WAITS}")
             yield
 
     def _reopen(self, trouble: str) -> None:
@@ -233,7 +233,7 @@ class SqliteFile(Database):
             self._dispose()
             self._lost = trouble
             raise StorageError(
-                f"{self.shown}: {trouble}, and then: {first_line(problem)}"
+                f"{self.shown}: {trouble}; reopening it failed: {first_line(problem)}"
             ) from None
 
     def _put(self, copy: Path) -> None:
@@ -254,7 +254,7 @@ class SqliteFile(Database):
             with suppress(OSError):
                 copy.unlink(missing_ok=True)
             raise StorageError(
-                f"{self.shown}: {GONE}, and cannot be written anew: {first_line(problem)}; {_WAITS}"
+                f"{self.shown}: {GONE}, cannot be written again: {first_line(problem)}; {_WAITS}"
             ) from None
         return copy
 
@@ -312,7 +312,7 @@ class SqliteMemory(Database):
 
 
 class _OfNobody(sqlite3.Connection):
-    """Ends with whoever had it: there is nothing in memory that a close could save.
+    """Ends with its owner: there is nothing in memory that a close could save.
 
     From Python 3.13 on, a connection that is left to the garbage collector is warned of.
     """

@@ -1,10 +1,10 @@
-"""The file under a SQLite database: other programs copy it, move it, replace it, cut it short.
+"""The file under a SQLite database: other programs may copy, move, replace or truncate it.
 
 A program that opens and closes the file anywhere in its own process (a copy, a backup) drops the
 locks that SQLite holds on it: https://www.sqlite.org/howtocorrupt.html, section 2.2. Whoever
 closes the database last then thinks that nobody else has it, and removes the write-ahead log. A
 second lock of another kind, which only goes with its own descriptor, keeps that from happening;
-what other programs do otherwise is told by inodes, and by the head of the file.
+what other programs do otherwise is detected by inodes, and by the head of the file.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ try:
 except ImportError:  # Windows: a file that is open cannot be removed or replaced there
     fcntl = None  # type: ignore[assignment]
 
-GONE = "the file is gone"
+GONE = "the file was deleted"
 REPLACED = "another file was put in its place"
 LOG_GONE = "its write-ahead log was removed by another program"
-CUT = "the file was cut short by another program"
+CUT = "the file was truncated by another program"
 OVERWRITTEN = "the file was overwritten by another program"
 SETTLE = 5.0
 """Seconds for which a path must look the same before anything is begun with what is there."""
@@ -92,7 +92,7 @@ class DatabaseFile:
         self._counter = 0
 
     def trouble(self) -> str | None:
-        """What is wrong with it, in words; None where all is well, or it is not open."""
+        """What is wrong with it, in words; None if nothing is, or it is not open."""
         if self._file is None:
             return None
         try:
@@ -222,6 +222,6 @@ def _set_lock(descriptor: int, kind: int) -> bool:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without them: what others do is noticed all the same
+    except OSError:  # a file system without them: changes by others are still noticed
         return True
     return True

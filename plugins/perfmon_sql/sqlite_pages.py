@@ -1,4 +1,4 @@
-"""Pages that nothing is on any more, given back to the file system a few at a time.
+"""Returns unused pages to the file system, a few at a time.
 
 Only a file made with `auto_vacuum` can do so. An older one is copied once as a whole, which is when
 it gets that: https://www.sqlite.org/pragma.html#pragma_auto_vacuum.
@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 STEP = 512  # pages in one transaction
-_SHARE, _FEW = 0.05, 64  # so many unused pages stay: what is recorded next needs them
+_SHARE, _FEW = 0.05, 64  # this many unused pages stay for the next records
 _COPIED_FROM = 0.25  # the share of unused pages from which on a copy is worth it
 COPY_SECONDS = 5.0  # for which nobody else writes
 _BYTES_A_SECOND = 30_000_000

@@ -1,4 +1,4 @@
-"""A SQLite file that is only read: nothing is made, upgraded, checkpointed or left behind."""
+"""A SQLite file opened read-only: nothing is created, upgraded, checkpointed or left behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SqliteReading(Database):
 
     In WAL mode even a reader makes the log and its index where they are missing, and leaves them
     there. Where there is no log the file is all there is, and is read as one that cannot change;
-    should it change all the same, it is opened anew. A log without its index, or in a folder that
+    if it changes anyway, it is opened again. A log without its index, or in a folder that
     cannot be written, is read from a copy.
     """
 
@@ -36,7 +36,7 @@ class SqliteReading(Database):
         self.path = path.absolute()
         self.shown = f"sqlite:///{path}"
         if not self.path.exists():
-            raise StorageMissing(f"{self.shown}: there is no such file")
+            raise StorageMissing(f"{self.shown}: no such file")
         if self.path.is_dir():
             raise StorageError(f"{self.shown}: is a folder")
         self._log = Path(f"{os.path.realpath(self.path)}-wal")
@@ -60,7 +60,7 @@ class SqliteReading(Database):
         with super().reading() as connection:
             yield connection
         if self._as_it_was is not None and self._as_it_was != self._state():
-            raise StorageError(f"{self.shown}: changed while it was read; try again")
+            raise StorageError(f"{self.shown}: changed while being read; try again")
 
     def upgrade(self) -> None:
         with self.reading() as connection:

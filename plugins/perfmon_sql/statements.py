@@ -1,4 +1,4 @@
-"""Statements past SQLAlchemy's own rows: plain tuples are what storage gives back."""
+"""Statements that bypass SQLAlchemy's rows: storage returns plain tuples."""
 
 from __future__ import annotations
 

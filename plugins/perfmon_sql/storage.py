@@ -1,4 +1,4 @@
-"""The storage role over a database."""
+"""The storage interface on a database."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _LOOSE = (
     "(SELECT 1 FROM outbox o WHERE o.id = outbox_alerts.outbox_id)"
 )
 _TYPE = RUNS.fields.index("agent_type")
-_LATELY, _LATELY_BATCHES = 2.0, 5  # seconds, at most so many batches
+_LATELY, _LATELY_BATCHES = 2.0, 5  # seconds, and a maximum of batches
 
 
 class SqlStorage(SqlAlerts):

@@ -1,4 +1,4 @@
-"""The schema: made and brought up to date by the migrations, which keep every row."""
+"""The schema: created and upgraded by migrations, which keep every row."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check_version(connection: sa.Connection, shown: str) -> None:
     """For who must change nothing: `StorageError` where the schema is not today's, and why."""
     version = current(connection)
     if version is None:
-        raise StorageError(f"{shown}: there is no perfmon database in it")
+        raise StorageError(f"{shown}: not a perfmon database")
     if version != HEAD:
         _check_known(version, _alembic(), shown)
         raise StorageError(

@@ -1,4 +1,4 @@
-"""From a URL to its database: which engine it names, in a file, in memory or on a server."""
+"""From a storage URL to its database: in a file, in memory or on a server."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def _database(url: str, *, read_only: bool) -> Database:
         parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
     except (sa.exc.ArgumentError, ValueError):
         # The URL itself is not shown: what cannot be read may hold a password anywhere.
-        raise StorageError(f"storage: this URL cannot be read; allowed: {FORMS}") from None
+        raise StorageError(f"storage: not a valid URL; allowed: {FORMS}") from None
     if parsed.get_backend_name() == "postgresql":
         return Postgres(parsed, read_only=read_only)
     if parsed.query or parsed.host:
-        raise StorageError(f"storage: a SQLite URL has neither host nor options; allowed: {FORMS}")
+        raise StorageError(f"storage: a SQLite URL takes no host or options; allowed: {FORMS}")
     if parsed.database == "":
-        raise StorageError(f"storage: this SQLite URL names no file; allowed: {FORMS}")
+        raise StorageError(f"storage: the SQLite URL has no file name; allowed: {FORMS}")
     if parsed.database in (None, ":memory:"):
         return SqliteMemory()
     path = Path(str(parsed.database))

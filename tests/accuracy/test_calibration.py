@@ -101,7 +101,10 @@ def test_nothing_is_known_of_nothing():
     assert len(made.bins) == BINS
     assert made.count == 0
     assert all(math.isnan(getattr(made, name)) for name in FIGURES)
-    assert (made.verdict, made.sentence) == ("not enough outcomes", "no outcome had a confidence")
+    assert (made.verdict, made.sentence) == (
+        "not enough outcomes",
+        "no outcomes with a stated confidence",
+    )
     assert jsonable(made)["brier_score"] is None
 
 
@@ -109,13 +112,13 @@ def test_nothing_is_known_of_nothing():
     ("outcomes", "verdict", "words"),
     [
         (answers(0.82, 190, 122), "over-confident",
-         "says 82% on average and is right 61% of the time (over-confident by 21 points, 312 outcomes)"),
+         "stated confidence 82% on average, observed accuracy 61% (over-confident by 21 points, 312 outcomes)"),
         (answers(0.5, 900, 100), "under-confident",
-         "says 50% on average and is right 90% of the time (under-confident by 40 points, 1,000 outcomes)"),
+         "stated confidence 50% on average, observed accuracy 90% (under-confident by 40 points, 1,000 outcomes)"),
         (answers(0.8, 79, 21), "well calibrated",
-         "says 80% on average and is right 79% of the time (well calibrated, 100 outcomes)"),
+         "stated confidence 80% on average, observed accuracy 79% (well calibrated, 100 outcomes)"),
         (answers(0.9, 0, 29), "not enough outcomes",
-         "says 90% on average and is right 0% of the time (not enough outcomes: 29 of 30)"),
+         "stated confidence 90% on average, observed accuracy 0% (not enough outcomes: 29 of 30)"),
     ],
 )  # fmt: skip
 def test_the_verdict_is_in_words_people_understand(outcomes, verdict, words):
@@ -153,7 +156,7 @@ def test_means_that_hide_a_bin_are_called_so():
     """Over-confident at the top and under-confident at the bottom cancel out."""
     made = of(answers(0.9, 210, 210) + answers(0.1, 200, 200))
     assert made.verdict == "well calibrated"
-    assert made.sentence.endswith("; but where it says about 90% it is right 50% of the time")
+    assert made.sentence.endswith("; but at a stated 90% it is right 50% of the time")
     assert made.expected_calibration_error == pytest.approx(0.4)
 
 

@@ -277,7 +277,7 @@ def test_a_named_scorer_that_is_out_of_service(scoring):
     made._bus._retire(made._bus._accounts["far"], "a reason")
     scored = made.score("a", 1, 1, may_wait=True)
     assert (scored.state, scored.scorer) == ("failed", "far")
-    assert scored.note == "plugin 'far' is out of service: a reason"
+    assert scored.note == "plugin 'far' is disabled: a reason"
     made = scoring({"same": Same(), "near": Fixed(0.5)}, outcomes(scorer="near"))
     made._bus._retire(made._bus._accounts["near"], "a reason")
     assert made.score("a", 1, 1) == measured(1.0, "same")

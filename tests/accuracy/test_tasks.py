@@ -263,7 +263,7 @@ def test_each_outcome_gets_a_clear_answer(monitor):
     assert monitor.record_outcome("t", 90, tenant="acme").status == "other_tenant"
     early = monitor.record_outcome("later", 5)
     assert (early.status, early.measurements) == ("waiting", ())
-    assert "kept until one comes" in early.message
+    assert "kept until one arrives" in early.message
     assert monitor.get_system_metrics().accuracy_count == 1
     monitor.record_prediction("planner", "later", 5)
     monitor.record_prediction("planner", "later", 7)  # an agent predicts a task once

@@ -140,12 +140,12 @@ def test_an_absence_ends_with_its_rule_or_when_it_is_about_others(place):
         monitor.get_alerts()
         assert of(monitor) == []
         (over,) = of(monitor, "resolved")
-        assert over.details["reason"] == "the rule is not about it any more"
+        assert over.details["reason"] == "the rule no longer applies"
         assert len(of(monitor, agent="daily-1")) == 1
     with place.open() as monitor:
         monitor.get_alerts()
         (over,) = of(monitor, "resolved", "daily-1")
-        assert over.details["reason"] == "the rule is gone"
+        assert over.details["reason"] == "the rule was removed"
 
 
 def test_who_is_dismissed_is_missed_again_after_coming_back(place):
@@ -154,10 +154,10 @@ def test_who_is_dismissed_is_missed_again_after_coming_back(place):
     with place.open(rule) as monitor:
         place.run(monitor)
         ((alert, _),) = place.lasting(monitor, 2 * HOUR, 600).values()
-        over = monitor.resolve(alert.alert_id, "ann", "was retired")
+        over = monitor.resolve(alert.alert_id, "ann", "agent retired")
         assert (over.state, over.details["resolved_by"]) == ("resolved", "ann")
-        assert over.details["comment"] == "was retired"
-        assert "because ann closed it: was retired" in over.message
+        assert over.details["comment"] == "agent retired"
+        assert "resolved by ann: agent retired" in over.message
         assert place.lasting(monitor, HOUR, 600) == {}
     with place.open(rule) as monitor:
         assert place.lasting(monitor, 2 * DAY, HOUR) == {}
@@ -177,7 +177,7 @@ def test_only_what_fires_is_closed_and_by_somebody(place, wrong):
             monitor.resolve(wrong[0] or alert.alert_id, wrong[1])
         assert len(of(monitor)) == 1
         monitor.resolve(alert.alert_id, "ann")
-        with pytest.raises(InvalidRun, match="fires"):
+        with pytest.raises(InvalidRun, match="firing"):
             monitor.resolve(alert.alert_id, "ann")
 
 

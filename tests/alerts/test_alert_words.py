@@ -22,7 +22,7 @@ def test_a_sentence_says_what_how_sure_since_when_and_why():
     """Value and limit with units, interval, runs, the most frequent error classes."""
     assert sentence(SHARE) == (
         "agent billing: success rate 61.8% (48.6% to 73.5%) is below 80.0%: 21 of the last 55 runs"
-        " did not succeed (RateLimit 15, Timeout 4, Auth 1, 1 more classes);"
+        " did not succeed (RateLimit 15, Timeout 4, Auth 1, 1 more class);"
         " since 2027-01-15 08:00 UTC"
     )
 
@@ -34,13 +34,16 @@ def test_an_end_says_how_long_it_was_and_how_it_is():
         resolved_at=SHARE.started_at + 7_980_000_000,
     )  # fmt: skip
     assert sentence(ended) == (
-        "agent billing: success rate: over after 2 h 13 min;"
-        " now 97.0% (90.0% to 99.0%), limit 80.0%"
+        "agent billing: resolved after 2 h 13 min: success rate is back to 97.0%"
+        " (90.0% to 99.0%, limit: at least 80.0%)"
     )
+    # A window that still holds its failures is not back; its newest runs are why it is resolved.
+    held = sentence(attrs.evolve(ended, kind=Kind.SHARE, value=0.67, low=0.63, high=0.72))
+    assert "success rate is now 67.0% (63.0% to 72.0%, limit: at least 80.0%)" in held
+    assert held.endswith("; the latest runs are within the limit")
     closed = attrs.evolve(ended, reason="no_data")
     assert sentence(closed) == (
-        "agent billing: success rate: closed after 2 h 13 min,"
-        " because there have been no runs to tell"
+        "agent billing: success rate: closed after 2 h 13 min, no more runs to evaluate"
     )
 
 
@@ -56,18 +59,18 @@ def test_an_end_says_how_long_it_was_and_how_it_is():
         ({"kind": Kind.MEAN, "metric": "cost_per_task", "unit": "$", "above": True, "value": 1.5,
           "threshold": 1.0}, "cost per task $1.50 ("),
         ({"kind": Kind.NUMBER, "metric": "runs_per_minute", "unit": "runs/min", "value": 0.5,
-          "threshold": 2.0}, "runs a minute 0.5 runs/min is below 2 runs/min"),
+          "threshold": 2.0}, "runs per minute 0.5 runs/min is below 2 runs/min"),
         ({"kind": Kind.BUDGET, "unit": "$", "value": 51.5, "threshold": 50.0, "rule": "daily"},
          "$51.50 spent of a budget of $50.00 in this period (daily)"),
         ({"kind": Kind.BURN, "unit": "x", "value": 20.0, "threshold": 14.4, "low": 15.0, "high": 26.0},
-         "the error budget burns 20 times (15 times to 26 times) as fast as it may"),
+         "the error budget is burning at 20 times (15 times to 26 times) the allowed rate"),
         ({"kind": Kind.NO_RUNS, "unit": "s", "value": 1200.0, "threshold": 900.0},
          "no run for 20 min, longer than 15 min"),
         ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0, "bad": 2},
-         "2 runs are under way for up to 33 min 20 s, longer than 30 min"),
+         "2 runs have been in progress for up to 33 min 20 s, longer than 30 min"),
         ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0, "bad": 1,
           "words": "run r1 of agent a"},
-         "a run is under way for up to 33 min 20 s (run r1 of agent a), longer than 30 min"),
+         "a run has been in progress for up to 33 min 20 s (run r1 of agent a), longer than 30 min"),
         ({"kind": Kind.TREND, "metric": "latency_trend", "word": "degrading", "words": "+30%"},
          "latency trend is degrading (+30%)"),
         ({"kind": Kind.ANOMALY, "metric": "cost_per_task", "unit": "$", "value": 9.0, "low": 1.0,
@@ -75,9 +78,9 @@ def test_an_end_says_how_long_it_was_and_how_it_is():
         ({"kind": Kind.FORECAST, "metric": "total_cost", "unit": "$", "value": 120.0, "above": True,
           "threshold": 100.0, "low": 110.0, "high": 130.0, "seconds": 21_600.0},
          "cost is forecast to be $120.00 ($110.00 to $130.00), above $100.00, within 6 h"),
-        ({"evidence": "no_data"}, "no runs since then to tell whether it is over"),
-        ({"evidence": "failed"}, "its evaluation fails at present"),
-        ({"starts": 5}, "it fired 5 times in 24 hours"),
+        ({"evidence": "no_data"}, "no runs since then, so recovery is unknown"),
+        ({"evidence": "failed"}, "its evaluation is failing"),
+        ({"starts": 5}, "fired 5 times in 24 hours"),
     ],
 )  # fmt: skip
 def test_every_kind_has_its_sentence(changes, words):
@@ -89,30 +92,30 @@ def test_every_kind_has_its_sentence(changes, words):
     ("changes", "words"),
     [
         ({"value": 0.98, "bad": 1},
-         ("success rate 98.0% (48.6% to 73.5%) is no longer below 80.0%:"
-         " 1 of the last 55 runs did not succeed;")),
+         ("success rate is recovering: 98.0% (48.6% to 73.5%), 1 of the last 55 runs did not"
+          " succeed; resolves once it stays above 80.0%;")),
         ({"kind": Kind.MEAN, "metric": "cost_per_task", "unit": "$", "above": True, "value": 0.5,
-          "threshold": 1.0}, "is no longer above $1.00: over"),
+          "threshold": 1.0}, "; resolves once it stays below $1.00"),
         ({"kind": Kind.NUMBER, "metric": "predictions_waiting", "unit": "predictions", "above": True,
-          "value": 0.0, "threshold": 3.0}, "0 predictions is no longer above 3 predictions"),
-        ({"kind": Kind.BURN, "unit": "x", "value": 2.0, "threshold": 14.4}, "may, no longer above 14.4"),
+          "value": 0.0, "threshold": 3.0}, "recovering: 0 predictions; resolves once it stays below 3 predictions"),
+        ({"kind": Kind.BURN, "unit": "x", "value": 2.0, "threshold": 14.4}, "rate, back below 14.4"),
         ({"kind": Kind.NO_RUNS, "unit": "s", "value": 120.0, "threshold": 900.0},
-         "the last run was 2 min ago, after none for more than 15 min"),
+         "the last run was 2 min ago, after a gap of more than 15 min"),
         ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0,
-          "evidence": "clear"}, "no run is under way for longer than 30 min any more"),
+          "evidence": "clear"}, "no run has been in progress for longer than 30 min"),
         ({"kind": Kind.UNFINISHED, "unit": "s", "value": 2000.0, "threshold": 1800.0,
           "state": "resolved", "reason": "clear", "metric": "", "rule": "hung"},
-         "agent billing: hung: over"),
+         "agent billing: resolved: hung"),
         ({"kind": Kind.BUDGET, "unit": "$", "value": 0.0, "threshold": 50.0}, "$0.00 spent of a"),
         ({"kind": Kind.SINGLE, "metric": "max_latency_ms", "unit": "ms", "value": 900.0, "bad": 0,
           "threshold": 50_000.0, "breached": False},
-         "no run of late took more than 50 s; at most 900 ms"),
+         "no recent run took more than 50 s; at most 900 ms"),
         ({"kind": Kind.TREND, "metric": "latency_trend", "word": "degrading", "words": "9 to 9",
           "breached": False}, "latency trend is no longer degrading (9 to 9)"),
         ({"kind": Kind.ANOMALY, "metric": "cost_per_task", "unit": "$", "value": 1.0,
           "breached": False}, "cost per task $1.00 is no longer anomalous"),
         ({"kind": Kind.FORECAST, "metric": "total_cost", "unit": "$", "value": 20.0, "above": True,
-          "threshold": 100.0, "low": 10.0, "high": 30.0, "seconds": 60.0}, "no longer above $100.00"),
+          "threshold": 100.0, "low": 10.0, "high": 30.0, "seconds": 60.0}, "back below $100.00"),
     ],
 )  # fmt: skip
 def test_what_is_back_while_it_still_fires_is_not_said_to_be_beyond(changes, words):
@@ -126,14 +129,16 @@ def test_the_moment_is_said():
     """That of the figures, to the second; of what is over, that of the last ones."""
     of = attrs.evolve(SHARE, at=1_800_000_005_000_000)
     assert sentence(of).endswith("; since 2027-01-15 08:00 UTC; as of 2027-01-15 08:00:05 UTC")
-    ended = attrs.evolve(of, state="resolved", reason="clear", resolved_at=of.at)
-    assert sentence(ended).endswith("limit 80.0%, as of 2027-01-15 08:00:05 UTC")
+    ended = attrs.evolve(of, state="resolved", reason="clear", resolved_at=of.at, value=0.9)
+    assert sentence(ended).endswith("limit: at least 80.0%, as of 2027-01-15 08:00:05 UTC)")
 
 
 def test_a_class_is_compared_with_all_that_failed():
     """Also with what has no class, so that its parts are those of the message."""
     details = Details(errors={"RateLimit": 9}, bad=12, unclassed=3, runs=18)
-    assert "it is 9 of 12 errors (50.0% of runs)" in recommendation(SHARE, details)
+    assert "Likely cause: RateLimit (9 of 12 errors, 50.0% of runs)" in recommendation(
+        SHARE, details
+    )
 
 
 def test_classes_that_do_not_fit_the_count_are_not_told():
@@ -154,14 +159,14 @@ def test_whose_runs_it_is_about_is_said():
     [
         (SHARE, {"errors": {"RateLimit": 15}, "runs": 55, "errors_before": {"RateLimit": 1},
                  "runs_before": 60},
-         "it is 15 of 15 errors (27.3% of runs, 1.7% in the window before). Run fewer at once"),
+         "RateLimit (15 of 15 errors, 27.3% of runs, 1.7% in the previous window). Reduce concurrency"),
         (SHARE, {"models": (Part("gpt-x", 19, 20), Part("qwen", 2, 35))},
-         "19 of 21 bad runs are on model gpt-x (19 of its 20): use another one"),
+         "19 of 21 affected runs use model gpt-x (19 of its 20): use another model"),
         (attrs.evolve(SHARE, labels={}), {"agents": (Part("a", 19, 30), Part("b", 2, 70))},
-         "Look at agent a first: it has 19 of 21 bad runs"),
+         "Check agent a first: it has 19 of 21 affected runs"),
         (COST, {"retry_rate": 0.4, "retry_rate_before": 0.1}, "40.0% of runs were retried, 10.0%"),
         (COST, {"prompt_tokens": 2900.0, "prompt_tokens_before": 1200.0, "retry_rate": 0.5},
-         "Prompts grew from 1,200 to 2,900 tokens a run"),
+         "Prompts grew from 1,200 to 2,900 tokens per run"),
     ],
 )  # fmt: skip
 def test_advice_follows_from_the_figures(situation, details, words):

@@ -115,7 +115,7 @@ def test_it_says_how_often_and_how_long():
     own = [w for w in watches(made) if w.rule == "quiet"]
     tested = backtest(made, own, rows, START * SECOND, (START + 9100) * SECOND)
     assert tested.summary() == [
-        "quiet: the whole system: would have fired 2 times; the longest 1 h 19 min",
+        "quiet: the whole system: would have fired 2 times; the longest lasted 1 h 19 min",
     ]
 
 
@@ -220,7 +220,7 @@ def test_a_test_that_fails_says_what_is_otherwise():
         ("[[tests]]\nname = 'a'\n[[tests.runs]]\nevery = '0s'\n", "must be a duration above 0"),
         ("[[alerts.rules]]\nname = 'a'\n[[tests]]\nname = 5\n", "exactly one condition"),
         ("[[alerts.rules]]\nname = 'a'\n[[tests]]\nname = 5\n", "must be text"),
-        ("[[tests]\n", "is not TOML"),
+        ("[[tests]\n", "not valid TOML"),
     ],
 )
 def test_mistakes_in_such_a_file_are_told_at_once(text, words):

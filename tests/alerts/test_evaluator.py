@@ -244,7 +244,7 @@ def test_a_monitor_that_waits_its_turn_rests(place, postgres_url):
 
 
 def test_what_storage_could_not_keep_is_decided_again(place, monkeypatch):
-    """While storage is away nothing is told; when it is back, once."""
+    """While storage is unavailable nothing is told; when it is back, once."""
     monitor = place.open(
         QUIET + "[alerts]\nevaluation_interval = '100ms'\ngroup_wait = '0s'\n", clock=None
     )

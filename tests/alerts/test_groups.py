@@ -208,7 +208,7 @@ def test_an_alert_that_nobody_knows_any_more_is_resolved_to_those_who_were_told(
     post.lasting(3, verdict(ERRORS))
     found = [m for second in range(60) for m in post.groups.step(T0 + second * SECOND, [])]
     assert told(found) == [("slack", "resolved", ["resolved"])]
-    assert found[0].alerts[0].details["reason"] == "it is not known any more"
+    assert found[0].alerts[0].details["reason"] == "it is no longer known"
 
 
 def test_a_clock_that_goes_back_does_not_hold_messages():

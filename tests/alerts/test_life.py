@@ -153,7 +153,7 @@ def test_an_alert_that_flaps_is_held_longer_and_says_so():
         life.now += 5 * SECOND
     alert = firing(life)
     assert alert.details["episodes_in_24h"] == 4
-    assert "it fired 4 times in 24 hours" in alert.message
+    assert "fired 4 times in 24 hours" in alert.message
     assert life.lasting(3600, over(ERRORS)) == []
     assert life.kinds(over(ERRORS), after=5) == ["resolved"]
 
@@ -256,7 +256,7 @@ def test_a_rule_that_is_gone_closes_its_alerts():
     firing(life)
     life.restart(attrs.evolve(life.settings, rules=frozenset()))
     (change,) = life.step(after=5).changes
-    assert (change.kind, change.reason) == ("resolved", "the rule is gone")
+    assert (change.kind, change.reason) == ("resolved", "the rule was removed")
 
 
 def test_a_clock_that_goes_back_fires_and_ends_nothing():

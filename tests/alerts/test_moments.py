@@ -39,7 +39,7 @@ BAD = {
 ALLOWED = {"success_rate": 0.2, "error_rate": 0.15, "timeout_rate": 0.2}  # one alert
 VERBS = {"success_rate": "did not succeed", "error_rate": "failed", "timeout_rate": "timed out",
          "p95_latency_ms": "were above it"}  # fmt: skip
-ON_MODEL = r"(\d+) of (\d+) bad runs are on model (\w+) \((\d+) of its (\d+)\)"
+ON_MODEL = r"(\d+) of (\d+) affected runs use model (\w+) \((\d+) of its (\d+)\)"
 OF_AGENT = r"agent (\w+) first: it has (\d+) of (\d+) bad runs \((\d+) of its (\d+)\)"
 STEPS = st.lists(
     st.tuples(
@@ -169,7 +169,7 @@ class World:
             if match := re.fullmatch(r"(\d+) without a class", part):
                 assert int(match[1]) == sum(run["error_type"] is None for run in bad)
                 continue
-            if match := re.fullmatch(r"(\d+) more classes", part):
+            if match := re.fullmatch(r"(\d+) more class(?:es)?", part):
                 assert int(match[1]) == left
                 continue
             name, _, number = part.rpartition(" ")
@@ -180,7 +180,7 @@ class World:
     def check_advice(self, alert, last, bad):
         text = alert.recommendation or ""
         own = [run for run in last if bad(run)]
-        if match := re.match(r"Look at (\w+) first: it is (\d+) of (\d+) errors \((.*?)% of", text):
+        if match := re.match(r"Likely cause: (\w+) \((\d+) of (\d+) errors, (.*?)% of", text):
             assert alert.metric in ("success_rate", "error_rate")
             count = counted(own)[match[1]]
             assert (int(match[2]), int(match[3])) == (count, len(own))

@@ -206,36 +206,36 @@ def test_what_is_not_the_same_is_of_another_family():
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ({"objective": 0.9}, "14.4 can never be exceeded at an objective of 0.9: it would take 1.44"),
-        ({"objective": 0.9}, "at most 10; give burn = [...] with lower factors (5 is half"),
+        ({"objective": 0.9}, "14.4 can never be exceeded with an objective of 0.9: it would take 1.44"),
+        ({"objective": 0.9}, "at most 10; set burn = [...] with lower factors (5 means that half"),
         ({"objective": 1.5}, "must be a number above 0 and below 1"),
         ({"objective": 0.99, "metric": "error_rate"}, "metric must be success_rate"),
         ({"objective": 0.99, "burn": []}, "burn must have at least one rate"),
         ({"objective": 0.99, "burn": [{"factor": 2, "long": "1h", "short": "2h"}]}, "short must be"),
-        ({"metric": "error_rate"}, "exactly one condition of above, below, is, budget"),
-        ({"metric": "error_rate", "above": 0.1, "budget": 5}, "it has above and budget"),
+        ({"metric": "error_rate"}, "exactly one condition (one of above, below, is, budget"),
+        ({"metric": "error_rate", "above": 0.1, "budget": 5}, "found above and budget"),
         ({"above": 5}, "metric is missing"),
-        ({"metric": "error_rate", "above": 15}, "can never be exceeded: error_rate is at most 1; 15%"),
-        ({"metric": "success_rate", "below": 80}, "is always undercut: success_rate is at most 1; 80"),
+        ({"metric": "error_rate", "above": 15}, "can never fire: error_rate is at most 1; write 15%"),
+        ({"metric": "success_rate", "below": 80}, "would always fire: success_rate is at most 1; write 80"),
         ({"metric": "latency_trend", "above": 5}, 'use is = "degrading" instead of a limit'),
         ({"metric": "latency_trend", "is": "degradin"}, "did you mean 'degrading'?"),
         ({"metric": "latency_trend", "is": "anomalous"}, "metric must be a trend"),
         ({"metric": "error_rate", "is": "degrading"}, "success_rate_trend"),
-        ({"is": "degrading"}, "metric is missing; is needs one"),
+        ({"is": "degrading"}, "metric is missing; is requires it"),
         ({"metric": "error_rate", "above": 0.2, "critical_at": 0.1}, "critical_at = 0.1 must be above"),
         ({"metric": "success_rate", "below": 0.8, "critical_at": 0.9}, "must be below 0.8"),
         (
             {"metric": "error_rate", "above": 0.1, "critical_at": 0.2, "level": "critical"},
-            "critical_at needs a lower level to rise from",
+            "critical_at needs a level below critical",
         ),
         ({"budget": 5, "critical_at": 4}, "must be above the budget of 5"),
         ({"budget": 0}, "must be a number above 0, in dollars"),
         ({"budget": 5, "metric": "total_cost"}, "metric does not go with budget"),
         ({"budget": 5, "per": "yaer"}, 'must be one of "hour"'),
-        ({"no_run_for": "15m", "per": "day"}, "per belongs to budget, not to no_run_for"),
+        ({"no_run_for": "15m", "per": "day"}, "per goes with budget, not with no_run_for"),
         ({"no_run_for": "0s"}, "must be a duration above 0"),
-        ({"budget": 5, "within": "6h"}, "within belongs to above or below"),
-        ({"metric": "error_rate", "above": 0.1, "burn": []}, "burn belongs to objective"),
+        ({"budget": 5, "within": "6h"}, "within goes with above or below"),
+        ({"metric": "error_rate", "above": 0.1, "burn": []}, "burn goes with objective"),
         ({"metric": "error_rate", "above": 0.1, "by": ["agnet"]}, "did you mean 'agent'?"),
     ],
 )  # fmt: skip
@@ -248,14 +248,14 @@ def test_a_rule_that_cannot_be_meant_is_refused(rule, words):
 
 def test_a_rule_has_no_name_of_a_threshold():
     """Its alerts would be taken for those."""
-    with pytest.raises(ConfigError, match="must not have the name of a threshold"):
+    with pytest.raises(ConfigError, match="must not be named like a threshold"):
         config({**SLOW, "name": "accuracy_min"})
 
 
 def test_groups_name_each_dimension_once():
     """And dimensions that there are."""
     for names, words in (
-        (["tenant", "tenant"], "each once"),
+        (["tenant", "tenant"], "repeat a name"),
         (["tenent"], "did you mean 'tenant'"),
     ):
         with pytest.raises(ConfigError, match=words):

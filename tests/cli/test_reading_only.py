@@ -151,7 +151,7 @@ def test_what_waits_in_a_journal_is_counted(url, command):
     kill_one(url)
     said = look(command, url)
     where = said.stdout if command == "check" else said.stderr
-    assert "42 runs and 1 measurement wait in the journal" in where
+    assert "42 runs and 1 measurement are still in the journal" in where
     fill(url)
     assert "wait in" not in look(command, url).output
 
@@ -160,7 +160,7 @@ def test_what_waits_in_a_journal_is_counted(url, command):
 def test_a_mistyped_path_is_an_error(folder, command):
     """It names the path, and makes nothing there."""
     said = look(command, f"sqlite:///{folder}/typo.db", code=1)
-    assert said.stderr == f"perfmon: sqlite:///{folder}/typo.db: there is no such file\n"
+    assert said.stderr == f"perfmon: sqlite:///{folder}/typo.db: no such file\n"
     assert list(folder.iterdir()) == []
 
 
@@ -173,13 +173,13 @@ def test_a_command_that_changes_something_needs_something_there(folder):
         ["unsilence", "3f2a9c01"],
     ):
         result = CliRunner().invoke(cli, ["alerts", *arguments, "--storage", url])
-        assert (result.exit_code, "there is no such file" in result.stderr) == (1, True)
+        assert (result.exit_code, "no such file" in result.stderr) == (1, True)
     assert list(folder.iterdir()) == []
 
 
 def test_check_says_that_nothing_is_there_yet(folder):
     """A configuration may be right before anything was recorded; the check makes nothing."""
-    assert "there is no such file yet" in look("check", f"sqlite:///{folder}/p.db").stdout
+    assert "no such file yet" in look("check", f"sqlite:///{folder}/p.db").stdout
     assert list(folder.iterdir()) == []
 
 
@@ -229,8 +229,8 @@ def test_an_older_schema_is_one_line(engine, version, request, monkeypatch, fold
 def test_a_fresh_postgresql_is_left_alone(postgres_url, folder):
     """No table is made by looking at a database of somebody else."""
     said = look("report", postgres_url, code=1).stderr
-    assert "there is no perfmon database in it" in said
-    with pytest.raises(StorageError, match="no perfmon database"):
+    assert "not a perfmon database" in said
+    with pytest.raises(StorageError, match="not a perfmon database"):
         perfmon_sql.open_storage(postgres_url, read_only=True)
 
 
@@ -240,9 +240,9 @@ def test_what_is_open_for_reading_refuses_to_write(engine, request, url):
     at = url if engine == "sqlite" else request.getfixturevalue("postgres_url")
     perfmon_sql.open_storage(at).close()
     with closing(perfmon_sql.open_storage(at, read_only=True)) as storage:
-        with pytest.raises(StorageError, match="open for reading only"):
+        with pytest.raises(StorageError, match="open read-only"):
             stored(storage, [run_row()])
-        with pytest.raises(StorageError, match="open for reading only"):
+        with pytest.raises(StorageError, match="open read-only"):
             storage.take_lease("alerts", "me", 10)
         assert runs_of(storage) == []
 
@@ -265,8 +265,8 @@ def test_what_is_no_database_of_perfmon(folder):
     with closing(sqlite3.connect(folder / "other.db")) as other:
         other.execute("CREATE TABLE runs (distance REAL)")
     for name, words in (
-        ("empty.db", "no perfmon database"),
-        ("other.db", "no perfmon database"),
+        ("empty.db", "not a perfmon database"),
+        ("other.db", "not a perfmon database"),
         ("text.db", "file is not a database"),
         (".", "is a folder"),
     ):

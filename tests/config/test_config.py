@@ -150,7 +150,7 @@ def test_a_rule_has_one_limit_and_a_name_of_its_own():
     rule = {"name": "a", "metric": "error_rate", "above": 1}
     for rules, words in (
         ([{**rule, "below": 0}], "exactly one of above and below"),
-        ([rule, rule], "names of their own; 'a' is that of 1 and 2"),
+        ([rule, rule], "unique names; 'a' is used by 1 and 2"),
     ):
         with pytest.raises(ConfigError, match=words):
             Config.from_mapping({"alerts": {"rules": rules}})
@@ -169,17 +169,17 @@ def test_a_rule_speaks_the_words_of_thresholds_and_of_metrics():
     [
         (
             "[monitor]\nx = = 1\n",
-            "monitor.toml:2: is not TOML: Invalid value (at line 2, column 5)",
+            "monitor.toml:2: not valid TOML: Invalid value (at line 2, column 5)",
         ),
-        ("[monitor\n", "monitor.toml:1: is not TOML: "),
-        ("storage = 'memory:'\n", "monitor.toml:1: storage: belongs below the header [monitor]"),
+        ("[monitor\n", "monitor.toml:1: not valid TOML: "),
+        ("storage = 'memory:'\n", "monitor.toml:1: storage: belongs in the table [monitor]"),
         ("[plugins]\nslack = 1\n", "monitor.toml:2: [plugins] slack: must be a table"),
         ("[plugins]\npaths = 'x'\n", 'monitor.toml:2: [plugins] paths = "x": must be a list'),
         (
             "[plugins.a]\nenabled = 1\n",
             "monitor.toml:2: [plugins.a] enabled = 1: must be true, false",
         ),
-        ("[plugins.a]\nenabled = 'name'\n", 'or "named" (a scorer only where it is named); did'),
+        ("[plugins.a]\nenabled = 'name'\n", 'or "named" (a scorer used only where named); did'),
         ("[agents.a]\nspecialities = []\n", "unknown key; did you mean 'specialties'?"),
         ("monitor = 5\n", "monitor.toml:1: monitor = 5: must be a table"),
         ("[monitor]\nkeep_cells_days = 1\n", "keep_cells_days must be at least keep_runs_days"),
@@ -274,8 +274,8 @@ third = { scorer = "exact" }
             " did you mean 'source_priority'?"
         ),
         (
-            'monitor.toml:3: [accuracy] confidence_fields = ["c", "c"]: must name each once;'
-            " 'c' is there twice"
+            'monitor.toml:3: [accuracy] confidence_fields = ["c", "c"]: must not repeat a name;'
+            " 'c' occurs twice"
         ),
         (
             'monitor.toml:5: [agents.billing-*.outcomes] scorr = "exact": unknown key;'
@@ -283,14 +283,14 @@ third = { scorer = "exact" }
         ),
         "monitor.toml:6: [agents.billing-*.outcomes] source_priority, item 2 = 5: must be text",
         (
-            "monitor.toml:7: [agents.billing-*.outcomes.synonyms]: must give a value one meaning;"
-            " 'YES' means 'approve' and 'reject'"
+            "monitor.toml:7: [agents.billing-*.outcomes.synonyms]: must give each value one meaning;"
+            " 'YES' means both 'approve' and 'reject'"
         ),
         field.format(9) + "] result = 5: must be text, or a table with predicted = ...",
         field.format(10) + ".other] weight = 0: must be a number above 0",
         (
             field.format(10) + ".other.synonyms]:"
-            " must be lists of text, numbers, true or false, each by a word"
+            " must map words to lists of text, numbers, true or false"
         ),
         field.format(11) + ".third] predicted: is missing; it is required",
     ]
@@ -359,7 +359,7 @@ def test_a_secret_that_cannot_be_had_says_why(tmp_path, monkeypatch):
     file.chmod(0o644)
     assert "variable UNSET is not set" in refused({"url": {"env": "UNSET"}})[0]
     assert "No such file" in refused({"url": {"file": str(tmp_path / "none")}})[0]
-    assert "everybody can read" in refused({"url": {"file": str(file)}})[0]
+    assert "is readable by everyone" in refused({"url": {"file": str(file)}})[0]
     assert "must be text, { env =" in refused({"url": {"vault": "x"}})[0]
 
 

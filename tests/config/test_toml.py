@@ -45,7 +45,7 @@ def test_the_line_of_a_mistake_is_right(tmp_path, before, end):
 def test_a_file_that_ends_early_has_a_line(tmp_path, text, line):
     """The last one, where the end is what is wrong."""
     (found,) = mistakes(tmp_path, text)
-    assert found.startswith(f"monitor.toml:{line}: is not TOML: ")
+    assert found.startswith(f"monitor.toml:{line}: not valid TOML: ")
 
 
 def test_a_byte_order_mark_is_taken_and_another_encoding_told(tmp_path):

@@ -132,7 +132,7 @@ def test_private_addresses_need_leave(outside, tmp_path):
     """As for every request of perfmon's."""
     with monitor_with(outside, tmp_path, heartbeat_allow_private=False) as monitor:
         until(lambda: stats(monitor)["failed"] >= 1)
-        assert "must not be called" in stats(monitor)["last_error"]
+        assert "is blocked" in stats(monitor)["last_error"]
     assert outside.calls == []
 
 

@@ -19,7 +19,15 @@ CRITICAL = {
     "an agent that fails among many": lambda m: record(m, 30, agent="small", status="failure"),
     "a budget": lambda m: record(m, 1, cost=500.0),
 }
-GOOD_WORDS = ("healthy", "Healthy", "Excellent", "Good", "excellent", "All is well", "all is well")
+GOOD_WORDS = (
+    "healthy",
+    "Healthy",
+    "Excellent",
+    "Good",
+    "excellent",
+    "No action needed",
+    "all is well",
+)
 NUMBER = iter(range(10**9))
 
 
@@ -130,7 +138,9 @@ def test_few_runs_are_said_to_be_few(monitor):
     record(monitor, 3)
     health = monitor.get_health()
     assert (health["few_runs"], health["runs"]) == (True, 3)
-    assert "only 3 runs: too few to say much" in render_report(monitor.generate_report(), "text")
+    assert "only 3 runs: too few to be meaningful" in render_report(
+        monitor.generate_report(), "text"
+    )
     record(monitor, FEW - 3)
     assert monitor.get_health()["few_runs"] is False
     assert "only" not in render_report(monitor.generate_report(), "text")

@@ -87,7 +87,7 @@ def test_rules_and_thresholds_go_over_at_once(written):
         record(monitor, 1, first=200)
         assert "slow" not in rules_of(monitor)
         reasons = {a.rule: a.details["reason"] for a in monitor.get_alerts(state="resolved")}
-        assert reasons["slow"] == "the rule is gone"
+        assert reasons["slow"] == "the rule was removed"
 
 
 def test_a_file_with_mistakes_changes_nothing(written):
@@ -197,7 +197,7 @@ def test_without_a_file_there_is_nothing_to_reload():
     """A monitor that came from no file says so in one line."""
     with (
         PerformanceMonitor(storage_url="memory:") as monitor,
-        pytest.raises(ConfigError, match="no file"),
+        pytest.raises(ConfigError, match="from a file"),
     ):
         monitor.reload()
 
@@ -266,11 +266,11 @@ def test_sighup_takes_up_the_file(server, written):
     lines = [server.stderr.readline() for _ in range(3)]
     assert "latency_p95_max_ms" in "".join(lines[:2])
     assert "every" in "".join(lines[:2])
-    assert "not taken up" in lines[2]
+    assert "not reloaded" in lines[2]
     written(BASE.replace("5000", "500") + "[plugins.server]\nport = 1\n")
     server.send_signal(signal.SIGHUP)
-    assert "[plugins.server]: stays as it was until a restart" in server.stderr.readline()
-    assert "monitor.toml: taken up" in server.stderr.readline()
+    assert "[plugins.server]: takes effect after a restart" in server.stderr.readline()
+    assert "monitor.toml: reloaded" in server.stderr.readline()
     found = asked(server, "alerts?state=firing")["alerts"]
     assert {alert["rule"] for alert in found} == {"latency_p95_max_ms"}
     server.send_signal(signal.SIGTERM)

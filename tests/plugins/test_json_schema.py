@@ -93,7 +93,7 @@ def test_the_actual_outcome_may_be_the_schema():
     [
         ({"type": "strin"}, "schema: is no valid JSON Schema: at $.type: 'strin' is not valid"),
         ({"pattern": "("}, "at $.pattern: '(' is not a 'regex'"),
-        ({"$schema": "urn:mine"}, "its $schema is no draft that is known: 'urn:mine'"),
+        ({"$schema": "urn:mine"}, "its $schema is not a known draft: 'urn:mine'"),
         ({"$ref": "#"}, "refers to itself, or is nested, without end"),
         ({"$ref": "#/$defs/gone"}, "its $ref '#/$defs/gone' is not within the schema"),
         ({"items": {"$ref": "https://schemas.test/a"}}, "$ref 'https://schemas.test/a' is not"),
@@ -148,7 +148,7 @@ def test_what_cannot_be_checked_does_not_conform():
     for _ in range(5_000):
         deep = [deep]
     score = scorer(schema={"items": {"$ref": "#"}, "multipleOf": 0.1})
-    assert score(deep, None).note == "is nested too deeply to be checked"
+    assert score(deep, None).note == "is nested too deeply to be validated"
     assert score(10**400, None).note.startswith("cannot be checked: ")
 
 

@@ -365,7 +365,7 @@ async def test_a_dropped_connection_is_sent_again(judge_of, script):
 async def test_a_redirect_is_not_followed(judge_of, script):
     """The key is for this endpoint."""
     script.answers = [failing(307, Location="/elsewhere"), RIGHT]
-    with pytest.raises(JudgeError, match="307, and redirects are not followed"):
+    with pytest.raises(JudgeError, match="307, but redirects are not followed"):
         await judge_of(api_key=KEY).score_outcome(1, 2)
     assert len(script.bodies) == 1
 
@@ -494,7 +494,7 @@ async def test_a_budget_ends_the_questions(judge_of, script):
     judge = judge_of(**PRICES, budget=0.01)
     await judge.score_outcome(1, 2)
     await judge.score_outcome(2, 2)
-    with pytest.raises(JudgeError, match=r"the budget of \$0\.01 is spent"):
+    with pytest.raises(JudgeError, match=r"the budget of \$0\.01 is used up"):
         await judge.score_outcome(3, 2)
     assert (await judge.score_outcome(1, 2)).cost == 0.0
     assert len(script.bodies) == 2

@@ -69,7 +69,7 @@ def test_synonyms_are_one_label():
 
 def test_a_synonym_belongs_to_one_label():
     """Two would make the answer depend on their order."""
-    with pytest.raises(ConfigError, match="'YES' belongs to 'approve' already"):
+    with pytest.raises(ConfigError, match="'YES' already belongs to 'approve'"):
         labels(synonyms={"approve": ["yes"], "buy": ["YES"]})
 
 

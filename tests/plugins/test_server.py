@@ -470,7 +470,7 @@ async def test_readiness_is_about_storage_and_dropped_runs(client, monitor):
         raise StorageError("away")
 
     monitor.storage.check = fail
-    assert "storage does not answer" in (await (await client.get("/readyz")).json())["problems"]
+    assert "storage is unavailable" in (await (await client.get("/readyz")).json())["problems"]
     assert (await client.get("/healthz")).status == 200
 
 

@@ -136,9 +136,9 @@ async def test_silences_come_and_go(client, monitor, run_of):
     """One marks the alerts it matches until it is ended, and is listed as long."""
     await failing(client, run_of)
     body = {"matchers": {"agent": "bill*"}, "until": time.time() + 3600, "by": "ann",
-            "comment": "moving house"}  # fmt: skip
+            "comment": "planned migration"}  # fmt: skip
     made = (await (await client.post(f"{API}/silences", json=body)).json())["silence"]
-    assert (made["author"], made["comment"]) == ("ann", "moving house")
+    assert (made["author"], made["comment"]) == ("ann", "planned migration")
     assert (await get(client, "silences"))["silences"] == [made]
     marks = {a["agent_name"]: a["silenced_by"] for a in (await get(client, "alerts"))["alerts"]}
     assert marks == {"billing": made["silence_id"], None: None}

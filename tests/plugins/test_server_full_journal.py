@@ -1,4 +1,4 @@
-"""REST while storage is away and the journal has no room: nothing is acknowledged, nor kept."""
+"""REST while storage is unavailable and the journal has no room: nothing is acknowledged, nor kept."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_a_port_in_use_is_one_line(monitor):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(PerfmonError, match=f"127.0.0.1:{port} is in use already") as caught:
+        with pytest.raises(PerfmonError, match=f"127.0.0.1:{port} is already in use") as caught:
             ServerPlugin(Config()).run(monitor, port=port)
     assert "\n" not in str(caught.value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 
@@ -43,7 +44,9 @@ async def test_no_answer_says_healthy_while_a_critical_alert_fires(client, monit
     answer = await client.get("/api/performance/report", headers={"Accept": "text/html"})
     written = await answer.text()
     assert "Fair" in written
-    assert not [word for word in ("Excellent", "Good", "healthy", "All is well") if word in written]
+    assert not [
+        word for word in ("Excellent", "Good", "healthy", "No action needed") if word in written
+    ]
     async with client.get("/api/performance/stream") as stream:
         async for line in stream.content:
             if line.startswith(b"data: "):
@@ -91,7 +94,7 @@ async def test_the_page_needs_and_allows_no_script(client):
 
 
 async def test_the_page_tells_the_life_of_alerts(client, monitor):
-    """Since when each fires, what to do, who takes care of it, and which were over lately."""
+    """Since when each fires, what to do, who takes care of it, and which were resolved recently."""
     from datetime import UTC, datetime, timedelta
 
     from perfmon.testing.stored_alerts import resolved
@@ -109,7 +112,7 @@ async def test_the_page_tells_the_life_of_alerts(client, monitor):
     assert page.count("since 3 h") == 2
     assert "Retry less." in page
     assert page.count("acknowledged by ann") == 1
-    assert page.count("over 3 h ago") == 5
+    assert page.count("resolved 3 h ago") == 5
     assert "<img src=x" not in page
 
 
@@ -121,6 +124,18 @@ async def test_the_page_marks_what_is_silenced(client, monitor, run_of):
     page = await (await client.get("/")).text()
     assert before.count('<span class="mark">silenced') == 0
     assert page.count('<span class="mark">silenced') == before.count("agent billing: ") >= 1
+
+
+async def test_the_page_names_what_an_alert_is_suppressed_by(client, monitor):
+    """The subject of the other alert where it is listed, too."""
+    from perfmon.testing.alerts import make_alert
+
+    cause = make_alert(1, key="whole", metric="p95_latency_ms", agent_name="billing")
+    parts = [make_alert(n, inhibited_by=key) for n, key in ((2, "whole"), (3, "elsewhere"))]
+    monitor.storage.save_alerts([cause, *parts])
+    page = html.unescape(await (await client.get("/")).text())
+    assert "suppressed: same cause as 'p95 latency of billing'" in page
+    assert "suppressed: same cause as another alert" in page
 
 
 async def test_the_page_stays_short(client, monitor, run_of):
@@ -161,7 +176,7 @@ async def test_the_trend_beside_p95_is_said_to_be_the_mean_s(client, monitor, ru
     assert monitor.get_system_metrics().latency_trend == "degrading"
     page = await (await client.get("/")).text()
     assert "mean: ▼ degrading" in page
-    assert "cost a run: ▼ degrading" in page
+    assert "cost per run: ▼ degrading" in page
 
 
 async def test_calls_and_retries_that_are_not_told_are_unknown(client, monitor, run_of):

@@ -52,7 +52,7 @@ async def test_a_service_that_fails_is_worth_another_try(sink, receiver):
     """Apprise does not say why, so nothing is for good; its URL is in no error."""
     for status in (400, 500):
         receiver.says((status, "tok-0123456789"))
-        with pytest.raises(DeliveryError, match=r"^not taken by .*\(1\)$") as caught:
+        with pytest.raises(DeliveryError, match=r"^not delivered by .* \(1\)$") as caught:
             await sink().deliver_alert(make_message())
         assert not caught.value.permanent
         assert "tok-0123" not in f"{caught.value!r}"

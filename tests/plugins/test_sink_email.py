@@ -259,7 +259,7 @@ async def test_a_certificate_that_is_not_trusted_is_refused(serve, mailbox, how)
 async def test_a_server_without_starttls_gets_nothing(sink, mailbox):
     """Nobody in between can talk it out of encryption; and it is the default."""
     made = sink(security="starttls", username="perfmon", password=PASSWORD)
-    with pytest.raises(DeliveryError, match=r"could not be asked: .*STARTTLS") as caught:
+    with pytest.raises(DeliveryError, match=r"could not be reached: .*STARTTLS") as caught:
         await made.deliver_alert(make_message())
     assert not caught.value.permanent
     assert mailbox.mails == mailbox.logins == []
@@ -299,7 +299,7 @@ async def test_one_refused_recipient_keeps_no_other_from_it(sink, mailbox, caplo
     with caplog.at_level(logging.WARNING, "perfmon"):
         await sink().deliver_alert(make_message())
     assert mailbox.envelopes[0].rcpt_tos == ["one@example.com"]
-    assert "two@example.com is refused: 550 no such user" in caplog.text
+    assert "two@example.com was refused: 550 no such user" in caplog.text
 
 
 async def test_some_recipients_may_be_asked_again(sink, mailbox):
@@ -335,7 +335,7 @@ async def test_a_wrong_password_is_for_good_and_is_in_no_error(serve):
 
 async def test_nobody_there_and_a_server_that_hangs_are_passing_failures(nobody):
     """The second is given up in time."""
-    with pytest.raises(DeliveryError, match="could not be asked") as caught:
+    with pytest.raises(DeliveryError, match="could not be reached") as caught:
         await EmailSink(config_of(nobody)).deliver_alert(make_message())
     assert not caught.value.permanent
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -505,7 +505,7 @@ if BINARY and os.geteuid() == 0:
 
     async def test_the_real_one_without_starttls_gets_nothing(real, mailbox):
         """By default; as it is told to, it does."""
-        with pytest.raises(DeliveryError, match=r"could not be asked: .*STARTTLS") as caught:
+        with pytest.raises(DeliveryError, match=r"could not be reached: .*STARTTLS") as caught:
             await by(real[1]).deliver_alert(make_message(message_id="refused"))
         assert not caught.value.permanent
         await by(real[1], security="none").deliver_alert(make_message(message_id="told"))
@@ -523,7 +523,7 @@ if BINARY and os.geteuid() == 0:
         both = ["one@example.net", "two@example.com"]
         with caplog.at_level(logging.WARNING, "perfmon"):
             await by(real[0], to=both).deliver_alert(make_message())
-        assert "one@example.net is refused: 550 " in caplog.text
+        assert "one@example.net was refused: 550 " in caplog.text
         await arrived(mailbox, 1)
         assert [envelope.rcpt_tos for envelope in mailbox.envelopes] == [["two@example.com"]]
 

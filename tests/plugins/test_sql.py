@@ -343,11 +343,11 @@ def test_sync_flushes_the_log(opened, tmp_path):
     [
         ("postgresql://me:hidden@127.0.0.1:1/x", r"me:\*\*\*@127\.0\.0\.1:1/x: connection failed"),
         ("postgresql://127.0.0.1:1/x?password=hidden", r"127\.0\.0\.1:1/x: connection failed"),
-        ("postgresql://me:hidden@host:port/x", r"this URL cannot be read; allowed: memory:, "),
-        ("sqlite:////nowhere/to/be/found.db", "there is no folder /nowhere/to/be$"),
+        ("postgresql://me:hidden@host:port/x", r"not a valid URL; allowed: memory:, "),
+        ("sqlite:////nowhere/to/be/found.db", "no such folder: /nowhere/to/be$"),
         ("sqlite:////tmp", "/tmp: unable to open database file$"),
-        ("sqlite:///runs.db?password=hidden", "neither host nor options"),
-        ("sqlite://runs.db", "neither host nor options"),
+        ("sqlite:///runs.db?password=hidden", "no host or options"),
+        ("sqlite://runs.db", "no host or options"),
     ],
 )
 def test_what_cannot_be_opened(url, message):

@@ -218,7 +218,7 @@ def outcomes(monitor: PerformanceMonitor, prefix: str) -> Any:
 
 @pytest.mark.parametrize("record", [runs, measured, predicted, outcomes])
 def test_a_batch_is_accepted_where_the_journal_has_it(tmp_path, record):
-    """While storage is away: receipts, accounts, window and files say the same of every batch."""
+    """While storage is unavailable: receipts, accounts, window and files say the same of every batch."""
     monitor = monitor_on(tmp_path, journal_max_mb=1).start()
     monitor._parts.queue.journal._max_segments = 4
     back, taken, refused = away(monitor), 0, 0
@@ -403,7 +403,7 @@ def test_what_is_dropped_is_in_the_log(tmp_path, monkeypatch, caplog):
     for n in range(200):
         monitor.record_agent_run(f"r{n}", "planner", "react", "success")
     deadline = time.monotonic() + 60
-    while "no room for them in the journal" not in caplog.text:
+    while "no room left in the journal" not in caplog.text:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     monitor.stop(timeout=0.1)
@@ -418,7 +418,7 @@ monitor = PerformanceMonitor(Config.from_mapping({"monitor": table})).start()
 monitor.record_agent_run("parent", "a", "t", "success")
 monitor.flush(60)
 print("ready", flush=True)
-sys.stdin.readline()  # storage is away from now on
+sys.stdin.readline()  # storage is unavailable from now on
 pid = os.fork()
 if pid == 0:
     for n in range(10):

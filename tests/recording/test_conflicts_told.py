@@ -57,9 +57,9 @@ def test_a_few_conflicts_are_an_alert_of_their_own(request, opened, clock, url):
     (alert,) = firing(monitor)
     assert alert.level == "warning"
     assert alert.current_value == 3
-    assert "3 runs came under run ids that are known with other content" in alert.message
+    assert "3 runs reused run IDs already stored with different content" in alert.message
     assert "agent bot 2, agent writer of tenant acme 1" in alert.message
-    assert "id of its own" in alert.recommendation
+    assert "unique ID" in alert.recommendation
     assert not alert.details.get("errors")
     clock.advance(HOUR / 2)
     conflict(other, 1)  # the first of them is a repeat, then
@@ -119,12 +119,12 @@ def test_the_log_is_told_at_once_and_then_once_an_hour(opened, caplog):
     with caplog.at_level(logging.WARNING, "perfmon"):
         for _ in range(3):
             conflict(monitor, 2)
-        lines = [line for line in caplog.messages if "known with other content" in line]
+        lines = [line for line in caplog.messages if "with different content" in line]
         assert len(lines) == 1
-        assert lines[0].startswith("2 runs came under run ids")
-        assert "agent bot 2; the last was r, other in duration_ms" in lines[0]
+        assert lines[0].startswith("2 runs reused run IDs")
+        assert "agent bot 2; most recently r, different duration_ms" in lines[0]
         monitor.stop()
-    lines = [line for line in caplog.messages if "known with other content" in line]
+    lines = [line for line in caplog.messages if "with different content" in line]
     assert len(lines) == 2
     assert lines[1].startswith("4 runs")
 
@@ -133,14 +133,14 @@ def test_a_report_does_not_say_that_all_is_well(opened, clock):
     """Where runs are in no figure, that is said first, of an empty window too."""
     monitor = opened()
     monitor.record_agent_runs([RUN | {"run_id": f"r{n}"} for n in range(100)])
-    assert "All is well" in monitor.generate_report()["recommendations"][0]
+    assert "No action needed" in monitor.generate_report()["recommendations"][0]
     clock.advance(30)
     conflict(monitor, 1)
     for _ in range(2):
         report = monitor.generate_report()
         assert [one["runs"] for one in report["conflicts"]] == [1]
-        assert "Give every run of agent 'bot' an id of its own" in report["recommendations"][0]
-        assert not any("ll is well" in text for text in report["recommendations"])
+        assert "Give every run of agent 'bot' a unique ID" in report["recommendations"][0]
+        assert not any("No action needed" in text for text in report["recommendations"])
         clock.advance(HOUR - 30)  # the runs are not in the window any more
     clock.advance(HOUR)
     assert monitor.generate_report()["conflicts"] == []
@@ -157,9 +157,9 @@ async def test_the_page_names_them(tmp_path):
             assert "Conflicts" not in await (await client.get("/")).text()
             conflict(monitor, 2, run_id="<b>7", agent_name="<i>bot")
             page = await (await client.get("/")).text()
-            assert "2 runs of the last 24 hours came under run ids" in page
+            assert "2 runs in the last 24 hours reused run IDs" in page
             assert "&lt;i&gt;bot" in page
-            assert "run &lt;b&gt;7, other duration_ms" in page
+            assert "run &lt;b&gt;7, different duration_ms" in page
             stats = await (await client.get("/api/performance/stats")).json()
             assert stats["conflicts"][0]["run_id"] == "<b>7"
 
@@ -174,7 +174,7 @@ def test_check_warns(tmp_path, monkeypatch):
         conflict(monitor, 2)
         result = CliRunner().invoke(cli, ["check"])
         assert result.exit_code == 0
-        assert "warning: in the last 24 hours, 3 runs came under run ids" in result.stdout
+        assert "warning: in the last 24 hours, 3 runs reused run IDs" in result.stdout
         assert "agent bot 3" in result.stdout
 
 

@@ -317,7 +317,7 @@ def test_the_log_file_tells_of_a_storage_that_is_away(tmp_path):
     monitor = monitor_on(tmp_path, log_file=str(path)).start()
     monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))
     record(monitor, "one")
-    wait_for(lambda: "storage is away" in path.read_text())
+    wait_for(lambda: "storage is unavailable" in path.read_text())
     monitor.stop(timeout=0.1)
     assert "perfmon started" in path.read_text()
 
@@ -397,7 +397,7 @@ def test_flush_waits_for_everything_recorded_before(tmp_path, monkeypatch):
 
 
 def test_bulks_are_refused_when_there_is_no_room(tmp_path, monkeypatch):
-    """While storage is away and memory full, their caller learns it and may send them again."""
+    """While storage is unavailable and memory full, their caller learns it and may send them again."""
     monkeypatch.setattr("perfmon.recording.intake.MAX_UNSTORED", 10)
     monitor = monitor_on(tmp_path, durability="memory").start()
     monitor.storage.store = lambda batch: (_ for _ in ()).throw(StorageError("away"))

@@ -75,7 +75,7 @@ def test_the_command_line_refuses_them(tmp_path, monkeypatch, command, number):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli, [*command.split(), str(number)])
     assert result.exit_code == 2
-    assert f"'{number}' is no time: must be ISO 8601" in result.stderr
+    assert f"'{number}' is not a time: must be ISO 8601" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

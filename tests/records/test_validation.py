@@ -153,5 +153,5 @@ def test_a_refused_time_is_told_as_people_write_it():
 
 def test_a_time_to_come_is_told_beside_the_clock():
     """Epoch seconds tell nobody what is wrong."""
-    with pytest.raises(InvalidRun, match="it is 2033-05-18T03:33:20Z, and the clock says 2001-09"):
+    with pytest.raises(InvalidRun, match="it is 2033-05-18T03:33:20Z, the clock says 2001-09"):
         stamp("timestamp", 2_000_000_000.0, 1_000_000_000_000_000)

@@ -76,7 +76,7 @@ def test_points_stand_where_they_were_measured():
 def test_nothing_is_drawn_of_nothing():
     """A sentence says so."""
     written = plot_of([0] * BINS)
-    assert ET.fromstring(written).text == "Calibration: no outcome had a confidence."
+    assert ET.fromstring(written).text == "Calibration: no outcomes with a stated confidence."
     assert "svg" not in written
 
 
@@ -93,7 +93,7 @@ def test_a_bin_without_finite_numbers_is_left_out():
 def test_words_are_escaped():
     """Whoever wrote the sentence."""
     made = attrs.evolve(calibration([bin_sums(p, 10, 5) for p in range(BINS)]), sentence="<b>&</b>")
-    assert ET.fromstring(calibration_plot(made)).find("figcaption").text == "It <b>&</b>."
+    assert ET.fromstring(calibration_plot(made)).find("figcaption").text == "Overall: <b>&</b>."
 
 
 def test_who_cannot_see_it_is_told():
@@ -102,7 +102,7 @@ def test_who_cannot_see_it_is_told():
     svg = figure.find(f"{SVG}svg")
     assert svg.get("role") == "img"
     assert svg.find(f"{SVG}title").text.startswith("Calibration")
-    assert "right 50% of the time" in svg.find(f"{SVG}desc").text
+    assert "observed accuracy 50%" in svg.find(f"{SVG}desc").text
     rows = [[cell.text for cell in row] for row in figure.findall(".//tbody/tr")]
     assert rows == [
         ["40% to 50%", "40", "45.0%", "50.0%", "35.2% to 64.8%"],

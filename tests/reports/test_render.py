@@ -162,9 +162,9 @@ def test_an_accuracy_is_never_without_its_sample(form):
     """Interval, outcomes, coverage, what waits, errors and who disagrees, in each format."""
     written = plain_text(render_report(with_accuracy(), form))
     for figure in (
-        "85.7%", "71.0% to 94.0%, 42 outcomes", "42 of 60 predictions have their outcome",
-        "70.0% of 60", "the oldest for 3 d", "-3.25", "as the outcomes", "9 of 40 tasks",
-        'predicted {"b": ', "audit says", "says 95% on average and is right 71% of the time",
+        "85.7%", "71.0% to 94.0%, 42 outcomes", "42 of 60 predictions have an outcome",
+        "70.0% of 60", "oldest: 3 d", "-3.25", "in the outcome's unit", "9 of 40 tasks",
+        'predicted {"b": ', "audit: ", "stated confidence 95% on average, observed accuracy 71%",
         "over-confident by 24 points, 42 outcomes", 'result = "recommendation"',
     ):  # fmt: skip
         assert figure in written, figure
@@ -185,8 +185,8 @@ def test_accuracy_is_told_where_something_was_measured_only():
             )
     waiting = make_report(accuracy=jsonable(AccuracySummary(waiting=3)), agent_metrics={})
     written = render_report(waiting, "text")
-    assert "Waiting now" in written
-    assert "no outcome counts yet" in written
+    assert "Awaiting outcome" in written
+    assert "no outcomes yet" in written
     assert "Calibration" not in written
 
 
@@ -237,11 +237,11 @@ def test_html_draws_the_calibration():
     page.feed(written)
     assert page.open == []
     assert [tag for tag, _ in page.seen].count("svg") == 1
-    assert "Altogether it says 95%" in written
+    assert "Overall: stated confidence 95%" in written
     assert "<img" not in written
     one = with_accuracy()["accuracy"]["calibration_by_agent"]["one"]
     alone = render_report(with_accuracy(calibration_by_agent={"one": one}), "html")
-    assert '<figcaption class="soft">one says 95%' in alone
+    assert '<figcaption class="soft">one: stated confidence 95%' in alone
 
 
 def test_markdown_of_accuracy_keeps_names_from_being_markup():
@@ -293,4 +293,4 @@ def test_alerts_say_since_when_and_who_cares():
         assert "too slow (firing since 2026-01-31 10:00" in said
         assert "acknowledged by ann) Retry less." in said
         assert "11:30" in said
-        assert "silenced, explained by another)" in said
+        assert "silenced, suppressed: same cause as another alert)" in said

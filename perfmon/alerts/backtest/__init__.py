@@ -1,1 +1,1 @@
-"""What rules would have done: over the past, and in tests of rules."""
+"""Rules applied to the past, and unit tests of rules."""

@@ -1,6 +1,6 @@
-"""What rules would have done: the very code that watches live, over runs of the past.
+"""Backtests: the code that evaluates live, applied to past runs.
 
-Live, everything is looked at every few seconds. Between two changes of what the runs say nothing
+Live, everything is evaluated every few seconds. Between two changes of what the runs say nothing
 can happen but what `Machine.next_edge` tells, so only those moments of the same grid are stepped.
 """
 
@@ -86,7 +86,7 @@ class Backtest:
         longest = max((e.ended_at or self.until) - e.started_at for e in episodes) / _MICROS
         times = "once" if len(episodes) == 1 else f"{len(episodes):,} times"
         going = "" if all(e.ended_at is not None for e in episodes) else ", still firing at the end"
-        return f"would have fired {times}; the longest {lasted(longest)}{going}"
+        return f"would have fired {times}; the longest lasted {lasted(longest)}{going}"
 
 
 def _labels(alert: PerformanceAlert) -> dict[str, str]:
@@ -122,7 +122,7 @@ def backtest(
     found = [target for target in targets(watched, rows.keys) if wanted(target.watch)]
     parts: dict[str, list[Target]] = {}
     for target in found:
-        # What is one alert is looked at at once.
+        # Rules that form one alert are evaluated together.
         place = "" if together else alert_key(target.watch.joint, target.scope)
         parts.setdefault(place, []).append(target)
     done = 0
@@ -177,7 +177,7 @@ class _Replay:
         self.episodes += self._open.values()
 
     def _changes(self, track: Track, since: int, until: int) -> tuple[Ints, Ints]:
-        """When a look at a target comes to something else, and when to a breach."""
+        """When the result of evaluating a target changes, and when it is a breach."""
         times = self._on_grid(np.append(track.edges(), since))
         times = times[(times >= since) & (times < until)]
         states = codes(track, times)
@@ -191,7 +191,7 @@ class _Replay:
         return grid
 
     def _next(self, now: int, times: Ints, breaches: Ints) -> int | None:
-        """The next moment worth a look."""
+        """The next moment worth evaluating."""
         if not self._machine.memory.episodes:
             edge = None if self._groups is None else self._groups.next_edge()
             found = [_after(breaches, now), _grid(edge, self._step)]
@@ -262,7 +262,7 @@ def _grid(time: int | None, step: int) -> int | None:
 
 
 def codes(track: Track, times: Ints) -> Ints:
-    """A number for what a look at each time comes to: the same number, the same consequences."""
+    """A number for the result of evaluating each time: the same number, the same consequences."""
     watch = track.target.watch
     levels = {limit.level for limit in watch.limits}
     if watch.kind in (Kind.SHARE, Kind.BEYOND) and len(levels) == 1:

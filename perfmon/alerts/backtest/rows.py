@@ -142,7 +142,7 @@ class Rows:
             return np.ones(len(self._runs))
         made = MADE_OF.get(watch.metric)
         if made is None or made.of not in OF_RUNS:
-            raise ValueError(f"{watch.metric} cannot be told from runs alone")
+            raise ValueError(f"{watch.metric} cannot be computed from runs alone")
         if watch.kind in (Kind.SHARE, Kind.BURN):
             counted = self._runs.counted(made.of)
             is_bad = watch.above and watch.kind is not Kind.BURN
@@ -154,7 +154,7 @@ class Rows:
 
 
 def _boundless(most: int) -> Vocabulary:
-    """A vocabulary that folds nothing of so many runs: scopes are looked for by the full keys."""
+    """A vocabulary that folds nothing for this many runs: scopes are found by the full keys."""
     return Vocabulary(keys_per_agent=most, error_classes=most, agents=most)
 
 

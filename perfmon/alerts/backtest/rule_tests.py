@@ -1,4 +1,4 @@
-"""Tests of rules: runs that are given, and which alerts there must be at which times.
+"""Unit tests of rules: given runs, and the alerts expected at given times.
 
 The file has the tables of `monitor.toml` that matter, and the tests; `perfmon alerts test --help`
 shows one.
@@ -115,7 +115,7 @@ def _plain(word: str) -> Any:
 
 @attrs.frozen(kw_only=True)
 class ExpectedAlert:
-    """One alert there must be; what is left out is not looked at."""
+    """One expected alert; fields left out are not compared."""
 
     rule: str = attrs.field(validator=some_text)
     agent: str | None = None
@@ -207,7 +207,7 @@ def run_case(config: Config, case: Case) -> list[str]:
 
 
 class _CaseReplay:
-    """All targets of a test together, looked at wherever on the grid something may change."""
+    """All targets of a test together, evaluated wherever on the grid something may change."""
 
     def __init__(self, config: Config, rows: Rows) -> None:
         watched = watches(config)

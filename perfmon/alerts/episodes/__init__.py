@@ -1,1 +1,1 @@
-"""The life of alerts: a pure machine, to which verdicts and time are passed in."""
+"""The life cycle of alerts: a pure state machine driven by verdicts and time."""

@@ -1,4 +1,4 @@
-"""A part and the whole of it, compared over the same time.
+"""Compares a part with the whole, over the same time.
 
 Each verdict is about a stretch of its own: a few minutes of many runs, or the last twenty of a day.
 What is bad in the one may not be subtracted from the other, nor held against it, so one of them is

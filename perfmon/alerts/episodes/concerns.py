@@ -1,4 +1,4 @@
-"""A concern: what several rules say of one subject in one scope is one alert, with a level.
+"""Concerns: several rules about one subject and scope form one alert with one level.
 
 Its members are the episodes of those rules, each with a life of its own. The alert fires with the
 first of them, has the level of the worst, and is over with the last.
@@ -32,10 +32,10 @@ class Concern:
             then a breach has been evident.
         rises, eases, reminders: how often its level rose and fell, and reminders were due.
         starts: how often it began to fire within a day, this time included.
-        led_by: the key of the member that it is told by.
+        led_by: the key of the member that leads it.
         is_heard: whether nothing inhibited it at some time.
         fades_since, least: where the alert that spoke for it is over or less urgent: since when
-            (steady), and how bad it has been lately at best since then.
+            (steady), and how bad it has been recently at best since then.
         closed_by, comment: the person who closed it, and why; or empty.
         rest: what another version of perfmon keeps of it; written back as it is.
         members: its firing episodes; not saved.
@@ -99,7 +99,7 @@ class Concern:
 
     @property
     def lead(self) -> Episode:
-        """The member it is told by."""
+        """The member that leads it."""
         return next((one for one in self.members if one.key == self.led_by), self.members[0])
 
     @property
@@ -137,7 +137,7 @@ class Concern:
         return alert_id in (self.alert_id, *(one.former_id for one in self.members))
 
     def matched(self) -> Iterable[dict[str, str]]:
-        """What silences go by: its own key, or that of the rule it is told by."""
+        """What silences go by: its own key, or that of the rule that leads it."""
         lead = self.lead
         found = {**lead.matched, "level": self.level.value, "alert_id": self.alert_id}
         return found, {**found, "key": self.key}

@@ -1,4 +1,4 @@
-"""One episode of an alert: what the machine remembers of it, and how it is told."""
+"""One episode of an alert: its state in the machine, and the alert it is published as."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Snapshot:
 
 @attrs.define(kw_only=True)
 class Episode:
-    """Times are microseconds: of the wall clock where they are told to people, else of the
+    """Times are microseconds: of the wall clock when shown to users, else of the
     machine's steady clock, which no step of the wall clock moves.
 
     Attributes:

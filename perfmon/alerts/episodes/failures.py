@@ -1,4 +1,4 @@
-"""A rule whose evaluation fails again and again is an alert too."""
+"""Alerts about rules whose evaluation keeps failing."""
 
 from __future__ import annotations
 

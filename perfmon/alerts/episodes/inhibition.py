@@ -1,8 +1,9 @@
-"""Which alerts keep quiet because another one says it already.
+"""Inhibition: which alerts are suppressed because another one has the same cause.
 
-What spoke first speaks on, so that the same trouble is told once; and what was kept quiet does not
-speak up when the other one is over or eases, unless what came since is a breach by itself. What is
-over everywhere but in the longer memory of a wider window is no news.
+The alert that fired first stays the one that is reported, so that one problem is reported once. A
+suppressed alert does not fire when the other one resolves or eases, unless what came since is a
+breach by itself. What has recovered everywhere but in the longer memory of a wider window is no
+news.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ def _speak_up(
 def _mind_aftermath(concern: Concern, steady: int, over: Mapping[str, Over]) -> None:
     """What is over and was about the same, of a time that its runs are of, spoke for it.
 
-    That may be the alert itself: what its window remembers of last time was told then.
+    That may be the alert itself: what its window remembers of last time was reported then.
     """
     lead = concern.lead
     if concern.inhibited_by is not None or lead.kind not in SHARES or not lead.span > 0:

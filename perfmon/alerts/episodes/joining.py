@@ -1,4 +1,4 @@
-"""From the episodes of rules to alerts: they begin, rise, ease and are over together."""
+"""From episodes of rules to alerts: they start, escalate, ease and resolve together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Joining:
         ended: the firing episodes that are over.
 
     Attributes:
-        changes: what happened, the alert as a function of the time it is told at, and the reason.
+        changes: what happened, the alert as a function of the time it is reported, and the reason.
     """
 
     def __init__(self, memory: Memory, now: int, elapsed: int, ended: Iterable[Episode]) -> None:

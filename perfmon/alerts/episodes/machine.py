@@ -1,4 +1,4 @@
-"""The life of alerts: a machine that is given verdicts, step by step, and says what came of it."""
+"""The state machine of alerts: takes verdicts step by step, and returns what changed."""
 
 from __future__ import annotations
 
@@ -85,16 +85,16 @@ class Machine:
         return None
 
     def resolve(self, alert_id: str, now: int, by: str, comment: str = "") -> Changes | None:
-        """A person closes it: it fires again when it was over once, or is worse. None: unknown.
+        """Resolve it by hand: it fires again after a recovery, or if it worsens. None: unknown.
 
-        Other verdicts are not looked at, and no time passes.
+        Other verdicts are ignored, and no time passes.
         """
         concern = next((c for c in self.memory.in_concern() if c.is_of(alert_id)), None)
         if concern is None:
             return None
         step = Step(self.settings, self.memory, now, None)
         concern.closed_by, concern.comment = by, comment
-        step.dismiss(concern, f"{by} closed it{f': {comment}' if comment else ''}")
+        step.dismiss(concern, f"resolved by {by}{f': {comment}' if comment else ''}")
         return step.changes(step.join())
 
     # A step

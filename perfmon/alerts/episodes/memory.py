@@ -1,4 +1,4 @@
-"""What the machine of alerts remembers, and that as JSON."""
+"""The state of the alert machine, and its JSON form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved state of alerts, whichever version of perfmon wrote it.
+"""Saved alert state, written by any version of perfmon.
 
 What is not known here is kept and written back; what is not there has its default; what cannot be
 read at all costs itself only. So nothing that fires is announced again after a downgrade. A
@@ -43,7 +43,7 @@ def each(what: str, found: Iterable[Any] | None, read: Callable[[Any], T]) -> It
         try:
             yield read(plain)
         except UNREADABLE as problem:
-            _log.warning("%s cannot be read and is left out: %r", what, problem)
+            _log.warning("%s cannot be read and is ignored: %r", what, problem)
 
 
 def rest_of(plain: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def episode_of(plain: dict[str, Any]) -> Episode:
     for name, fallback in (("kind", Kind.NUMBER), ("metric_type", MetricType.ERROR_RATE)):
         saved, made[name] = made.get(name), member(type(fallback), made.get(name), fallback)
         if saved is not None and saved != made[name]:
-            rest[name] = saved  # for whoever knows it
+            rest[name] = saved  # for versions that know it
     own = of_kind(str, made.get("labels"))
     made["labels"] = {name: value for name, value in own.items() if name in DIMENSIONS}
     began = made.get("started_at") or 0

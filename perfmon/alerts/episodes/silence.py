@@ -1,4 +1,4 @@
-"""Silences: what shall not be said for a while, by whom and why."""
+"""Silences: alerts muted for a while, with author and reason."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SilenceInForce:
             found = unknown[0] if unknown else dict(matchers)
             raise InvalidRun("matchers", found, f"globs by at least one of {', '.join(MATCHED)}")
         if until <= now:
-            raise InvalidRun("until", until, "a time to come")
+            raise InvalidRun("until", until, "a time in the future")
         if not by.strip():
             raise InvalidRun("by", by, "a name")
         parts = [f"{name}={value}" for name, value in sorted(matchers.items())]

@@ -1,4 +1,4 @@
-"""A step in the life of alerts: from verdicts to pending and firing episodes of rules.
+"""One step of the alert machine: from verdicts to pending and firing episodes of rules.
 
     ok --breach--> pending --`for` over--> firing --settled for `keep_firing_for`--> over --> ok
 
@@ -31,8 +31,8 @@ ChangeKind = Literal[
     "pending", "cancelled", "firing", "escalated", "eased", "reminder", "resolved"
 ]  # fmt: skip
 Describe = Callable[[Verdict], Details]
-GONE = "the rule is gone"
-UNMATCHED = "the rule is not about it any more"
+GONE = "the rule was removed"
+UNMATCHED = "the rule no longer applies"
 
 
 class Latest(Protocol):
@@ -184,9 +184,9 @@ class Step:
         elif not episode.firing:
             self._drop(episode, State.NO_DATA.value)
         elif episode.kind is Kind.NO_RUNS:
-            self._end(episode, UNMATCHED)  # whom it was about is looked at as long as it matches
+            self._end(episode, UNMATCHED)  # its target is evaluated as long as it matches
         else:
-            # Nothing is under way any more where no run is looked at.
+            # Nothing is in flight any more where no run is evaluated.
             over = episode.kind is Kind.UNFINISHED
             steady = self._memory.steady
             episode.evidence = State.CLEAR if over else State.NO_DATA

@@ -1,4 +1,4 @@
-"""How long things take in the life of an alert."""
+"""The durations in an alert's life cycle."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Settings:
         stale_after: so long without data (or without enough) ends what fires, with that reason.
         flapping_starts, flapping_hold: a key that began to fire so often within 24 hours flaps,
             and is then kept firing for at least so long.
-        failures: so many failed evaluations in a row are an alert.
+        failures: this many failed evaluations in a row raise an alert.
         max_step: the most that counts of the time between two steps.
     """
 

@@ -1,1 +1,1 @@
-"""Is it so, or was it chance?"""
+"""Statistical evidence: is it real, or chance?"""

@@ -1,4 +1,4 @@
-"""Is it so, or was it chance? Verdicts about samples of runs, by the kind of watch."""
+"""Verdicts on samples of runs, by the kind of rule: is it real, or chance?"""
 
 from __future__ import annotations
 

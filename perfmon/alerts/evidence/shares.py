@@ -1,6 +1,6 @@
-"""Is a share of bad runs beyond its limit, or was it chance?
+"""Whether a share of bad runs is beyond its limit, or could be chance.
 
-A share (and a quantile, which is the share of runs beyond it) is looked at over its whole window,
+A share (and a quantile, which is the share of runs beyond it) is evaluated over its whole window,
 or the last 20 runs where it has fewer, by Wilson's 95% bound and at least 3 bad runs. Who looks
 every few seconds asks often, and finds something by chance sooner or later. So the shorter
 stretches, which find an outage quickly where runs are many, share a tenth of that doubt by their
@@ -87,7 +87,7 @@ def share_breach(watch: Watch, tallies: tuple[Tally, ...]) -> tuple[int, int] | 
 
 
 def share_settled(watch: Watch, tallies: tuple[Tally, ...]) -> bool:
-    """Whether a share is below its limit: few bad runs lately, and enough runs that say so.
+    """Whether a share is below its limit: few bad runs recently, and enough runs to be sure.
 
     Enough are those whose upper bound is below the limit, or the last 40 with half of what is
     allowed; for a limit of a few percent the bound alone would take hundreds.
@@ -105,7 +105,7 @@ def share_settled(watch: Watch, tallies: tuple[Tally, ...]) -> bool:
 
 
 def quantile_levels(runs: int, quantile: float) -> tuple[float, float]:
-    """The levels of the quantiles that hold a quantile of so many runs with 95% confidence.
+    """The levels of the quantiles that hold a quantile of this many runs with 95% confidence.
 
     The share of runs below the true quantile is the quantile's level, give or take.
 

@@ -1,4 +1,4 @@
-"""What a look at a target takes and gives: samples of runs in, verdicts out."""
+"""Input and output of an evaluation: samples of runs in, verdicts out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perfmon.records import AlertLevel, Scope
 
 
 class State(enum.StrEnum):
-    """What a look came to."""
+    """The result of an evaluation."""
 
     BREACH = "breach"
     CLEAR = "clear"
@@ -54,7 +54,7 @@ class Tally(NamedTuple):
 
 class Finding(NamedTuple):
     """What a detector says. `found` is None where it cannot tell; a forecast is judged by `low`
-    and `high`, and its `found` is not looked at.
+    and `high`, and its `found` is ignored.
     """
 
     found: bool | None = None
@@ -91,7 +91,7 @@ Sampler = Callable[[Target, int], Sample]
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What a look at a target came to.
+    """The result of evaluating a target.
 
     Attributes:
         key, watch, scope: the target's.
@@ -110,7 +110,7 @@ class Verdict:
             above it are settled. None is no lower than it is.
         whole: of a share, the runs of the whole window, and how many of them are bad.
         since: the time (microseconds) since which those are; 0 is unknown.
-        lately: how bad it has been at last: the bad runs of the shortest stretch.
+        lately: how bad it is most recently: the bad runs of the shortest lookback.
         seen: when the target's last run ended (microseconds), or None; for `NO_RUNS`.
     """
 

@@ -1,1 +1,1 @@
-"""What is watched: a configuration made into rules and their targets."""
+"""Compiles a configuration into rules and their targets."""

@@ -1,4 +1,4 @@
-"""What a configuration watches: its thresholds and rules, made into watches."""
+"""Compiles thresholds and rules of a configuration into watches."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def _limited(metric: str, *, above: bool, rule: str, window: float) -> Watch:
 
 
 def _stretches(kind: Kind, window: float) -> tuple[Stretch, ...]:
-    """Shares are looked at over the whole window, and its end, to be quick where runs are many."""
+    """Shares are evaluated over the whole window, and its end, to be quick where runs are many."""
     if kind in (Kind.SHARE, Kind.BEYOND):
         return (
             Stretch(window / 12, LAST_RUNS, 1 / 12),

@@ -1,4 +1,4 @@
-"""A watch: a limit on a metric, and how, over which times and for whom it is looked at."""
+"""A compiled rule: a limit on a metric, with its windows and scope."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 from perfmon.records import AlertLevel, CellKey, MetricType
 
 LAST_RUNS = 20
-"""A window with fewer runs is widened to the last so many."""
+"""A window with fewer runs is widened to the last N."""
 HORIZON_SECONDS = 24 * 3600.0
 """No evidence is older, but where a window is itself longer."""
 DIMENSIONS = {
@@ -55,7 +55,7 @@ class Stretch(NamedTuple):
 
     Attributes:
         seconds: its length.
-        runs: it is lengthened to the last so many runs with the value (to `HORIZON_SECONDS` or its
+        runs: it is extended to the last N runs with the value (to `HORIZON_SECONDS` or its
             own length at most), where it has fewer.
         part: the part of the watch's whole window it is; shorter ones are held to a stricter bound.
         period: instead of a length, since the beginning of the current `hour`, `day`, `week` or
@@ -70,7 +70,7 @@ class Stretch(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class Watch:
-    """A threshold or rule, made ready to be looked at.
+    """A threshold or rule, ready to be evaluated.
 
     Attributes:
         rule: its name, unique; a part of the keys of its alerts.

@@ -1,4 +1,4 @@
-"""What watches are looked at for: the agents, tenants, ... whose runs are known."""
+"""The targets of rules: the known agents, tenants and so on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perfmon.records.measurements import ANY_AGENT
 
 
 class Target(NamedTuple):
-    """One thing that a watch is looked at for; `key` is its alert's, the same for ever."""
+    """One thing that a watch is evaluated for; `key` is its alert's, and never changes."""
 
     key: str
     watch: Watch

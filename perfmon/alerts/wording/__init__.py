@@ -1,1 +1,1 @@
-"""What an alert says, and what it advises."""
+"""The text of alerts: message and recommendation."""

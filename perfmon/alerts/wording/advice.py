@@ -1,4 +1,4 @@
-"""What to do about an alert, where the figures behind it say so."""
+"""Recommendations for an alert, where the figures behind it support one."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def recommendation(situation: Situation, details: Details) -> str | None:
     """What the figures advise, or None where they say nothing particular."""
     if situation.kind is Kind.CONFLICTS:
         return (
-            "Give each run an id of its own, such as a UUID: ids that restart with the process, or"
-            " are those of a trace or a row, hide every later run."
+            "Give each run a unique ID, such as a UUID: IDs that restart with the process, or that"
+            " come from a trace or a row, hide all later runs."
         )
     advice = (_class_rises, _one_model, _one_agent, _retries, _prompts)
     about_money = _about_spending(situation)
@@ -135,12 +135,12 @@ def _class_rises(situation: Situation, details: Details) -> str | None:
     share_before = before / details.runs_before if details.runs_before else math.nan
     if count < _FEW or count < all_errors / 2:
         return None
-    rose = "" if math.isnan(share_before) else f", {percent(share_before)} in the window before"
+    rose = "" if math.isnan(share_before) else f", {percent(share_before)} in the previous window"
     if not math.isnan(share_before) and share < _RISE * share_before:
         return None
     return (
-        f"Look at {name} first: it is {count:,} of {all_errors:,} errors"
-        f" ({percent(share)} of runs{rose}). {_hint(name)}".rstrip()
+        f"Likely cause: {name} ({count:,} of {all_errors:,} errors, {percent(share)} of"
+        f" runs{rose}). {_hint(name)}".rstrip()
     )
 
 
@@ -153,15 +153,15 @@ def _hint(error: str) -> str:
 
 
 _HINTS = (
-    (("ratelimit", "429", "quota"), "Run fewer at once, back off, or raise the quota."),
-    (("timeout", "deadline"), "See which step is slow before raising the time limit."),
-    (("auth", "401", "403", "apikey", "permission"), "Check the credentials and their rights."),
-    (("context", "tokenlimit", "toolong", "maxtoken"), "Shorten what goes into the prompt."),
+    (("ratelimit", "429", "quota"), "Reduce concurrency, back off, or raise the quota."),
+    (("timeout", "deadline"), "Find the slow step before raising the time limit."),
+    (("auth", "401", "403", "apikey", "permission"), "Check credentials and permissions."),
+    (("context", "tokenlimit", "toolong", "maxtoken"), "Shorten the prompt."),
     (("connection", "network", "dns", "503", "502", "unavailable"),
-     "Check whether the provider is up, and send to another one meanwhile."),
+     "Check whether the provider is up, and use another one meanwhile."),
     (("json", "parse", "schema", "validation", "format"),
-     "Look at recent changes of prompt or model: the output has another form."),
-    (("memory", "oom"), "Give it more memory, or less to hold at once."),
+     "Check recent changes of prompt or model: the output format differs."),
+    (("memory", "oom"), "Give it more memory, or reduce what it holds at once."),
 )  # fmt: skip
 
 
@@ -189,8 +189,8 @@ def _one_model(situation: Situation, details: Details) -> str | None:
         return None
     bad = max(details.bad, sum(part.bad for part in details.models))
     return (
-        f"{worst.bad:,} of {bad:,} bad runs are on model {worst.name}"
-        f" ({worst.bad:,} of its {worst.runs:,}): use another one until it is well."
+        f"{worst.bad:,} of {bad:,} affected runs use model {worst.name}"
+        f" ({worst.bad:,} of its {worst.runs:,}): use another model until it recovers."
     )
 
 
@@ -201,7 +201,7 @@ def _one_agent(situation: Situation, details: Details) -> str | None:
         return None
     bad = max(details.bad, sum(part.bad for part in details.agents))
     return (
-        f"Look at agent {worst.name} first: it has {worst.bad:,} of {bad:,} bad runs"
+        f"Check agent {worst.name} first: it has {worst.bad:,} of {bad:,} affected runs"
         f" ({worst.bad:,} of its {worst.runs:,})."
     )
 
@@ -212,10 +212,9 @@ def _retries(situation: Situation, details: Details) -> str | None:
     now, before = details.retry_rate, details.retry_rate_before
     if not now >= _OFTEN_RETRIED or now < _RISE * before:
         return None
-    was = "" if math.isnan(before) else f", {percent(before)} in the window before"
+    was = "" if math.isnan(before) else f", {percent(before)} in the previous window"
     return (
-        f"{percent(now)} of runs were retried{was}: what makes them fail at first costs time and"
-        " money."
+        f"{percent(now)} of runs were retried{was}: fixing the first failures saves time and money."
     )
 
 
@@ -226,6 +225,6 @@ def _prompts(situation: Situation, details: Details) -> str | None:
     if not (before > 0 and now >= _GROWTH * before):
         return None
     return (
-        f"Prompts grew from {count(before)} to {count(now)} tokens a run: look at what was added,"
+        f"Prompts grew from {count(before)} to {count(now)} tokens per run: check what was added,"
         " such as history or retrieved text."
     )

@@ -1,4 +1,4 @@
-"""What an alert says: what is wrong, how sure that is, and since when."""
+"""The message of an alert: what is wrong, how certain that is, and since when."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Situation:
 
 
 def whom(labels: Mapping[str, str]) -> str:
-    """Whose runs an alert is about."""
+    """The scope of an alert."""
     names = {"agent": "agent", "agent_type": "agent type", "model": "model", "tenant": "tenant"}
     parts = [f"{word} {labels[name]}" for name, word in names.items() if name in labels]
     if not parts:
@@ -58,7 +58,7 @@ def whom(labels: Mapping[str, str]) -> str:
 
 
 def sentence(situation: Situation) -> str:
-    """What is wrong, or that it is over, in one sentence."""
+    """What is wrong, or that it is resolved, in one sentence."""
     who = whom(situation.labels)
     if situation.state == "resolved":
         return f"{who}: {_over(situation)}"
@@ -69,14 +69,24 @@ def sentence(situation: Situation) -> str:
 def _wrong(s: Situation) -> str:
     if s.kind in _KINDS:
         return _KINDS[s.kind](s)
-    text = f"{label_of(s.metric)} {figure(s.value, s.unit)}{_interval(s)} is {_side(s)} {_limit(s)}"
+    found = f"{figure(s.value, s.unit)}{_interval(s)}"
+    if _is_back(s):
+        counts = f", {_counts(s)}" if s.sample_size else ""
+        return f"{label_of(s.metric)} is recovering: {found}{counts}; {_until(s)}"
+    text = f"{label_of(s.metric)} {found} is {_side(s)} {_limit(s)}"
     return f"{text}: {_counts(s)}" if s.sample_size else text
 
 
+def _until(s: Situation) -> str:
+    """When what has recovered, but is firing yet, will be resolved."""
+    return f"resolves once it stays {'below' if _is_upward(s) else 'above'} {_limit(s)}"
+
+
 def _side(s: Situation) -> str:
-    """Where the value is: what fires for some time yet may be back where it should be."""
-    side = "above" if _is_upward(s) else "below"
-    return f"no longer {side}" if _is_back(s) else side
+    """Where the value is: while an alert is still firing it may be back within the limit."""
+    if _is_back(s):
+        return "back below" if _is_upward(s) else "back above"
+    return "above" if _is_upward(s) else "below"
 
 
 def _is_back(s: Situation) -> bool:
@@ -114,14 +124,14 @@ def _classes(s: Situation) -> str:
     ordered = sorted(s.errors.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{name} {count:,}" for name, count in ordered[:_MOST]]
     left = max(s.classes, len(ordered)) - len(shown)
-    shown += [f"{left} more classes"] if left > 0 else []
+    shown += [f"{left} more class{'' if left == 1 else 'es'}"] if left > 0 else []
     return ", ".join([*shown, f"{s.unclassed:,} without a class"] if s.unclassed else shown)
 
 
 def _single(s: Situation) -> str:
     what = "used" if s.metric == "max_memory_mb" else "took"
     if not s.breached and not s.bad:
-        return f"no run of late {what} more than {_limit(s)}; at most {figure(s.value, s.unit)}"
+        return f"no recent run {what} more than {_limit(s)}; at most {figure(s.value, s.unit)}"
     runs = "a run" if s.bad <= 1 else f"{s.bad:,} runs"
     return f"{runs} {what} up to {figure(s.value, s.unit)}, far beyond the limit ({_limit(s)})"
 
@@ -132,31 +142,33 @@ def _budget(s: Situation) -> str:
 
 def _burn(s: Situation) -> str:
     return (
-        f"the error budget burns {figure(s.value, 'x')}{_interval(s)} as fast as it may, {_side(s)}"
-        f" {_limit(s)}: {s.bad:,} of the last {s.sample_size:,} runs did not succeed"
+        f"the error budget is burning at {figure(s.value, 'x')}{_interval(s)} the allowed rate,"
+        f" {_side(s)} {_limit(s)}: {s.bad:,} of the last {s.sample_size:,} runs did not succeed"
     )
 
 
 def _no_runs(s: Situation) -> str:
     if _is_back(s):
-        return f"the last run was {figure(s.value, 's')} ago, after none for more than {_limit(s)}"
+        return f"the last run was {figure(s.value, 's')} ago, after a gap of more than {_limit(s)}"
     down = f" ({s.words})" if s.words else ""
     return f"no run for {figure(s.value, 's')}{down}, longer than {_limit(s)}"
 
 
 def _unfinished(s: Situation) -> str:
     if s.evidence == "clear":
-        return f"no run is under way for longer than {_limit(s)} any more"
-    runs = "a run is" if s.bad <= 1 else f"{s.bad:,} runs are"
+        return f"no run has been in progress for longer than {_limit(s)}"
+    runs = "a run has" if s.bad <= 1 else f"{s.bad:,} runs have"
     which = f" ({s.words})" if s.words else ""
-    return f"{runs} under way for up to {figure(s.value, 's')}{which}, longer than {_limit(s)}"
+    return (
+        f"{runs} been in progress for up to {figure(s.value, 's')}{which}, longer than {_limit(s)}"
+    )
 
 
 def _conflicts(s: Situation) -> str:
     if s.evidence == "clear":
-        return "runs come under ids of their own again"
+        return "runs have unique IDs again"
     return (
-        f"{s.bad:,} runs came under run ids that are known with other content, and were not kept"
+        f"{s.bad:,} runs reused run IDs already stored with different content and were not kept"
         f" ({s.words})"
     )
 
@@ -187,6 +199,8 @@ def _forecast(s: Situation) -> str:
 def _number(s: Situation) -> str:
     if s.unit == "failures":
         return f"{s.rule} ({s.words})" if s.words else s.rule
+    if _is_back(s):
+        return f"{label_of(s.metric)} is recovering: {figure(s.value, s.unit)}; {_until(s)}"
     return f"{label_of(s.metric)} {figure(s.value, s.unit)} is {_side(s)} {_limit(s)}"
 
 
@@ -203,35 +217,58 @@ def _more(s: Situation) -> Iterable[str]:
     if s.at is not None:
         yield f"as of {_moment(s.at)}"
     if s.evidence == "no_data":
-        yield "no runs since then to tell whether it is over"
+        yield "no runs since then, so recovery is unknown"
     elif s.evidence == "insufficient_data":
-        yield "too few runs to tell whether it is over"
+        yield "too few runs to tell whether it has recovered"
     elif s.evidence == "failed":
-        yield "its evaluation fails at present"
+        yield "its evaluation is failing"
     if s.starts > 1:
-        yield f"it fired {s.starts} times in 24 hours"
+        yield f"fired {s.starts} times in 24 hours"
 
 
 _AS_IT_WAS = (Kind.UNFINISHED, Kind.CONFLICTS)
 _REASONS = {
-    "no_data": "there have been no runs to tell",
-    "insufficient_data": "there are too few runs to tell any more",
+    "no_data": "no more runs to evaluate",
+    "insufficient_data": "too few runs to evaluate",
 }
 
 
+def _subject(s: Situation) -> str:
+    if s.kind is Kind.BURN:
+        return "burn rate of the error budget"
+    return s.rule if s.unit == "failures" else (label_of(s.metric) or s.rule)
+
+
 def _over(s: Situation) -> str:
-    what = s.rule if s.unit == "failures" else (label_of(s.metric) or s.rule)
+    what = _subject(s)
     after = ""
     if s.started_at is not None and s.resolved_at is not None:
         after = f" after {lasted((s.resolved_at - s.started_at) / _MICROS)}"
     if s.reason != "clear":
-        return f"{what}: closed{after}, because {_REASONS.get(s.reason, s.reason)}"
+        return f"{what}: closed{after}, {_REASONS.get(s.reason, s.reason)}"
+    resolved = f"resolved{after}: {what}"
     # A run that has ended has no age any more; the last figure is that of the breach.
     if math.isnan(s.value) or s.unit == "failures" or s.kind in _AS_IT_WAS:
-        return f"{what}: over{after}"
-    at = "" if s.at is None else f", as of {_moment(s.at)}"
-    now = f"now {figure(s.value, s.unit)}{_interval(s)}, limit {_limit(s)}{at}"
-    return f"{what}: over{after}; {now}"
+        return resolved
+    if s.kind in (Kind.TREND, Kind.ANOMALY):
+        return f"{resolved} is no longer {s.word or 'anomalous'}"
+    if s.kind is Kind.NO_RUNS:
+        return f"{resolved}: the last run was {figure(s.value, 's')} ago"
+    beside = [
+        _interval(s).strip(" ()"),
+        f"limit: at {'most' if _is_upward(s) else 'least'} {_limit(s)}",
+    ]
+    beside += [] if s.at is None else [f"as of {_moment(s.at)}"]
+    noted = ", ".join(part for part in beside if part)
+    is_back = "is back to" if _is_back(s) else "is now"
+    return f"{resolved} {is_back} {figure(s.value, s.unit)} ({noted}){_newest(s)}"
+
+
+def _newest(s: Situation) -> str:
+    """A whole window may still hold its failures when its newest runs prove the recovery."""
+    if _is_back(s) or s.value == s.threshold or s.kind is not Kind.SHARE:
+        return ""
+    return "; the latest runs are within the limit"
 
 
 def _moment(micros: int) -> str:

@@ -1,4 +1,4 @@
-"""A made-up team of agents at work, for `perfmon demo`, examples and tests."""
+"""A simulated team of agents, for `perfmon demo`, examples and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`perfmon demo`: a made-up team of agents at work, served."""
+"""`perfmon demo`: a simulated team of agents, served."""
 
 from __future__ import annotations
 
@@ -38,20 +38,29 @@ Examples:
 
 @click.command(name="demo", epilog=_EPILOG)
 @click.option("--port", type=click.IntRange(0, 65_535), default=8787, show_default=True)
-@click.option("--seed", type=int, default=7, show_default=True, help="The same, the same story.")
+@click.option(
+    "--seed",
+    type=int,
+    default=7,
+    show_default=True,
+    help="Random seed; the same seed gives the same history.",
+)
 @click.option(
     "--hours",
     type=click.FloatRange(0.1, 24 * 31),
     default=24.0,
     show_default=True,
-    help="How long a history to make up.",
+    help="Length of the simulated history.",
 )
-@click.option("--no-live", is_flag=True, help="The history only, without live traffic.")
+@click.option("--no-live", is_flag=True, help="No live traffic after the history.")
 @click.option(
-    "--storage", metavar="URL", help="Keep it there; else in temporary SQLite, removed at the end."
+    "--storage", metavar="URL", help="Storage to keep [default: temporary SQLite, deleted on exit]"
 )
 def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str | None) -> None:
-    """Serve a simulated team of agents: a day of runs with incidents in it, then live traffic."""
+    """Serve a simulated team of agents.
+
+    A day of runs with incidents, then live traffic.
+    """
     from perfmon.cli.serve import serve
     from perfmon.monitor.monitor import PerformanceMonitor
 
@@ -67,13 +76,13 @@ def demo_command(port: int, seed: int, hours: float, no_live: bool, storage: str
         simulation = Simulation(seed, since=since, incidents=now)
         runs = record_history(monitor, simulation, clock, now, step)
         monitor.reload(demo_config(url, hours))
-        click.echo(f"{runs:,} runs of {hours:g} hours are in {url}")
+        click.echo(f"{runs:,} runs over {hours:g} hours stored in {url}")
         with _live_traffic(monitor, simulation, on=not no_live):
             serve(monitor, "127.0.0.1", port, lambda url: _welcome(url, live=not no_live))
 
 
 class StoryClock:
-    """Goes with the story while that is told, so that its alerts fire when they did, then on."""
+    """Follows the history while it is replayed, so that alerts fire in time; then live."""
 
     def __init__(self, begin: float) -> None:
         self.told: float | None = begin
@@ -89,13 +98,13 @@ def _check_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as problem:
-            reason = f"port {port} of 127.0.0.1 cannot be used: {problem.strerror}"
-            raise PerfmonError(f"{reason}; perfmon demo --port takes another one") from None
+            reason = f"cannot listen on 127.0.0.1:{port}: {problem.strerror}"
+            raise PerfmonError(f"{reason}; choose another port with --port") from None
 
 
 def _welcome(url: str, *, live: bool) -> None:
-    click.echo(f"perfmon demo is at {url}")
-    click.echo(f"{'Live traffic goes on' if live else 'It stays'} until Ctrl-C.")
+    click.echo(f"perfmon demo is running at {url}")
+    click.echo("Live traffic continues until Ctrl-C." if live else "Press Ctrl-C to stop.")
 
 
 @contextmanager
@@ -108,7 +117,7 @@ def _storage(url: str | None) -> Iterator[str]:
 
 
 def demo_config(url: str, hours: float, step: float | None = None) -> Config:
-    """Of the demo; while it is told in steps of so many seconds, nobody hears of its alerts."""
+    """Of the demo; with a step in seconds, the history is replayed without notifications."""
     from perfmon.cli.serve import with_server
     from perfmon.config.config import Config
 
@@ -135,7 +144,7 @@ def record_history(
     console = Console(stderr=True)
     since, runs = clock(), 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("making up a history", total=until - since)
+        task = bar.add_task("simulating a history", total=until - since)
         events = groupby(
             simulation.advance(until), lambda event: (event["timestamp"] - since) // step
         )

@@ -1,4 +1,4 @@
-"""Predictions of each kind, with what really happened, and what an auditor says of it."""
+"""Simulated predictions of each kind, with their outcomes and an auditor's opinion."""
 
 from __future__ import annotations
 

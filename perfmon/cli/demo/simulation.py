@@ -1,4 +1,4 @@
-"""Days in the life of an agent team: the same ones for the same seed, end and length."""
+"""Simulated days of an agent team: the same for the same seed, end and length."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Simulation:
     Args:
         seed: of all that is left to chance.
         since: epoch seconds.
-        incidents: when the history ends: one model is away some hours before, one agent slowly
+        incidents: when the history ends: one model is down some hours before, one agent slowly
             gets worse until then (and stays so).
     """
 

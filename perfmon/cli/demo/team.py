@@ -1,4 +1,4 @@
-"""The dozen agents of the demonstration, and what they run on. All of them are made up."""
+"""The simulated agents and the models they run on. All of them are made up."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ OTHER = Model("boreal-2", 1.1, 4.4, 1.1)
 REGRESSED = "invoice-extractor"
 """The agent that gets slower and worse over the last hours of a history."""
 LOST = OTHER
-"""The model whose provider is away for a while."""
+"""The model whose provider is down for a while."""
 
 TEAM = (
     Profile(

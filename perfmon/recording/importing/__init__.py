@@ -1,4 +1,4 @@
-"""What files hold, runs to outcomes, recorded batch by batch; a repeat counts nothing twice."""
+"""Imports files of runs, measurements, predictions and outcomes; repeats count once."""
 
 from __future__ import annotations
 

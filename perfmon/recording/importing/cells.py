@@ -1,4 +1,4 @@
-"""A cell of text as the value of a field, or a `ValueError` that says what is allowed."""
+"""Converts a cell of text to a field's value, or raises an error that says what is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which column of a file is which field, compiled once from its header."""
+"""Maps the columns of a file to fields, compiled once from its header."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class CsvColumns:
         places = {name: index for index, name in enumerate(header)}
         for field, name in columns.mapping.items():
             if name not in places:
-                raise PerfmonError(f"{where}: no column {name!r}, only {told(header)}")
+                raise PerfmonError(f"{where}: no column {name!r} (columns: {told(header)})")
             self._add(places[name], field)
         for name, index in places.items():
             self._add_by_name(index, name)

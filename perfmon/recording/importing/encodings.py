@@ -1,4 +1,4 @@
-"""Which encoding a file is in, and what becomes of bytes that are no letters of it."""
+"""Detects the encoding of a file, and handles bytes that are not valid in it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SIGNS = (
 )
 _FORMATS = {
     b"PK\x03\x04": "a zip archive or a spreadsheet (.xlsx); unpack it, or save it as CSV",
-    b"\xfd7zXZ\0": "packed by xz; unpack it, or pack it by gzip",
-    b"BZh": "packed by bzip2; unpack it, or pack it by gzip",
-    b"\x28\xb5\x2f\xfd": "packed by zstd; unpack it, or pack it by gzip",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet of an old kind (.xls); save it as CSV",
+    b"\xfd7zXZ\0": "compressed with xz; decompress it, or use gzip",
+    b"BZh": "compressed with bzip2; decompress it, or use gzip",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; decompress it, or use gzip",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet (.xls); save it as CSV",
     b"SQLite format 3\0": "an SQLite database; export its rows as CSV",
     b"PAR1": "a Parquet file; write its rows as CSV or JSON lines",
     b"%PDF": "a PDF document",
@@ -60,7 +60,7 @@ def known_encoding(name: str) -> str:
         "".encode(found.name)  # refuses what turns bytes into bytes, such as base64
     except (LookupError, ValueError):
         hint = did_you_mean(name.lower(), _USUAL) or f", such as {', '.join(_USUAL[:3])}"
-        raise PerfmonError(f"--encoding {name}: no such encoding of text{hint}") from None
+        raise PerfmonError(f"--encoding {name}: unknown text encoding{hint}") from None
     return found.name
 
 
@@ -116,7 +116,7 @@ def mended(field: str, value: Any, encoding: str) -> Any:
 
 def _refusal(field: str, value: str, encoding: str) -> str:
     name = encoding.upper()
-    wanted = f"text in {name} (say with --encoding in which the file is, such as windows-1252)"
+    wanted = f"text in {name} (if the file has another encoding, give it with --encoding)"
     if "\0" in value:
         wanted = "text without NUL"
     return str(InvalidRun(field, legible(value), wanted)).replace("\\\\x", "\\x")

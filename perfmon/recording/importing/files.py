@@ -1,4 +1,4 @@
-"""The lines of a file, plain or gzipped, with their place in it."""
+"""The lines of a file, plain or gzipped, with their line numbers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _refused(line: int, problem: Exception) -> Item:
 class Source:
     """A file of runs, measurements, predictions, outcomes: JSON lines or CSV.
 
-    The two are told apart by their first lines, and so is what separates the cells of a CSV.
+    The two are distinguished by their first lines, and so is what separates the cells of a CSV.
 
     Args:
         path: the file.
@@ -111,7 +111,7 @@ class Source:
                 yield item
         except UnicodeError as problem:
             name = self._encoding.upper()
-            raise ImportFileError(f"{self.path}: is no text in {name}: {problem}") from None
+            raise ImportFileError(f"{self.path}: not {name} text: {problem}") from None
         except (EOFError, zlib.error, OSError) as problem:
             after = f"after line {line}" if line else "at its start"
             raise ImportFileError(f"{self.path}: unreadable {after}: {problem}") from None
@@ -138,13 +138,13 @@ class Source:
         start = next((line.lstrip() for line in first if is_told_apart(line)), "")
         if "".join(start.split())[:2] in _LIST or (start.strip() == "[" and _is_list(first)):
             raise ImportFileError(
-                f"{self.path}: is one JSON list; an import takes JSON lines, an object a line "
-                "(jq -c '.[]' makes them)"
+                f"{self.path}: is a single JSON array; import takes JSON lines, one object per "
+                "line (jq -c '.[]' converts it)"
             )
         if start.strip() == "{":
             raise ImportFileError(
-                f"{self.path}: is JSON over several lines; an import takes JSON lines, an object "
-                "a line (jq -c . makes them)"
+                f"{self.path}: is JSON spread over several lines; import takes JSON lines, one "
+                "object per line (jq -c . converts it)"
             )
         if start.startswith("{"):
             yield from self._json_lines(lines)

@@ -1,4 +1,4 @@
-"""Where the header of a CSV text is, and what separates its cells."""
+"""Finds the header of a CSV text, and its separator."""
 
 from __future__ import annotations
 
@@ -109,4 +109,4 @@ def _uncommented(lines: Iterable[str]) -> Iterator[str]:
 
 def foreign_words(line: str) -> str:
     """Why a line before the header is refused."""
-    return f"stands before the header and is no part of the table: {told([line.strip()])}"
+    return f"precedes the header, not part of the table: {told([line.strip()])}"

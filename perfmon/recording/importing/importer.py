@@ -1,4 +1,4 @@
-"""A file's items, sent to a monitor in batches, and what became of them."""
+"""Records a file's items in batches, and counts the results."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class ImportTally:
         damaged: those of the rejected that are no rows at all, or have unreadable keys.
         by_kind: the accepted of each kind.
         first: the first ten refused lines, in the file's order.
-        first_conflicts: the first ten of the runs whose id is known with other content.
-        cut: of so many of them the end of a text, or the metadata, was too large and is left out.
+        first_conflicts: the first ten of runs whose ID is already stored with different content.
+        cut: how many were truncated (a text too long, or metadata too large to keep).
         oldest: the earliest stamp of what was not refused, in epoch seconds.
     """
 
@@ -93,15 +93,16 @@ class ImportTally:
         """
         if not receipt.stored or receipt.dropped:
             raise StorageError(
-                f"storage does not take the batch of line {lines[0]:,} to {lines[-1]:,}; "
-                "repeat the import later, nothing will count twice"
+                f"storage did not accept the batch of lines {lines[0]:,} to {lines[-1]:,}; "
+                "repeat the import later, nothing is counted twice"
             )
         self.accepted += receipt.accepted
         self.by_kind[kind] += receipt.accepted
         self.duplicates += receipt.duplicates
         self.conflicts += len(receipt.conflicts)
         for one in receipt.conflicts[: SHOWN - len(self.first_conflicts)]:
-            reason = f"run {one.run_id} is known with other content ({', '.join(one.fields)})"
+            fields = ", ".join(one.fields)
+            reason = f"run {one.run_id} is already stored with different content ({fields})"
             self.first_conflicts.append(Refused(lines[one.index], reason))
         self.cut += receipt.cut
         for rejection in receipt.rejected:

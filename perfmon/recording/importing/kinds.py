@@ -1,4 +1,4 @@
-"""What a row is: a run, a measurement, a prediction or an outcome; its stamp and its id."""
+"""Kinds of rows: run, measurement, prediction or outcome, with their timestamps and IDs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REQUIRED = {
 _BY_OUTCOMES = {
     (True, True): "accuracy", (True, False): "prediction", (False, True): "outcome",
 }  # fmt: skip
-NO_CLOCK = "timestamp is missing: the row has no clock (give --default-time for such rows)"
+NO_CLOCK = "timestamp is missing (set --default-time for such rows)"
 
 
 class Found(NamedTuple):

@@ -1,4 +1,4 @@
-"""The lines of a text, one after another, of which some can be taken back."""
+"""The lines of a text, one after another; some can be put back."""
 
 from __future__ import annotations
 

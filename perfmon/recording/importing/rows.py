@@ -1,4 +1,4 @@
-"""The rows of a CSV text, each told apart from what is damaged around it."""
+"""The rows of a CSV text, separated from damaged lines around them."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _wrong(line: str, names: list[str], separator: str) -> str:
     )
 
 
-_BACKSLASH = 'quotes are escaped by a backslash (\\") in a quoted cell'
+_BACKSLASH = 'quotes are escaped with a backslash (\\") in a quoted cell'
 
 
 def _width(cells: list[str], line: str, width: int) -> str:

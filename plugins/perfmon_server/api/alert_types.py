@@ -1,4 +1,4 @@
-"""The JSON of what there is to say and to be told about alerts."""
+"""The JSON types of requests and responses about alerts."""
 
 from __future__ import annotations
 

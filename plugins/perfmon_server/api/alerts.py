@@ -1,4 +1,4 @@
-"""The routes about alerts: episodes with their messages, acknowledgements and silences."""
+"""The routes about alerts: list, acknowledge, resolve, silence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from perfmon_server.http.params import AGENT, INTEGER, MOMENT, Param
 from perfmon_server.http.route import PREFIX, Body, Question, Route, decoded
 
 _LEVELS = tuple(level.value for level in AlertLevel)
-_NEEDED = {"matchers": "globs by name, such as agent", "until": "a time to come", "by": "a name"}
+_NEEDED = {
+    "matchers": "globs by name, such as agent",
+    "until": "a time in the future",
+    "by": "a name",
+}
 
 
 async def alerts(question: Question) -> Any:
@@ -97,7 +101,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/alerts",
-        summary="Alerts that fire or are over, with what became of their messages",
+        summary="Firing and resolved alerts, with their notifications",
         answer=alerts,
         shape=alert_shapes.AlertsAnswer,
         params=(
@@ -110,24 +114,28 @@ ROUTES = (
                 least=1,
                 most=1000,
                 default=50,
-                description="At most so many; total_count counts all.",
+                description="Maximum number of alerts; total_count counts all.",
             ),
             Param(
                 name="state",
                 choices=("pending", "firing", "resolved"),
-                description="Only alerts in this state; pending ones are in no other answer.",
+                description="Only alerts in this state; by default all but pending ones.",
             ),
-            Param(name="since", kind=MOMENT, description="Not what was over before this time."),
-            Param(name="until", kind=MOMENT, description="Only what began before this time."),
-            Param(name="tenant", description="Only what is about this tenant."),
-            Param(name="model", description="Only what is about this model."),
-            Param(name="agent_type", description="Only what is about agents of this type."),
+            Param(
+                name="since", kind=MOMENT, description="Leave out alerts resolved before this time."
+            ),
+            Param(
+                name="until", kind=MOMENT, description="Only alerts that started before this time."
+            ),
+            Param(name="tenant", description="Only alerts about this tenant."),
+            Param(name="model", description="Only alerts about this model."),
+            Param(name="agent_type", description="Only alerts about agents of this type."),
         ),
     ),
     Route(
         method="POST",
         path=f"{PREFIX}/alerts/{{id}}/acknowledge",
-        summary="Say who takes care of an alert: no reminders until it gets worse",
+        summary="Acknowledge an alert: no reminders until it gets worse",
         answer=acknowledge,
         shape=alert_shapes.Acknowledged,
         names={"id": "The alert's alert_id."},
@@ -137,24 +145,26 @@ ROUTES = (
     Route(
         method="POST",
         path=f"{PREFIX}/alerts/{{id}}/resolve",
-        summary="Close an alert that fires: it fires again when it was over once, or is worse",
+        summary="Resolve a firing alert by hand; it fires again after a recovery, or if it worsens",
         answer=resolve,
         shape=alert_shapes.Acknowledged,
         names={"id": "The alert's alert_id."},
-        body=Body(shape=alert_shapes.ResolveBody, example={"by": "ann", "comment": "was retired"}),
+        body=Body(
+            shape=alert_shapes.ResolveBody, example={"by": "ann", "comment": "agent retired"}
+        ),
         refuses=(404, 422),
     ),
     Route(
         method="GET",
         path=f"{PREFIX}/silences",
-        summary="Silences that are not over",
+        summary="Active and scheduled silences",
         answer=silences,
         shape=alert_shapes.SilencesAnswer,
     ),
     Route(
         method="POST",
         path=f"{PREFIX}/silences",
-        summary="Send nothing about alerts that match, for a time; they are listed all the same",
+        summary="Mute notifications for matching alerts for a while; they are still listed",
         answer=silence,
         shape=alert_shapes.Silenced,
         body=Body(
@@ -171,7 +181,7 @@ ROUTES = (
     Route(
         method="DELETE",
         path=f"{PREFIX}/silences/{{id}}",
-        summary="End a silence before its time",
+        summary="End a silence early",
         answer=unsilence,
         shape=shapes.Done,
         names={"id": "The silence's silence_id."},

@@ -1,4 +1,4 @@
-"""The routes that look closer: trends, one metric over time, errors, one window beside another."""
+"""The routes for analysis: trends, time series, errors, comparisons."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/trends",
-        summary="How each metric changed from the window before",
+        summary="How each metric changed compared with the previous window",
         answer=trends,
         shape=shapes.TrendsAnswer,
         params=(WINDOW, AGENT, *SCOPE),
@@ -116,7 +116,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/compare",
-        summary="The window beside another one",
+        summary="The window compared with another one",
         answer=compare,
         shape=shapes.CompareAnswer,
         params=(
@@ -131,7 +131,7 @@ ROUTES = (
                 name="against",
                 kind=AGAINST,
                 default="previous",
-                description=f"What it is compared with: {AGAINST.allowed}.",
+                description=f"What to compare with: {AGAINST.allowed}.",
             ),
             AGENT,
             *(param for param in SCOPE if param.kind is not MOMENT),

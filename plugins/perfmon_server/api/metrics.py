@@ -1,4 +1,4 @@
-"""The routes that read: each asks the monitor and puts the answer into its JSON."""
+"""The routes that read metrics: each asks the monitor and returns JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def agent_metrics(question: Question) -> Any:
     call = partial(question.monitor.get_agent_metrics, name, **question.query)
     agent = await question.read(call)
     if agent.status == "unknown":
-        raise Refusal(404, "not_found", f"no run of agent {name!r} was ever recorded", field="name")
+        raise Refusal(404, "not_found", f"no runs recorded for agent {name!r}", field="name")
     return agent_answer(agent, now(question.monitor))
 
 
@@ -88,7 +88,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/health",
-        summary="The health score of the window and what it means",
+        summary="The health score of the window and what lowers it",
         answer=health,
         shape=shapes.Health,
         params=(WINDOW, *SCOPE),
@@ -122,7 +122,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/report",
-        summary="The whole report; Accept: text/html or text/markdown for people",
+        summary="The full report; HTML or Markdown with Accept: text/html or text/markdown",
         answer=report,
         shape=shapes.ReportAnswer,
         contents={"text/html": "One self-contained page.", "text/markdown": "The same as text."},
@@ -131,7 +131,7 @@ ROUTES = (
                 name="include_agents",
                 kind=FLAG,
                 default=True,
-                description="Whether each agent has its part.",
+                description="Whether to include each agent.",
             ),
             WINDOW,
             *SCOPE,
@@ -140,7 +140,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/stats",
-        summary="The monitor's own accounts",
+        summary="The monitor's internal counters",
         answer=stats,
         shape=dict,
     ),

@@ -1,4 +1,4 @@
-"""The JSON of predictions, outcomes and measurements, as types."""
+"""The JSON types of predictions, outcomes and measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes about outcomes: predictions, what really happened, and how right agents were."""
+"""The routes about outcomes: predictions, actual outcomes, accuracy."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ ROUTES = (
     Route(
         method="POST",
         path=f"{PREFIX}/predictions",
-        summary="Record what agents predict; it waits for its outcome, for months if need be",
+        summary="Record predictions; each waits for its outcome, for months if necessary",
         answer=predictions,
         shape=outcome_shapes.RecordedPredictions,
         body=Body(
@@ -146,7 +146,7 @@ ROUTES = (
     Route(
         method="POST",
         path=f"{PREFIX}/outcomes",
-        summary="Tell what really happened, before or after it was predicted",
+        summary="Record what really happened, before or after the prediction",
         answer=outcomes,
         shape=outcome_shapes.RecordedOutcome | outcome_shapes.RecordedOutcomes,
         body=Body(
@@ -174,7 +174,7 @@ ROUTES = (
                 name="order",
                 choices=("newest", "worst"),
                 default="newest",
-                description="Newest first, or worst first without what does not count.",
+                description="Newest first, or worst first (only measurements that count).",
             ),
             Param(
                 name="limit",
@@ -182,14 +182,14 @@ ROUTES = (
                 least=1,
                 most=1000,
                 default=100,
-                description="At most so many; `more` says whether there are others.",
+                description="Maximum number of measurements; `more` says whether there are others.",
             ),
         ),
     ),
     Route(
         method="GET",
         path=f"{PREFIX}/accuracy/summary",
-        summary="How right agents were: means with intervals, coverage, sources, errors",
+        summary="Accuracy of agents: means with intervals, coverage, sources, errors",
         answer=accuracy_summary,
         shape=outcome_shapes.SummaryAnswer,
         params=_WHOSE,
@@ -197,7 +197,7 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/accuracy/calibration",
-        summary="Whether agents are right as often as they say",
+        summary="Calibration: whether agents are right as often as their confidence says",
         answer=calibration,
         shape=outcome_shapes.CalibrationAnswer,
         params=_WHOSE,

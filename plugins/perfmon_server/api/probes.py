@@ -1,4 +1,4 @@
-"""What load balancers ask: whether the process is alive, and ready for more."""
+"""Probes for load balancers: whether the process is alive, and ready."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def ready(question: Question) -> Any:
     try:
         await desk.probes.run(desk.monitor.check, seconds=_PROBE_SECONDS)
     except (StorageError, Refusal):
-        problems.append("storage does not answer")
+        problems.append("storage is unavailable")
     if desk.dropped_lately(desk.monitor.dropped):
         problems.append("runs were dropped within the last minute")
     if problems:
@@ -36,7 +36,7 @@ ROUTES = (
     Route(
         method="GET",
         path="/healthz",
-        summary="Whether the process answers",
+        summary="Whether the process is alive",
         answer=alive,
         shape=shapes.Alive,
         is_open=True,
@@ -44,7 +44,7 @@ ROUTES = (
     Route(
         method="GET",
         path="/readyz",
-        summary="Whether storage answers and nothing was dropped lately",
+        summary="Whether storage is available and nothing was dropped recently",
         answer=ready,
         shape=shapes.Ready,
         also={503: shapes.Ready},

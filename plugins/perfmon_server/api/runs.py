@@ -1,4 +1,4 @@
-"""The routes that record: a body becomes dictionaries, and the monitor's receipt the answer."""
+"""The routes that record: a body becomes dictionaries, the monitor's receipt the response."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _record(monitor: PerformanceMonitor, body: bytes, named: bool) -> Receipt:
     if _is_by_line(body, named):
         return _record_lines(monitor, body)
     if body.startswith(b"["):
-        # Decoded and checked in one go; what is no JSON is looked at again for the reason.
+        # Decoded and checked in one go; what is not JSON is parsed again for the reason.
         with suppress(InvalidRun):
             return _stored(monitor, body)
     items = decoded(body)
@@ -95,7 +95,7 @@ def _stored(monitor: PerformanceMonitor, items: list[Any] | bytes) -> Receipt:
 def refuse_unstored(monitor: PerformanceMonitor, receipt: Receipt) -> None:
     # With a journal what is not stored yet is safe there; without one it is in memory only.
     if receipt.dropped or (not receipt.stored and monitor.config.monitor.durability == "memory"):
-        message = "storage does not answer; send the batch again later"
+        message = "storage is unavailable; send the batch again later"
         raise Refusal(503, "storage_unavailable", message)
 
 
@@ -133,7 +133,7 @@ async def started(question: Question) -> Any:
 def _begin(monitor: PerformanceMonitor, fields: dict[str, Any]) -> None:
     """Note it, or refuse it for now: a beginning without room is not known afterwards."""
     if not monitor.run_started(**fields):
-        message = "too many runs are in flight; send this again when some have ended"
+        message = "too many runs are in flight, the maximum; try again when some have ended"
         raise Refusal(503, "no_room", message)
 
 
@@ -154,7 +154,7 @@ def _lookback(body: bytes, given: float | None) -> float:
         message = 'the body is empty, or an object such as {"lookback_hours": 24}'
         raise Refusal(400, "bad_parameter", message, field="lookback_hours")
     if given is not None and fields:
-        message = "lookback_hours is given in the query and in the body: leave one out"
+        message = "lookback_hours is given in both the query and the body: omit one"
         raise Refusal(400, "bad_parameter", message, field="lookback_hours")
     hours = fields.get("lookback_hours", LOOKBACK.default)
     return float(LOOKBACK.read(str(hours) if type(hours) in (int, float) else repr(hours)))
@@ -166,7 +166,7 @@ LOOKBACK = Param(
     least=1 / 60,
     most=24 * 366,
     default=24,
-    description="How far back.",
+    description="How far back, in hours.",
 )
 _RUN = {
     "run_id": "r-1",
@@ -184,7 +184,7 @@ ROUTES = (
     Route(
         method="POST",
         path=f"{PREFIX}/runs",
-        summary="Record runs; a 2xx means that they are stored as durably as configured",
+        summary="Record runs; a 2xx means that they are stored with the configured durability",
         answer=runs,
         shape=shapes.RecordedRuns,
         body=Body(
@@ -197,7 +197,7 @@ ROUTES = (
     Route(
         method="POST",
         path=f"{PREFIX}/runs/started",
-        summary="Say that a run begins",
+        summary="Report that a run has started",
         answer=started,
         shape=shapes.Done,
         body=Body(
@@ -208,7 +208,7 @@ ROUTES = (
     Route(
         method="POST",
         path=f"{PREFIX}/sync",
-        summary="Load stored history into the window; twice changes nothing",
+        summary="Load stored history into the window (idempotent)",
         answer=sync,
         shape=shapes.Synced,
         params=(LOOKBACK,),

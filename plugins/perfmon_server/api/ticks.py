@@ -1,4 +1,4 @@
-"""The stream's route, and what each of its events holds."""
+"""The route of the stream, and the contents of its events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def stream(question: Question) -> web.StreamResponse:
 
 def tick(monitor: PerformanceMonitor) -> dict[str, Any]:
     """What each event of the stream holds."""
-    # Alerts first: what they look at anew, health must not contradict.
+    # Alerts first: they are evaluated again, and health must not contradict them.
     firing = monitor.get_alerts(state="firing", limit=50)
     return {
         "health": monitor.get_health(),
@@ -43,8 +43,8 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{PREFIX}/stream",
-        summary="Server-sent events: a `tick` whenever something changed, as the component Tick",
+        summary="Server-sent events: a `tick` (component Tick) whenever something changes",
         answer=stream,
-        contents={"text/event-stream": "Events until the client leaves."},
+        contents={"text/event-stream": "Events until the client disconnects."},
     ),
 )

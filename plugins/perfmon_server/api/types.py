@@ -1,4 +1,4 @@
-"""The JSON of answers and bodies, as types: what the OpenAPI document is made from."""
+"""The JSON types of requests and responses, from which the OpenAPI document is generated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask: the Host and Origin of a request, and its key."""
+"""Access control: the Host and Origin of a request, and its API key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def host_guard(config: ServerConfig) -> Middleware:
             name = _name(host)
             known = any(fnmatchcase(name, pattern) for pattern in patterns)
             if not known and not (any_address and _is_address(name)):
-                message = "the Host is not this server's: name it in [plugins.server] allowed_hosts"
+                message = "unknown Host header: add it to allowed_hosts in [plugins.server]"
                 raise Refusal(403, "forbidden_host", message)
         origin = request.headers.get("Origin")
         if request.method not in _READING and origin is not None:
@@ -66,7 +66,7 @@ def _check_origin(origin: str, host: str | None) -> None:
     except ValueError:
         theirs = ""
     if not theirs or theirs != (host or "").lower():
-        raise Refusal(403, "forbidden_origin", "the request comes from another site's page")
+        raise Refusal(403, "forbidden_origin", "the request comes from a page of another site")
 
 
 def key_guard(config: ServerConfig, open_paths: frozenset[str]) -> Middleware:
@@ -83,7 +83,7 @@ def key_guard(config: ServerConfig, open_paths: frozenset[str]) -> Middleware:
         raise Refusal(
             401,
             "unauthorized",
-            "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY",
+            "an API key is required: Authorization: Bearer KEY, or X-API-Key: KEY",
             headers={"WWW-Authenticate": 'Bearer realm="perfmon", Basic realm="perfmon"'},
         )
 

@@ -1,4 +1,4 @@
-"""What a request is told that cannot be answered: one shape, never a traceback."""
+"""Error responses: one shape, never a traceback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RequestLog(logging.LoggerAdapter[logging.Logger]):
         problem = kwargs.get("exc_info")
         if isinstance(problem, HttpProcessingError):
             kind = type(problem).__name__
-            self.logger.warning("a request could not be read as HTTP (%s); it was refused", kind)
+            self.logger.warning("a request was not valid HTTP (%s); it was rejected", kind)
         else:
             super().log(level, msg, *args, **kwargs)
 
@@ -131,17 +131,17 @@ def _refusal(problem: Exception, request: web.Request) -> Refusal:
     if isinstance(problem, web.RequestPayloadError):
         return Refusal(400, "malformed_body", "the body does not match its headers")
     if isinstance(problem, StorageError):
-        return Refusal(503, "storage_unavailable", "storage does not answer; try again later")
+        return Refusal(503, "storage_unavailable", "storage is unavailable; try again later")
     if isinstance(problem, PerfmonError):
-        return Refusal(503, "unavailable", "the monitor cannot answer now; try again later")
+        return Refusal(503, "unavailable", "the monitor is not available now; try again later")
     log.error("%s %s failed", request.method, request.path, exc_info=problem)
-    return Refusal(500, "internal", "an error inside perfmon; its log says more")
+    return Refusal(500, "internal", "internal error; see perfmon's log")
 
 
 def _of_http(problem: web.HTTPException, request: web.Request) -> Refusal:
     messages = {
-        404: f"there is no {request.path}; /api/openapi.json lists what there is",
-        405: f"{request.path} does not answer {request.method}",
+        404: f"not found: {request.path} (endpoints: /api/openapi.json)",
+        405: f"{request.path} does not support {request.method}",
         413: "the body is larger than [plugins.server] max_body_mb allows",
     }
     kept = {name: problem.headers[name] for name in ("Allow",) if name in problem.headers}

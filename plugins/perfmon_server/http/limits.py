@@ -1,4 +1,4 @@
-"""What the routes share: the monitor, threads for what may take a while, and bounds."""
+"""Shared by the routes: the monitor, threads for slow calls, and limits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Desk:
     def admitted(self) -> Iterator[None]:
         """One more request with a body, or `Refusal` 429 when there are enough."""
         if self._under_way >= self._most:
-            message = f"{self._most} requests are under way already; try again in a moment"
+            message = f"{self._most} requests are already in progress; try again in a moment"
             raise Refusal(429, "too_many_requests", message)
         self._under_way += 1
         try:

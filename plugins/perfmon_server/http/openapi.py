@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the same routes that the server answers with."""
+"""The OpenAPI 3.1 document, generated from the routes the server uses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from perfmon_server.http.params import Param
 from perfmon_server.http.route import JSON, Body, Route
 
 _PROBLEMS = {
-    400: "A parameter or the body cannot be read.",
+    400: "A parameter or the body is malformed.",
     401: "The API key is missing or wrong.",
-    403: "The Host is not this server's, or the request comes from another site's page.",
-    404: "There is no such thing.",
+    403: "The Host header is unknown, or the request comes from a page of another site.",
+    404: "Not found.",
     408: "The body took too long to arrive.",
-    413: "The body is larger than configured.",
+    413: "The body is larger than the configured limit.",
     422: "A field has a value that is not allowed.",
-    429: "Too many requests are under way; Retry-After says when to try again.",
-    503: "Storage or the monitor cannot answer now; Retry-After says when to try again.",
+    429: "Too many requests are in progress; Retry-After says when to try again.",
+    503: "Storage or the monitor is not available now; Retry-After says when to try again.",
 }
 _KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}, {"password": []}]
 

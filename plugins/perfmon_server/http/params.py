@@ -1,4 +1,4 @@
-"""Query parameters: what each may be, in words, as a schema, and read from a request."""
+"""Query parameters: their allowed values in words and as a schema, and their parsing."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def read_query(params: Iterable[Param], query: MultiMapping[str]) -> dict[str, A
         if name not in known:
             raise _unknown(name, list(known))
         if name in values:
-            raise Refusal(400, "bad_parameter", f"{name} is given twice", field=name)
+            raise Refusal(400, "bad_parameter", f"{name} is given more than once", field=name)
         values[name] = known[name].read(text)
     for name, param in known.items():
         if param.required and name not in values:
@@ -192,22 +192,22 @@ def read_query(params: Iterable[Param], query: MultiMapping[str]) -> dict[str, A
 def _unknown(name: str, known: list[str]) -> Refusal:
     near = difflib.get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    allowed = "must be one of " + ", ".join(known) if known else "this path takes no parameters"
-    message = f"{name[:80]!r} is no parameter here: {allowed}{hint}"
+    allowed = "allowed are " + ", ".join(known) if known else "none are allowed here"
+    message = f"unknown parameter {name[:80]!r}: {allowed}{hint}"
     return Refusal(400, "bad_parameter", message, field=name[:80])
 
 
 WINDOW = Param(
     name="time_window_minutes",
     kind=NUMBER,
-    description="How far the window reaches back from now, in minutes;"
-    " [monitor] window_size_minutes when not given.",
+    description="How far back the window reaches, in minutes;"
+    " by default window_size_minutes of [monitor].",
     least=1 / 60,
     most=_YEARS,
 )
 SCOPE = (
-    Param(name="since", kind=MOMENT, description="Start of a past range, included."),
-    Param(name="until", kind=MOMENT, description="End of a past range, excluded; now by default."),
+    Param(name="since", kind=MOMENT, description="Start of a past range, inclusive."),
+    Param(name="until", kind=MOMENT, description="End of a past range, exclusive; now by default."),
     Param(name="tenant", description="Only this tenant's runs."),
     Param(name="model", description="Only runs on this model."),
     Param(name="agent_type", description="Only agents of this type."),

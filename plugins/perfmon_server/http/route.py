@@ -110,7 +110,7 @@ class Question:
         """A part of the path, such as an agent's name; it may contain escaped slashes."""
         name = self.request.match_info[of]
         if len(name) > 256 or "\0" in name or name.isspace():
-            raise Refusal(404, "not_found", f"no {of} has such a name", field=of)
+            raise Refusal(404, "not_found", f"no {of} has this name", field=of)
         return name
 
     async def read(self, call: Callable[..., Result], *args: Any) -> Result:

@@ -1,4 +1,4 @@
-"""Server-sent events: what changed, looked for once a second for everybody who listens."""
+"""Server-sent events: changes, checked once a second for all listeners."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class EventStream:
     async def listen(self, request: web.Request) -> web.StreamResponse:
         """Send until the listener leaves or the server stops."""
         if len(self._queues) >= self._most:
-            raise Refusal(503, "overloaded", f"{self._most} listen to the stream already")
+            raise Refusal(503, "overloaded", f"the stream already has {self._most} listeners")
         response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",
@@ -109,7 +109,7 @@ class EventStream:
             error = refusal.error
         except Exception:
             log.exception("a tick of the stream failed")
-            error = {"code": "unavailable", "message": "the monitor cannot answer now"}
+            error = {"code": "unavailable", "message": "the monitor is not available now"}
         return "problem", {"error": error}, error
 
 

@@ -1,4 +1,4 @@
-"""How an answer travels: compressed where that pays, and not at all where the caller has it."""
+"""Transfer of responses: compressed where worthwhile, and omitted if the client has it."""
 
 from __future__ import annotations
 

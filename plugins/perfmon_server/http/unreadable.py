@@ -1,4 +1,4 @@
-"""Requests that are no HTTP: a line of the log, and an answer, both without what was sent.
+"""Requests that are not HTTP: a log line and an answer, both without what was sent.
 
 aiohttp quotes what it cannot read, where a key may stand, and names itself and Python's version.
 """

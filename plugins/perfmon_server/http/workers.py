@@ -1,4 +1,4 @@
-"""A few daemon threads for calls that may take a while; one that hangs delays no shutdown."""
+"""A few daemon threads for slow calls; one that hangs does not delay shutdown."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Workers:
             async with asyncio.timeout(seconds):
                 return await future
         except TimeoutError:
-            message = f"no answer within {seconds:g} s; it may still be carried out"
+            message = f"no answer within {seconds:g} s; the request may still be carried out"
             raise Refusal(503, "too_slow", message) from None
 
     def close(self) -> None:

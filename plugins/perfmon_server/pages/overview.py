@@ -1,4 +1,4 @@
-"""The first page: health, firing alerts, and a table of agents; no script, all text escaped."""
+"""The overview page: health, firing alerts, and a table of agents; no script, all text escaped."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _HEADINGS = (
 
 @attrs.frozen
 class Facts:
-    """What the page tells, asked for in one go."""
+    """What the page shows, queried at once."""
 
     health: dict[str, Any]
     metrics: PerformanceMetrics
@@ -54,7 +54,7 @@ class Facts:
 
 
 def gather(monitor: PerformanceMonitor) -> Facts:
-    # Alerts first: what they look at anew, health must not contradict.
+    # Alerts first: they are evaluated again, and health must not contradict them.
     firing = monitor.get_alerts(state="firing", limit=MOST_ALERTS)
     return Facts(
         monitor.get_health(),
@@ -72,7 +72,7 @@ def gather(monitor: PerformanceMonitor) -> Facts:
 def _over(monitor: PerformanceMonitor) -> list[PerformanceAlert]:
     try:
         return monitor.get_alerts(state="resolved", limit=MOST_OVER)
-    except StorageError:  # the page tells what it can without it
+    except StorageError:  # the page shows what it can without it
         return []
 
 
@@ -107,7 +107,7 @@ def rendered(facts: Facts, nonce: str, host: str) -> str:
 <body>
 <header>
 <h1>perfmon</h1>
-<nav><a href="{PREFIX}/report">Report</a> <a href="{PREFIX}/stats">Accounts</a>
+<nav><a href="{PREFIX}/report">Report</a> <a href="{PREFIX}/stats">Internals</a>
 <a href="/api/openapi.json">API</a></nav>
 </header>
 <main>
@@ -123,10 +123,10 @@ def rendered(facts: Facts, nonce: str, host: str) -> str:
 
 
 def _decided(facts: Facts) -> str:
-    """Of several monitors on one storage, one decides about alerts."""
+    """Of several monitors on one storage, one evaluates the alerts."""
     if facts.decided_by is None:
-        return "No monitor decides about alerts just now."
-    return f"Alerts are decided by {escape(facts.decided_by)}."
+        return "No monitor is evaluating alerts right now."
+    return f"Alerts are evaluated by {escape(facts.decided_by)}."
 
 
 def _title(facts: Facts) -> str:
@@ -145,7 +145,7 @@ def _tiles(facts: Facts) -> str:
     rate = metrics.runs_per_minute if metrics.total_tasks else float("nan")
     tiles = [
         _tile("Health", figure(health["health_score"], "score"), _pulled_down(health), tone),
-        _tile("Runs", figure(metrics.total_tasks), f"{figure(rate)} a minute"),
+        _tile("Runs", figure(metrics.total_tasks), f"{figure(rate)} per minute"),
         _tile(
             "Success",
             percent(metrics.success_rate),
@@ -162,9 +162,9 @@ def _tiles(facts: Facts) -> str:
         _tile(
             "Cost",
             figure(metrics.total_cost, "$"),
-            f"{figure(metrics.cost_per_task, '$')} a run",
+            f"{figure(metrics.cost_per_task, '$')} per run",
             trend=metrics.cost_trend,
-            of="cost a run",
+            of="cost per run",
         ),
         _tile(
             "Accuracy",
@@ -177,7 +177,7 @@ def _tiles(facts: Facts) -> str:
 
 
 def _pulled_down(health: dict[str, Any]) -> str:
-    """The status, and what it is due to in a few words."""
+    """The status, and its causes in a few words."""
     critical = sum(alert["level"] == "critical" for alert in health["alerts"])
     due = [f"{critical} critical alert{'' if critical == 1 else 's'}"] if critical else []
     lost = sorted(health["parts"], key=lambda part: -part["lost"])
@@ -189,7 +189,7 @@ def _pulled_down(health: dict[str, Any]) -> str:
 
 
 def _relied_on(metrics: PerformanceMetrics) -> str:
-    """How far the accuracy can be relied on: its interval, of how many outcomes, what is open."""
+    """How reliable the accuracy is: interval, number of outcomes, coverage."""
     count, coverage = metrics.accuracy_count, metrics.accuracy_coverage
     parts = [interval(metrics.accuracy_interval)] if count else []
     parts.append(f"{figure(count)} outcome{'' if count == 1 else 's'}")
@@ -199,7 +199,7 @@ def _relied_on(metrics: PerformanceMetrics) -> str:
 
 
 def _tile(name: str, value: str, remark: str, tone: str = "", trend: str = "", of: str = "") -> str:
-    """A figure; `of` says what the trend is of, where that is another than the one shown."""
+    """A figure; `of` names the metric of the trend, if it differs from the one shown."""
     mark = _MARKS.get(trend, "")
     words = f"{of}: {mark}" if of else mark
     shown = f'<p class="trend {escape(trend)}">{escape(words)}</p>' if mark else ""
@@ -214,49 +214,53 @@ def _ago(moment: datetime | None, now: datetime) -> str:
 
 
 def _conflicts(facts: Facts) -> str:
-    """Runs that are in no figure of the page."""
+    """Runs that are not part of any figure on the page."""
     if not facts.conflicts:
         return ""
     runs = sum(one["runs"] for one in facts.conflicts)
     items = "".join(
         f"<li><strong>{escape(one['agent_name'])}</strong> {one['runs']:,}"
-        f' <span class="soft">the last {_ago(one["last_at"], facts.now)}: run'
-        f" {escape(one['run_id'])}, other {escape(', '.join(one['fields']))}</span></li>"
+        f' <span class="soft">most recently {_ago(one["last_at"], facts.now)}: run'
+        f" {escape(one['run_id'])}, different {escape(', '.join(one['fields']))}</span></li>"
         for one in facts.conflicts[:MOST_CONFLICTS]
     )
     return (
-        f"<section><h2>Conflicts</h2><p>{runs:,} runs of the last 24 hours came under run ids that"
-        f" are known with other content, and were not kept.</p><ul>{items}</ul></section>\n"
+        f"<section><h2>Conflicts</h2><p>{runs:,} runs in the last 24 hours reused run IDs already"
+        f" stored with different content and were not kept.</p><ul>{items}</ul></section>\n"
     )
 
 
 def _alerts(facts: Facts) -> str:
-    firing = "".join(_alert(alert, facts.now) for alert in facts.alerts)
+    by_key = {alert.key: alert for alert in facts.alerts}
+    firing = "".join(_alert(alert, by_key, facts.now) for alert in facts.alerts)
     shown = f'<ul class="alerts">{firing}</ul>' if firing else _NONE_FIRING
     over = "".join(_resolved(alert, facts.now) for alert in facts.over)
-    past = f'<h3>Lately over</h3><ul class="alerts over">{over}</ul>' if over else ""
+    past = f'<h3>Recently resolved</h3><ul class="alerts over">{over}</ul>' if over else ""
     return f"<section><h2>Alerts</h2>{shown}{past}</section>"
 
 
-def _alert(alert: PerformanceAlert, at: datetime) -> str:
+def _alert(alert: PerformanceAlert, by_key: dict[str, PerformanceAlert], at: datetime) -> str:
     level = escape(str(alert.level.value))
     since = alert.started_at or alert.timestamp
     when = f'<span class="soft" title="{since:%Y-%m-%d %H:%M:%S} UTC">'
     when += f"since {_ago(since, at).removesuffix(' ago')}</span>"
-    marks = "".join(f' <span class="mark">{escape(mark)}</span>' for mark in _marks(alert))
+    shown = (f' <span class="mark">{escape(mark)}</span>' for mark in _marks(alert, by_key))
+    marks = "".join(shown)
     advice = f'<p class="soft">{escape(alert.recommendation)}</p>' if alert.recommendation else ""
     text = escape(alert.message)
     return f'<li class="{level}"><strong>{level}</strong> {when}{marks}<p>{text}</p>{advice}</li>'
 
 
-def _marks(alert: PerformanceAlert) -> list[str]:
+def _marks(alert: PerformanceAlert, by_key: dict[str, PerformanceAlert]) -> list[str]:
     marks = []
     if alert.acknowledged_by is not None:
         marks.append(f"acknowledged by {alert.acknowledged_by}")
     if alert.silenced_by is not None:
         marks.append("silenced")
     if alert.inhibited_by is not None:
-        marks.append("explained by another")
+        cause = by_key.get(alert.inhibited_by)
+        named = "another alert" if cause is None else f"'{cause.subject}'"
+        marks.append(f"suppressed: same cause as {named}")
     return marks
 
 
@@ -264,7 +268,9 @@ def _resolved(alert: PerformanceAlert, at: datetime) -> str:
     level = escape(str(alert.level.value))
     ended = _ago(alert.resolved_at, at)
     text = escape(alert.message)
-    return f'<li><strong>{level}</strong> <span class="soft">over {ended}</span><p>{text}</p></li>'
+    return (
+        f'<li><strong>{level}</strong> <span class="soft">resolved {ended}</span><p>{text}</p></li>'
+    )
 
 
 def _agents(facts: Facts, host: str) -> str:
@@ -317,8 +323,8 @@ def _cells(values: Iterable[str]) -> str:
     return "".join(f"<td>{escape(value)}</td>" for value in values)
 
 
-_NONE_FIRING = '<p class="soft">None is firing.</p>'
-_WELCOME = """<p>No run was recorded yet. Record one:</p>
+_NONE_FIRING = '<p class="soft">No alerts firing.</p>'
+_WELCOME = """<p>No runs recorded yet. Record the first one:</p>
 <pre><code>curl -X POST http://HOST/api/performance/runs \\
   -d '{"run_id": "1", "agent_name": "my-agent", "status": "success", "duration_ms": 820}'
 </code></pre>"""
@@ -327,7 +333,7 @@ ROUTES = (
     Route(
         method="GET",
         path="/",
-        summary="The first page, for people",
+        summary="The overview page (HTML)",
         answer=first_page,
         contents={"text/html": "Health, firing alerts and a table of agents."},
     ),

@@ -1,4 +1,4 @@
-"""The first page's style sheet: light and dark, one column on a phone."""
+"""The style sheet of the overview page: light and dark, one column on a phone."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #f6f7f9; --card: #fff; --line: #dde1e6;

@@ -171,7 +171,7 @@ def test_a_file_can_be_turned_off(files):
         ("import nowhere_at_all\n", "bad.py:1 needs the module 'nowhere_at_all', which is not"),
         ("import psycopg_missing as p\n", "pip install psycopg_missing"),
         ("x = 1\n", "bad.py: implements no hook; mark its functions with @hookimpl"),
-        (SCORER.replace("score_outcome", "score_outcom"), "bad.py: plugin 'bad': there is no hook"),
+        (SCORER.replace("score_outcome", "score_outcom"), "bad.py: plugin 'bad': no such hook"),
         (SCORER.replace("actual", "truth"), "has no argument 'truth'; it has predicted, actual"),
     ],
 )
@@ -191,7 +191,7 @@ def test_an_unknown_plugin_is_told_with_its_place_and_the_known_ones(tmp_path):
     file = tmp_path / "monitor.toml"
     file.write_text("[plugins]\n\n[plugins.trand]\n")
     (line,) = failures(Config.load(file))
-    assert line.startswith(f"{file}:3: [plugins.trand]: there is no such plugin; known are ")
+    assert line.startswith(f"{file}:3: [plugins.trand]: no such plugin; known plugins:")
     assert "scorers" in line
     assert line.endswith("; did you mean 'trend'?")
 
@@ -261,8 +261,8 @@ def test_everything_wrong_is_told_at_once(files):
     config.plugin_paths.append("/no/such/folder")
     lines = failures(config, also=["serverr"])
     assert len(lines) == 5
-    for words in ("'trend' is taken by agent-perfmon", "no folder /no/such/folder", "nobody]",
-                  "plugin 'serverr': there is no such plugin; known are", "bad.py:1"):  # fmt: skip
+    for words in ("'trend' is already used by agent-perfmon", "no folder /no/such/folder", "nobody]",
+                  "plugin 'serverr': no such plugin; known plugins:", "bad.py:1"):  # fmt: skip
         assert any(words in line for line in lines)
 
 
@@ -315,9 +315,9 @@ z = { predicted = "y", scorer = "exact" }
 enabled = false
 """)
     unknown, wrong, off = failures(Config.load(file))
-    assert unknown.startswith(f"{file}:2: [agents.a.outcomes] scorer: there is no such plugin;")
+    assert unknown.startswith(f"{file}:2: [agents.a.outcomes] scorer: no such plugin;")
     assert unknown.endswith("did you mean 'exact'?")
     place = f"{file}:4: [agents.a.outcomes.fields.x] scorer"
-    assert wrong == f"{place}: the plugin 'trend' scores nothing; scorers are scorers"
+    assert wrong == f"{place}: plugin 'trend' is not a scorer; scorers: scorers"
     place = f"{file}:5: [agents.a.outcomes.fields.z] scorer"
-    assert off == f"{place}: the plugin 'exact' is off; see {file}:6: [plugins.exact]"
+    assert off == f"{place}: plugin 'exact' is turned off in {file}:6: [plugins.exact]"

@@ -153,9 +153,9 @@ def test_accuracy_rows_without_a_clock_are_found_again_by_their_agent(load):
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        (r'"{\"a\": 1}"', r"escaped by a backslash (\")"),
-        (r'"[\"x\",\"y\"]"', r"escaped by a backslash (\")"),
-        (r'"say \"hi\""', r"escaped by a backslash (\")"),
+        (r'"{\"a\": 1}"', r"escaped with a backslash (\")"),
+        (r'"[\"x\",\"y\"]"', r"escaped with a backslash (\")"),
+        (r'"say \"hi\""', r"escaped with a backslash (\")"),
         ('"he said "no" again"', "in meta_note a quote is followed by 'n' instead of ','"),
         ('"a" ', "in meta_note a quote is followed by ' ' instead of ','"),
         ("a,b", "6 cells where the header has 5"),
@@ -284,7 +284,7 @@ def test_a_foreign_line_before_the_header_is_refused_by_itself(load, title):
     runs, refused, tally = load(f"{title}\n\n{text_of()}")
     assert runs.keys() == others()
     assert list(refused) == [tally.damaged] == [1]
-    assert "stands before the header" in refused[1]
+    assert "precedes the header" in refused[1]
 
 
 def test_json_lines_may_begin_with_foreign_lines(load):
@@ -346,7 +346,7 @@ def test_many_quotes_do_not_make_many_readings(load, monkeypatch, row):
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "idna", "punycode"])
 def test_an_encoding_that_it_cannot_be_is_one_line(load, encoding):
     """Of the file, and what is wrong with it."""
-    with pytest.raises(ImportFileError, match=f"is no text in {encoding.upper()}: "):
+    with pytest.raises(ImportFileError, match=f"not {encoding.upper()} text: "):
         load(text_of(), encoding)
 
 
@@ -483,7 +483,7 @@ def test_damage_is_an_exit_code_of_1(tmp_path, perfmon, bad, code):
     result = perfmon("import", path, code=code)
     assert f"{20 - len(bad)} accepted, 0 duplicate, {len(bad)} rejected" in result.stdout
     assert result.stderr == (
-        "perfmon: 1 line is no row, as told above; the others were read\n" * code
+        "perfmon: 1 malformed line, see above; the others were imported\n" * code
     )
     assert stored(tmp_path / "perfmon.db") == 20 - len(bad)
 
@@ -494,7 +494,10 @@ def test_the_encoding_is_an_option(tmp_path, perfmon):
     path.write_bytes(text_of(r5=f"r5,Zoë,success,{time.time()},").encode("cp1252"))
     assert "19 accepted" in perfmon("import", path, code=1).stdout
     assert "1 accepted, 19 duplicate" in perfmon("import", path, "--encoding", "cp1252").stdout
-    for name, words in (("windows-125", "did you mean 'windows-1252'?"), ("base64", "of text")):
+    for name, words in (
+        ("windows-125", "did you mean 'windows-1252'?"),
+        ("base64", "unknown text encoding"),
+    ):
         assert words in perfmon("import", path, "--encoding", name, code=2).stderr
 
 
@@ -519,10 +522,10 @@ def test_rows_that_are_not_accounted_for_are_a_bug_that_is_told(tmp_path, perfmo
     ("content", "words"),
     [
         (b"PK\x03\x04\x14\0\0\0", "a zip archive or a spreadsheet"),
-        (b"\xfd7zXZ\0\0\x04", "packed by xz"),
+        (b"\xfd7zXZ\0\0\x04", "compressed with xz"),
         (b"SQLite format 3\0\x10\0", "an SQLite database"),
         (b"PAR1\x15\x04", "a Parquet file"),
-        (b'{\n  "run_id": "r",\n  "agent_name": "a"\n}\n', "JSON over several lines"),
+        (b'{\n  "run_id": "r",\n  "agent_name": "a"\n}\n', "JSON spread over several lines"),
         (b'run_id,agent_name,status,"timestamp\n1,a,success,\n', "line 1: not a header"),
     ],
 )

@@ -133,7 +133,7 @@ def test_mapping_of_unknown_fields_and_columns_is_refused(load):
     """A field that does not exist, or a column that is not there, is one clear error."""
     with pytest.raises(PerfmonError, match="--map prize: no such field"):
         load("run_id\na", {"prize": "run_id"})
-    with pytest.raises(PerfmonError, match="no column 'bot', only run_id"):
+    with pytest.raises(PerfmonError, match=r"no column 'bot' \(columns: run_id\)"):
         load("run_id\na", {"agent_name": "bot"})
 
 
@@ -150,7 +150,7 @@ def test_what_is_no_csv_is_told_in_one_plain_line(load):
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 500
     for text in ('[{"run_id": "a"}]', "[\n  {}\n]", "[]"):
-        with pytest.raises(PerfmonError, match="is one JSON list; an import takes JSON lines"):
+        with pytest.raises(PerfmonError, match="is a single JSON array; import takes JSON lines"):
             load(text)
 
 
