@@ -91,7 +91,7 @@ def show(monitor) -> None:
     for source, figures in summary.by_source.items():
         print(f"  {source:6} {figures.accuracy:.0%} of {figures.count}")
     print(f"sources disagree in {summary.disagreeing} of {summary.compared_sources} tasks")
-    print(f"the appraiser {summary.calibration_by_agent['appraiser'].sentence}")
+    print(f"the appraiser: {summary.calibration_by_agent['appraiser'].sentence}")
     for one in monitor.get_measurements(worst=True, limit=3):
         print(f"  {one.accuracy_score:.0%} {one.task_id}: {one.predicted_outcome}", end=" ")
         print(f"became {one.actual_outcome} ({one.feedback_source})")

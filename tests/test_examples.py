@@ -78,7 +78,7 @@ def test_predictions_and_outcomes(tmp_path):
     assert re.search(r"accuracy 5\d% \(\d\d% to \d\d%, 81 outcomes\)", output)
     assert re.search(r"^  audit  \d\d% of 10$", output, re.MULTILINE)
     assert "sources disagree in 5 of 10 tasks" in output
-    assert "the appraiser says 73% on average" in output
+    assert "the appraiser: stated confidence 73% on average" in output
     assert "(over-confident by " in output
     worst = re.findall(r"^  (\d+)% house-\d+: ", output, re.MULTILINE)
     assert worst == sorted(worst, key=int)

@@ -87,7 +87,7 @@ def _unit(metric: Metric) -> str:
 def _remark(metric: Metric, metrics: dict[str, Any], runs: int, known: int | None) -> str:
     if metric.name == "total_tasks":
         rate = metrics.get("runs_per_minute")
-        return "" if rate is None else f"{figures.figure(rate)} a minute"
+        return "" if rate is None else f"{figures.figure(rate)} per minute"
     bounds = figures.interval(metrics.get(metric.interval))
     if metric.about is MetricType.ACCURACY:
         return figures.sample(metrics.get(metric.interval), known)

@@ -148,10 +148,12 @@ class FromNothing:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    zip(
-        TRENDS,
-        ("0.0% to 250.0%", "0 ms to 2.5 ms", "$0.00 to $2.50", "0.0% to 250.0%"),
-        strict=True,
+    list(
+        zip(
+            TRENDS,
+            ("0.0% to 250.0%", "0 ms to 2.5 ms", "$0.00 to $2.50", "0.0% to 250.0%"),
+            strict=True,
+        )
     ),
 )
 def test_a_trend_without_a_relative_change_fires_and_says_how(opened, name, words):

@@ -247,7 +247,7 @@ def test_a_report_of_nothing_says_so():
     """An empty storage gives a report without figures, not an error."""
     text = perfmon("report").stdout
     assert "no data" in text
-    assert re.search(r"^Runs +0\b", text, re.MULTILINE)
+    assert re.search(r"^Number of runs +0\b", text, re.MULTILINE)
 
 
 def test_check_tells_all_mistakes_at_once(here):

@@ -128,7 +128,7 @@ async def test_the_page_marks_what_is_silenced(client, monitor, run_of):
 
 async def test_the_page_names_what_an_alert_is_suppressed_by(client, monitor):
     """The subject of the other alert where it is listed, too."""
-    from perfmon.testing.alerts import make_alert
+    from perfmon.testing.stored_alerts import stored_alert as make_alert
 
     cause = make_alert(1, key="whole", metric="p95_latency_ms", agent_name="billing")
     parts = [make_alert(n, inhibited_by=key) for n, key in ((2, "whole"), (3, "elsewhere"))]

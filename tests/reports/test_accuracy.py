@@ -95,9 +95,10 @@ def test_unmapped_outcomes_are_counted_by_agent(known):
 def test_a_report_reads_its_cells_once(known, monkeypatch):
     """The accuracy is made of those of everything else."""
     asked = []
-    answer = known.queries.answer
+    queries = known._parts.queries
+    answer = queries.answer
     monkeypatch.setattr(
-        known.queries, "answer", lambda *given, **how: asked.append(given) or answer(*given, **how)
+        queries, "answer", lambda *given, **how: asked.append(given) or answer(*given, **how)
     )
     known.generate_report(since=NOW - 40 * HOUR)
     assert len(asked) == 1

@@ -261,7 +261,7 @@ def test_everything_wrong_is_told_at_once(files):
     config.plugin_paths.append("/no/such/folder")
     lines = failures(config, also=["serverr"])
     assert len(lines) == 5
-    for words in ("'trend' is already used by agent-perfmon", "no folder /no/such/folder", "nobody]",
+    for words in ("'trend' is already used by agent-perfmon", "no such folder: /no/such/folder", "nobody]",
                   "plugin 'serverr': no such plugin; known plugins:", "bad.py:1"):  # fmt: skip
         assert any(words in line for line in lines)
 
