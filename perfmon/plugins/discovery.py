@@ -248,21 +248,25 @@ def _plain(name: str) -> str:
 
 def _entry_points() -> list[Plugin]:
     """In the order of registering; the last registered is the first to be called."""
-    found: dict[tuple[str, str], Plugin] = {}
+    found: dict[tuple[str, str], tuple[tuple[int, str], Plugin]] = {}
+    own = _plain(own_distribution())
+    # Its name and version are parsed from a long text: once for each distribution, not each plugin.
+    named: dict[int, tuple[str, str]] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
-        dist = entry.dist
-        origin = f"{dist.name} {dist.version}" if dist else entry.value
-        found.setdefault(
-            (entry.name, entry.value), Plugin(name=entry.name, origin=origin, entry=entry)
-        )
-    return sorted(found.values(), key=_rank)
+        dist, name, origin = entry.dist, "", entry.value
+        if dist is not None:
+            if id(dist) not in named:
+                named[id(dist)] = dist.name, f"{dist.name} {dist.version}"
+            name, origin = named[id(dist)]
+        plugin = Plugin(name=entry.name, origin=origin, entry=entry)
+        rank = _rank(entry.name, is_own=_plain(name) == own)
+        found.setdefault((entry.name, entry.value), (rank, plugin))
+    return [plugin for _, plugin in sorted(found.values(), key=lambda one: one[0])]
 
 
-def _rank(plugin: Plugin) -> tuple[int, str]:
+def _rank(name: str, *, is_own: bool) -> tuple[int, str]:
     """What is on by itself gives way to what was asked for, and ours to other people's."""
-    if _plain(_distribution(plugin) or "") != _plain(own_distribution()):
-        return 2, plugin.name
-    return int(plugin.name not in DEFAULT_ON), plugin.name
+    return (int(name not in DEFAULT_ON) if is_own else 2), name
 
 
 def _distribution(plugin: Plugin) -> str | None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _log = logging.getLogger("perfmon")
+_FRESH: list[bytes] = []  # a database in memory as the migrations make it
 _WAITS = "new records are kept until it is back"
 
 
@@ -300,6 +301,18 @@ class SqliteMemory(Database):
         engine = sqlite_engine(lambda: connect("file::memory:", _OfNobody), poolclass=StaticPool)
         sa.event.listen(engine, "begin", _begin)
         super().__init__(engine, engine)
+
+    def upgrade(self) -> None:
+        """As migrations make it, once a process: a later one begins as a copy of it."""
+        if not _FRESH:
+            super().upgrade()
+            with closing(self._writer.raw_connection()) as pooled:
+                made: Any = pooled.driver_connection
+                _FRESH.append(made.serialize())
+            return
+        with closing(self._writer.raw_connection()) as pooled:
+            fresh: Any = pooled.driver_connection
+            fresh.deserialize(_FRESH[0])
 
     def _around_reads(self) -> AbstractContextManager[Any]:
         return self._lock
